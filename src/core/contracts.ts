@@ -1,0 +1,164 @@
+import type { ProxyEvent } from './event.ts';
+import type { Authority, Body, Headers } from './request.ts';
+import type {
+  Admitted,
+  Allow,
+  Connection,
+  Decision,
+  Deny,
+  Hop,
+  Identified,
+  Permit,
+  Principal,
+  Received,
+  Route,
+} from './stages.ts';
+
+/** Who is asking: the first authenticator that recognises the request decides. */
+export interface Authenticator {
+  readonly scheme: string;
+  identify(from: Received): Principal | Challenge | Promise<Principal | Challenge>;
+}
+/** A value of `Proxy-Authenticate`. */
+export interface Challenge {
+  readonly challenge: string;
+}
+
+/** May they go there: judged on names, before anything is resolved. */
+export interface Policy {
+  decide(from: Identified): Decision | Promise<Decision>;
+}
+
+/** May that address be dialled: judged on every resolved address, right before dialling exactly it. */
+export interface AddressGuard {
+  check(address: string, port: number): Allow | Deny;
+}
+
+/** How much: a permit, or a ProxyError `at_capacity` or `over_rate`. */
+export interface Limiter {
+  acquire(from: Identified): Permit | Promise<Permit>;
+}
+
+/** Ordered ways to the target, best first. An empty answer becomes `no_route`. */
+export interface Router {
+  routes(from: Admitted): readonly Route[] | Promise<readonly Route[]>;
+}
+
+/** Addresses of a name, best first. Rejects with `dns_failed` or `dns_timeout`. */
+export interface Resolver {
+  resolve(host: string, signal: AbortSignal): Promise<readonly string[]>;
+}
+
+/** Opens a tunnel to `to`: from this machine, or over `base`, which the hops before it have opened. */
+export interface Dialer {
+  readonly scheme: string;
+  dial(hop: Hop | undefined, to: Authority, within: DialScope, base?: Connection): Promise<Connection>;
+}
+export interface DialScope {
+  readonly id: string;
+  readonly signal: AbortSignal;
+  readonly guard: AddressGuard;
+  readonly observe: Observe;
+}
+
+/** One way to open a tunnel along routes in order, for `pipeline/connect.ts`. */
+export interface Connector {
+  connect(routes: readonly Route[], to: Authority, within: DialScope): Promise<{ route: Route; upstream: Connection }>;
+}
+
+/** One plain HTTP exchange over a pooled or a fresh connection. */
+export interface Exchange {
+  send(outgoing: Outgoing, routes: readonly Route[], within: DialScope): Promise<OriginReply>;
+}
+/** A request as it goes out; `framing` and the fields agree, and the body is written by the exchange. */
+export interface Outgoing {
+  readonly method: string;
+  readonly target: Authority;
+  /** Path and query, `*`, or `''` for none: the exchange makes the form that the route wants of it. */
+  readonly path: string;
+  readonly headers: Headers;
+  readonly body: OutgoingBody | undefined;
+  /** The one protocol that the client offered to switch to. */
+  readonly upgrade: string | undefined;
+  /** Called for every 1xx but 101. */
+  inform(head: ReplyHead): void;
+}
+/** The body of the client, sent on by the relay under the permit's gate. */
+export interface OutgoingBody {
+  readonly source: Body;
+  /** Moves the whole body into `to`; resolves with the bytes sent, rejects when either side fails. */
+  sendTo(to: Connection): Promise<number>;
+  /** Whether a byte of it has been taken: then the request cannot be sent again. */
+  readonly started: boolean;
+}
+export interface ReplyHead {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: Headers;
+}
+export interface OriginReply extends Disposable {
+  readonly head: ReplyHead;
+  readonly version: '1.0' | '1.1';
+  /** `undefined`: the answer has no body. */
+  readonly body: Body | undefined;
+  /** Present after a 101: the connection now speaks the other protocol. */
+  readonly upgraded: Connection | undefined;
+  readonly route: Route;
+  readonly address: string | undefined;
+  /** Settles when the whole request body was sent, or sending it failed. */
+  readonly sent: Promise<number>;
+}
+
+/** A complete answer of our own. */
+export interface Reply extends ReplyHead {
+  readonly body: string;
+}
+/** The listener's end of a CONNECT: it becomes a tunnel or it is refused, exactly one of the two. */
+export interface TunnelSide {
+  established(): Promise<Connection>;
+  refuse(reply: Reply): Promise<void>;
+}
+/** The listener's end of a forwarded request: any number of 1xx, then one final answer. */
+export interface ForwardSide {
+  inform(head: ReplyHead): void;
+  /** Sends the head and then the body, if any; resolves with the body's bytes when all has been handed to the kernel. */
+  respond(head: ReplyHead, body: Body | undefined, gate: Permit['down']): Promise<number>;
+  /** 101: the connection leaves HTTP. */
+  upgrade(head: ReplyHead): Promise<Connection>;
+  refuse(reply: Reply): Promise<void>;
+  /** Cuts an answer that has begun and cannot be completed. */
+  abort(): void;
+}
+
+/** Moves the bytes of one tunnel until it ends. */
+export interface Relay {
+  run(client: Connection, upstream: Connection, limits: RelayLimits): Promise<RelayResult>;
+}
+export interface RelayLimits {
+  readonly signal: AbortSignal;
+  /** No byte either way for this long ends the tunnel; 0 never does. */
+  readonly idleMs: number;
+  /** After one side has ended: how long the other may be silent. */
+  readonly lingerMs: number;
+  readonly permit: Permit;
+  /** Read while the tunnel runs, by whoever shows it. */
+  readonly meter: Meter;
+}
+/** Bytes that have passed; a number, since 2^53 bytes outlast any tunnel. */
+export interface Meter {
+  up: number;
+  down: number;
+}
+export type RelayEnd = 'client' | 'upstream' | 'idle' | 'aborted' | 'error';
+export interface RelayResult {
+  readonly up: number;
+  readonly down: number;
+  readonly end: RelayEnd;
+}
+
+export type Observe = (event: ProxyEvent) => void;
+/** Hears every event; disposing flushes what is still to be written. */
+export interface Exporter extends AsyncDisposable {
+  readonly name: string;
+  readonly observe: Observe;
+}

@@ -1,0 +1,42 @@
+import type { RelayEnd } from './contracts.ts';
+import type { FailureCode } from './failure.ts';
+import type { Authority, ClientInfo } from './request.ts';
+import type { Route } from './stages.ts';
+
+/** The steps of a request whose time is kept. */
+export type Stage = 'identify' | 'admit' | 'route' | 'pac' | 'dns' | 'dial' | 'tls' | 'head' | 'relay';
+
+/** Everything we will ever say about one request: access log, metrics and dashboard all read this. */
+export interface ProxyRecord {
+  readonly id: string;
+  readonly kind: 'tunnel' | 'forward' | 'own' | 'malformed';
+  readonly protocol: '1.0' | '1.1';
+  readonly startedAt: Date;
+  readonly durationMs: number;
+  readonly client: ClientInfo;
+  /** Name of the authenticated user; absent when nobody had to say who they are. */
+  readonly principal?: string;
+  readonly method: string;
+  /** `undefined` when the request never named a valid one. */
+  readonly target?: Authority;
+  /** Plain requests only, without the query: a query often holds secrets. */
+  readonly url?: string;
+  readonly userAgent?: string;
+  readonly rule?: string;
+  /** Name of a rule that only reports, and would have refused this request. */
+  readonly wouldDeny?: string;
+  readonly limits: readonly string[];
+  readonly route?: Route;
+  /** The address that was dialled. */
+  readonly address?: string;
+  /** What the client was answered; 0 when it was answered nothing. */
+  readonly status: number;
+  readonly failure?: FailureCode;
+  /** Why, for the log only; never sent to a client. */
+  readonly detail?: string;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** How the tunnel ended. */
+  readonly end?: RelayEnd;
+  readonly stageMs: Readonly<Partial<Record<Stage, number>>>;
+}
