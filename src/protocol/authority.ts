@@ -1,0 +1,96 @@
+import { ProxyError } from '../core/failure.ts';
+import type { Authority } from '../core/request.ts';
+import { formatIp, parseIp } from './ip-address.ts';
+
+/** RFC 1035 §2.3.4: longer ones exist in no zone, and a resolver need not be trusted to say so. */
+const LABEL_CHARACTERS_MAX = 63;
+const NAME_CHARACTERS_MAX = 253;
+/** Letters, digits and hyphens (RFC 1123 §2.1), and the underscore, which real names carry. */
+const LABEL = /^[a-z0-9_-]+$/i;
+/** What a URL parser or `inet_aton` would take for a number: then the whole host is an address or nothing. */
+const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i;
+const PORT = /^[1-9]\d{0,4}$/;
+const PORT_MAX = 65_535;
+
+/**
+ * `host:port` or `[v6]:port`, as CONNECT has it. There is no default port (RFC 9110 §9.3.6), so a missing one is an
+ * error, and so are userinfo, a path, percent signs and zone ids. Throws `bad_request`.
+ */
+export function parseAuthority(text: string): Authority {
+  const [host, port] = split(text);
+  if (port === undefined || port === '') throw malformed('target has no port');
+  return { host: parseHost(host), port: parsePort(port) };
+}
+
+/** The authority of a URL, where the port may be absent or empty (RFC 3986 §3.2.3). Throws `bad_request`. */
+export function parseAuthorityWithDefault(text: string, defaultPort: number): Authority {
+  const [host, port] = split(text);
+  return { host: parseHost(host), port: port ? parsePort(port) : defaultPort };
+}
+
+/**
+ * A host as a URI writes it: a name, a dotted-decimal IPv4, or `[v6]`, which comes back without its brackets.
+ * In lower case, otherwise as given: one trailing root dot is kept, since it tells a resolver to search no domain.
+ * Throws `bad_request`.
+ */
+export function parseHost(text: string): string {
+  if (text.startsWith('[')) {
+    const inner = text.endsWith(']') ? text.slice(1, -1).toLowerCase() : '';
+    if (parseIp(inner)?.family !== 6) throw malformed('brackets hold no IPv6 address');
+    return inner;
+  }
+  const name = text.endsWith('.') ? text.slice(0, -1) : text;
+  if (name.length > NAME_CHARACTERS_MAX) throw malformed(`host is longer than ${NAME_CHARACTERS_MAX} characters`);
+  const labels = name.split('.');
+  for (const label of labels) {
+    // Checked before lower-casing, which turns U+212A (the Kelvin sign) into a plain `k`.
+    if (label.length > LABEL_CHARACTERS_MAX || !LABEL.test(label)) throw malformed('host has an invalid label');
+  }
+  // 0177.0.0.1, 0x7f000001, 2130706433, 127.1: a resolver turns them into an address that no rule has seen.
+  if (NUMBER_LABEL.test(labels.at(-1) ?? '') && !parseIp(text))
+    throw malformed('host looks like an address and is none');
+  return text.toLowerCase();
+}
+
+/** What rules compare: without the root dot, and IPv6 in its one canonical spelling. Takes a parsed host. */
+export function hostKey(host: string): string {
+  if (host.endsWith('.')) return host.slice(0, -1);
+  if (!host.includes(':')) return host;
+  const address = parseIp(host);
+  return address ? formatIp(address) : host;
+}
+
+/** The authority as it goes on the wire: IPv6 in brackets, the port always there. */
+export function formatAuthority({ host, port }: Authority): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/**
+ * Whether a value is good for `Host`: `uri-host [ ":" port ]` (RFC 9112 §3.2). An empty one is right only for a
+ * target without an authority, which no request to a proxy has, so it is not good here.
+ */
+export function isValidHostField(value: string): boolean {
+  try {
+    parseAuthorityWithDefault(value, 80);
+    return true;
+  } catch (error) {
+    if (error instanceof ProxyError) return false;
+    throw error;
+  }
+}
+
+/** Host with its brackets, and the text behind the colon; `undefined` where there is no colon. */
+function split(text: string): readonly [host: string, port: string | undefined] {
+  const bracket = text.startsWith('[') ? text.indexOf(']') + 1 : 0;
+  const colon = text.indexOf(':', bracket);
+  return colon < 0 ? [text, undefined] : [text.slice(0, colon), text.slice(colon + 1)];
+}
+
+function parsePort(text: string): number {
+  const port = PORT.test(text) ? Number(text) : 0;
+  if (port < 1 || port > PORT_MAX) throw malformed('port is not a number from 1 to 65535');
+  return port;
+}
+
+/** Never with the text itself: it is hostile, and details go into logs. */
+const malformed = (why: string) => new ProxyError('bad_request', why);
