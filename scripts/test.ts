@@ -1,0 +1,94 @@
+/**
+ * `npm test`: checks, builds and runs every test on our own Node.
+ *
+ *   npm test -- FILE…        only these test files, without the checks
+ *   npm run test:long        with the long forms (fuzzing, soak, 10,000 tunnels): VIADUCT_LONG=1
+ *
+ * With CI=true the Debian packages of test/lab/packages.txt are installed first, unit, wire and story tests run on the
+ * oldest and the newest Node too, and a skipped test is a failure.
+ */
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { installCommand, isInstalled, labPackages } from '../test/support/requires.ts';
+import { build, isStale } from './build.ts';
+import { check } from './check.ts';
+import { installLabPackages } from './lab-packages.ts';
+import { compileForOldestNode, nodeOfMajor } from './other-nodes.ts';
+import { ROOT, run } from './tools.ts';
+
+const EVERYTHING = ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'];
+/** What the other Nodes run: our code, not the lab around it. */
+const PORTABLE = ['src/**/*.test.ts', 'test/{wire,story}/**/*.test.ts'];
+
+/** One test may take this long; without a bound a leaked socket would hang the whole run. */
+const TEST_MS_MAX = 5 * 60_000;
+const LONG_TEST_MS_MAX = 60 * 60_000;
+
+const inCi = process.env.CI === 'true';
+const long = process.argv.includes('--long');
+const chosen = process.argv.slice(2).filter((argument) => argument !== '--long');
+const failures: string[] = [];
+
+function step(name: string, code: number): boolean {
+  if (code !== 0) failures.push(name);
+  return code === 0;
+}
+
+/** Runs test files on one Node; a skip is told at the end, and fails in CI. */
+function runTests(title: string, node: string, cwd: string, files: readonly string[]): void {
+  const tally = `${ROOT}.cache/skipped.tsv`;
+  mkdirSync(`${ROOT}.cache`, { recursive: true });
+  rmSync(tally, { force: true });
+  process.stdout.write(`\n── ${title}: ${files.length} files\n`);
+  if (files.length === 0) {
+    failures.push(`${title}: no test file found`);
+    return;
+  }
+  const code = run(
+    node,
+    [
+      '--test',
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      `--test-timeout=${long ? LONG_TEST_MS_MAX : TEST_MS_MAX}`,
+      '--disable-warning=ExperimentalWarning',
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      `--test-reporter=${ROOT}scripts/tally.ts`,
+      `--test-reporter-destination=${tally}`,
+      ...files,
+    ],
+    { cwd, env: { ...process.env, ...(long ? { VIADUCT_LONG: '1' } : {}) } },
+  );
+  step(title, code);
+  const skipped = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : [];
+  for (const line of skipped) {
+    const [file = '', name, reason] = line.split('\t');
+    process.stdout.write(`skipped: ${file.replace(ROOT, '')}: ${name}: ${reason}\n`);
+  }
+  if (inCi && skipped.length > 0) failures.push(`${title}: ${skipped.length} skipped, and CI has everything they need`);
+}
+
+const find = (patterns: readonly string[], cwd: string): string[] => globSync(patterns, { cwd }).sort();
+
+if (chosen.length > 0) {
+  if (isStale()) step('build', build());
+  runTests('chosen tests', process.execPath, ROOT, chosen);
+} else {
+  step('check', check());
+  if (step('build', build())) {
+    if (inCi) step('lab packages', installLabPackages());
+    runTests(`Node ${process.versions.node}`, process.execPath, ROOT, find(EVERYTHING, ROOT));
+    if (inCi) {
+      const compiled = compileForOldestNode();
+      const patterns = PORTABLE.map((pattern) => pattern.replace(/ts$/, 'js'));
+      runTests('Node 22, compiled', nodeOfMajor(22), compiled, find(patterns, compiled));
+      runTests('Node 26', nodeOfMajor(26), ROOT, find(PORTABLE, ROOT));
+    }
+    const absent = labPackages().filter((one) => !isInstalled(one));
+    if (absent.length > 0) {
+      process.stdout.write(`To run what was skipped: ${installCommand(absent.map(({ name }) => name))}\n`);
+    }
+  }
+}
+for (const failure of failures) process.stderr.write(`failed: ${failure}\n`);
+process.exitCode = failures.length === 0 ? 0 : 1;
