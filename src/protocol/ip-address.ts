@@ -86,3 +86,82 @@ export function withoutMapping(address: IpAddress): IpAddress {
   const mapped = octets.every((octet, at) => at >= 12 || octet === (at >= 10 ? 0xff : 0));
   return mapped ? { family: 4, octets: octets.slice(12) } : address;
 }
+
+/** A block of addresses. Bits of `network` behind the first `bits` mean nothing. */
+export interface Cidr {
+  readonly network: IpAddress;
+  readonly bits: number;
+}
+
+const PREFIX_LENGTH = /^(?:0|[1-9]\d{0,2})$/;
+const MAPPED_BITS = 96;
+
+/** `10.0.0.0/8`, `fd00::/8`, or one address without a length. An IPv4-mapped block is the IPv4 block inside. */
+export function parseCidr(text: string): Cidr | undefined {
+  const slash = text.indexOf('/');
+  const given = parseIp(slash < 0 ? text : text.slice(0, slash));
+  if (!given) return undefined;
+  const bitsMax = given.octets.length * 8;
+  const length = slash < 0 ? String(bitsMax) : text.slice(slash + 1);
+  const bits = PREFIX_LENGTH.test(length) ? Number(length) : Number.POSITIVE_INFINITY;
+  if (bits > bitsMax) return undefined;
+  const network = bits >= MAPPED_BITS ? withoutMapping(given) : given;
+  return { network, bits: network.family === given.family ? bits : bits - MAPPED_BITS };
+}
+
+/** A block that the source code itself names. */
+export function knownCidr(text: string): Cidr {
+  const block = parseCidr(text);
+  if (!block) throw new TypeError(`${text} is no block of addresses`);
+  return block;
+}
+
+interface TrieNode<V> {
+  zero?: TrieNode<V>;
+  one?: TrieNode<V>;
+  values?: V[];
+}
+
+/** Values by block of addresses; a look-up takes one step per bit, however many blocks there are. */
+export class CidrMap<V> {
+  readonly #roots: Readonly<Record<4 | 6, TrieNode<V>>> = { 4: {}, 6: {} };
+
+  add({ network, bits }: Cidr, value: V): void {
+    let node = this.#roots[network.family];
+    for (let at = 0; at < bits; at++) {
+      const side = bitOf(network.octets, at);
+      const next: TrieNode<V> = node[side] ?? {};
+      node[side] = next;
+      node = next;
+    }
+    node.values = [...(node.values ?? []), value];
+  }
+
+  /** The values of every block that holds the address, widest block first. */
+  find(address: IpAddress): V[] {
+    const { family, octets } = withoutMapping(address);
+    const found: V[] = [];
+    let node: TrieNode<V> | undefined = this.#roots[family];
+    for (let at = 0; node; at++) {
+      if (node.values) found.push(...node.values);
+      node = at < octets.length * 8 ? node[bitOf(octets, at)] : undefined;
+    }
+    return found;
+  }
+}
+
+const bitOf = (octets: readonly number[], at: number): 'zero' | 'one' =>
+  ((octets[at >> 3] ?? 0) >> (7 - (at & 7))) & 1 ? 'one' : 'zero';
+
+/** Whether any of many blocks holds an address. */
+export class CidrSet {
+  readonly #blocks = new CidrMap<true>();
+
+  constructor(blocks: Iterable<Cidr>) {
+    for (const block of blocks) this.#blocks.add(block, true);
+  }
+
+  has(address: IpAddress): boolean {
+    return this.#blocks.find(address).length > 0;
+  }
+}
