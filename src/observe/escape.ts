@@ -1,0 +1,48 @@
+/**
+ * Text that a client chose, made harmless for a log. What is at stake: a line break forges a line, a quote or a space
+ * forges a field, and ESC or a C1 control (0x9b) drives the terminal of whoever reads the log.
+ */
+
+/** Longest single value in a line. A head may hold 30 kB of User-Agent; a log that repeats it is the client's to fill. */
+export const FIELD_CHARS_MAX = 2048;
+
+const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0');
+
+const cut = (text: string): string => (text.length > FIELD_CHARS_MAX ? `${text.slice(0, FIELD_CHARS_MAX)}...` : text);
+
+const backslashed = (char: string): string => {
+  if (char === '"' || char === '\\') return `\\${char}`;
+  const code = char.charCodeAt(0);
+  return code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`;
+};
+
+/** For a quoted field or a sentence, as Apache writes it: only printable ASCII leaves; `"` and `\` get a backslash. */
+export const quotable = (text: string): string => cut(text).replace(/[^\x20-\x7e]|["\\]/g, backslashed);
+
+/** For a sentence of our own that may quote a client: only what is not printable ASCII is escaped. */
+export const printable = (text: string): string => cut(text).replace(/[^\x20-\x7e]/g, backslashed);
+
+/** For a field between blanks, percent-encoded as Squid does it; `-` when there is nothing. */
+export function word(text: string | undefined): string {
+  if (text === undefined || text === '') return '-';
+  return cut(text).replace(/[^\x21-\x7e]|["\\]/g, (char) => {
+    const code = char.charCodeAt(0);
+    // Head fields are latin1 (one character, one octet): the octet itself. Anything else came from our own files.
+    if (code < 0x100) return `%${hex(code, 2).toUpperCase()}`;
+    return `%u${hex(code, 4).toUpperCase()}`;
+  });
+}
+
+/** One line of JSON in ASCII. JSON itself lets DEL, C1 controls and line separators through. */
+export const jsonLine = (value: unknown): string =>
+  JSON.stringify(value, (_key, item: unknown) => (typeof item === 'string' ? cut(item) : item)).replace(
+    /[\x7f-\uffff]/g,
+    (char) => `\\u${hex(char.charCodeAt(0), 4)}`,
+  );
+
+/**
+ * A URL without what may be secret: userinfo, query and fragment.
+ * The record promises the same; a log that trusted it would leak for as long as nobody noticed the mistake.
+ */
+export const publicUrl = (url: string): string =>
+  url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1');

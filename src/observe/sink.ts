@@ -1,0 +1,176 @@
+import type { Clock } from '../core/clock.ts';
+import type { Observe } from '../core/contracts.ts';
+import type { Outlet, WriteResult } from './outlet.ts';
+
+/** Lines on their way out. Writing never waits and never throws. */
+export interface Sink extends AsyncDisposable {
+  /** One line without its line end, in ASCII where a client had a hand in it. */
+  write(line: string): void;
+  /** Opens the file anew, after a rotation has moved it. */
+  reopen(): void;
+}
+
+export interface SinkParts {
+  /** What a notice calls it: `access log`. */
+  readonly name: string;
+  readonly outlet: Outlet;
+  readonly clock: Clock;
+  /** Hears the notices about lost lines. */
+  readonly observe: Observe;
+  /** The line that stands where `lines` lines are missing. */
+  readonly dropped: (lines: number) => string;
+  /** Bytes that may wait, default 1 MiB. */
+  readonly bytesMax?: number;
+}
+
+/** A reader that stops for a second at 5,000 requests a second loses nothing; one that has died costs this much. */
+export const SINK_BYTES_MAX: number = 1024 * 1024;
+/** A stopped terminal is tried again this often, since nothing tells when it goes on. */
+const STALLED_RETRY_MS = 20;
+/** A full disk is tried again this often. */
+const FAILED_RETRY_MS = 1000;
+/** At most one notice of a kind in this time: what is lost already floods, telling so must not. */
+const NOTICE_MS = 10_000;
+/** How long the end of the process waits for a reader that does not read. */
+const FLUSH_MS = 1000;
+
+/** A bounded queue before an outlet. When it is full, lines are dropped and counted, and the gap is written down later. */
+export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BYTES_MAX }: SinkParts): Sink {
+  const lines: string[] = [];
+  /** Taken out of `lines`, not yet written in full. */
+  let chunk: Buffer | undefined;
+  /** Bytes in `lines` and `chunk`. */
+  let waiting = 0;
+  /** Lines that found no room, and of which no line tells yet. */
+  let lost = 0;
+  let state: 'open' | 'closing' | 'closed' = 'open';
+  let at: 'rest' | 'scheduled' | 'busy' = 'rest';
+  let reopening = false;
+  let retry: Disposable | undefined;
+  let onEmpty: (() => void) | undefined;
+  const notice = limitedNotices(clock, observe);
+
+  const take = (line: string) => {
+    const text = `${line}\n`;
+    lines.push(text);
+    waiting += Buffer.byteLength(text);
+  };
+
+  const next = () => {
+    at = 'rest';
+    if (state === 'closed') return;
+    if (reopening) {
+      at = 'busy';
+      reopening = false;
+      return outlet.reopen(reopened);
+    }
+    chunk ??= lines.length > 0 ? nextChunk(lines, outlet.chunkBytesMax) : undefined;
+    if (chunk === undefined) return onEmpty?.();
+    at = 'busy';
+    outlet.write(chunk, written);
+  };
+
+  const reopened = (error: Error | undefined) => {
+    if (error) notice('reopen', `${name}: the new file cannot be opened, the old one goes on: ${error.message}`);
+    next();
+  };
+
+  const written = (result: WriteResult) => {
+    if (state === 'closed' || chunk === undefined) return;
+    if (result.at === 'fatal') {
+      notice('gone', `${name}: nobody reads it any more, it has ended: ${result.error.message}`);
+      return finish();
+    }
+    if (result.at === 'again') {
+      const stalled = result.error.code === 'EAGAIN';
+      if (!stalled) notice('write', `${name}: cannot be written, lines wait: ${result.error.message}`);
+      retry = clock.after(stalled ? STALLED_RETRY_MS : FAILED_RETRY_MS, () => {
+        retry = undefined;
+        next();
+      });
+      return;
+    }
+    waiting -= result.bytes;
+    // Only from half empty on, so that a queue that is just about full does not alternate between lines and gaps.
+    if (lost > 0 && waiting <= bytesMax / 2) tellLost();
+    chunk = result.bytes < chunk.length ? chunk.subarray(result.bytes) : undefined;
+    next();
+  };
+
+  const tellLost = () => {
+    take(dropped(lost));
+    lost = 0;
+  };
+
+  const finish = () => {
+    if (state === 'closed') return;
+    state = 'closed';
+    retry?.[Symbol.dispose]();
+    lines.length = 0;
+    outlet.close();
+    onEmpty?.();
+  };
+
+  return {
+    write(line) {
+      if (state !== 'open') return;
+      // Until the gap has been written down, what comes next is part of it: lines stay in order.
+      if (lost > 0 || waiting + line.length + 1 > bytesMax) {
+        lost += 1;
+        notice('lost', `${name}: too slow, lines are being dropped`);
+        return;
+      }
+      take(line);
+      if (at !== 'rest') return;
+      at = 'scheduled';
+      // One system call for all the requests that end in the same turn.
+      setImmediate(next);
+    },
+    reopen() {
+      reopening = true;
+      if (retry !== undefined || at === 'rest') {
+        retry?.[Symbol.dispose]();
+        retry = undefined;
+        next();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (state !== 'open') return;
+      state = 'closing';
+      if (lost > 0) tellLost();
+      if (waiting > 0) {
+        // The clock's timers do not keep the process alive, and a flush that nothing keeps alive never ends.
+        const alive = setInterval(() => {}, FLUSH_MS);
+        await new Promise<void>((resolve) => {
+          onEmpty = resolve;
+          clock.after(FLUSH_MS, resolve);
+          if (at === 'rest') next();
+        });
+        clearInterval(alive);
+      }
+      finish();
+    },
+  };
+}
+
+function nextChunk(lines: string[], bytesMax: number): Buffer {
+  let bytes = 0;
+  let count = 0;
+  for (const line of lines) {
+    bytes += line.length;
+    if (count > 0 && bytes > bytesMax) break;
+    count += 1;
+  }
+  return Buffer.from(lines.splice(0, count).join(''));
+}
+
+function limitedNotices(clock: Clock, observe: Observe): (kind: string, message: string) => void {
+  const lastMs = new Map<string, number>();
+  return (kind, message) => {
+    const last = lastMs.get(kind);
+    const now = clock.now();
+    if (last !== undefined && now - last < NOTICE_MS) return;
+    lastMs.set(kind, now);
+    observe({ type: 'notice', level: 'warn', message });
+  };
+}
