@@ -57,7 +57,10 @@ export interface Connection extends Disposable {
 
 /** How many bytes may pass now. Every limit on the path has agreed; the answer follows a limit that changes later. */
 export interface Gate {
-  /** Grants 1…`bytesMax` bytes, now or when there is room. */
+  /**
+   * Grants 1…`bytesMax` bytes, now or when there is room. 0 means that the permit is over: it was disposed, also
+   * while this very call waited, or a quota is used up. Nothing more will pass, and the tunnel ends.
+   */
   take(bytesMax: number): number | Promise<number>;
   /** Returns what was granted and not used. */
   giveBack(bytes: number): void;
