@@ -31,11 +31,16 @@ export interface Principal {
 export interface Allow {
   readonly verdict: 'allow';
   readonly rule: string;
+  /** Name of a rule that only reports, and would have denied this. */
+  readonly wouldDeny?: string;
 }
 export interface Deny {
   readonly verdict: 'deny';
   readonly rule: string;
   readonly code: FailureCode;
+  readonly wouldDeny?: string;
+  /** Name of a rule that only reports, and would have allowed this. */
+  readonly wouldAllow?: string;
 }
 export type Decision = Allow | Deny;
 
