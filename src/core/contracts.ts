@@ -1,4 +1,6 @@
+import type { Writable } from 'node:stream';
 import type { ProxyEvent } from './event.ts';
+import type { FailureCode } from './failure.ts';
 import type { Authority, Body, Headers } from './request.ts';
 import type {
   Admitted,
@@ -6,6 +8,7 @@ import type {
   Connection,
   Decision,
   Deny,
+  Gate,
   Hop,
   Identified,
   Permit,
@@ -59,6 +62,8 @@ export interface DialScope {
   readonly signal: AbortSignal;
   readonly guard: AddressGuard;
   readonly observe: Observe;
+  /** Also told the heads that pass, when somebody reads them: printing a head costs more than parsing it. */
+  readonly tap: Observe | undefined;
 }
 
 /** One way to open a tunnel along routes in order, for `pipeline/connect.ts`. */
@@ -85,11 +90,10 @@ export interface Outgoing {
 }
 /** The body of the client, sent on by the relay under the permit's gate. */
 export interface OutgoingBody {
-  readonly source: Body;
   /** Moves the whole body into `to`; resolves with the bytes sent, rejects when either side fails. */
   sendTo(to: Connection): Promise<number>;
-  /** Whether a byte of it has been taken: then the request cannot be sent again. */
-  readonly started: boolean;
+  /** Whether all of it has been sent: only then may the connection serve another request. */
+  readonly complete: boolean;
 }
 export interface ReplyHead {
   readonly status: number;
@@ -122,13 +126,16 @@ export interface TunnelSide {
 export interface ForwardSide {
   inform(head: ReplyHead): void;
   /** Sends the head and then the body, if any; resolves with the body's bytes when all has been handed to the kernel. */
-  respond(head: ReplyHead, body: Body | undefined, gate: Permit['down']): Promise<number>;
+  respond(head: ReplyHead, body: Body | undefined, terms: AnswerTerms): Promise<number>;
   /** 101: the connection leaves HTTP. */
   upgrade(head: ReplyHead): Promise<Connection>;
   refuse(reply: Reply): Promise<void>;
   /** Cuts an answer that has begun and cannot be completed. */
   abort(): void;
 }
+
+/** What an answer passes under, and who counts it while it passes. */
+export type AnswerTerms = Pick<BodyTerms, 'gate' | 'trailers' | 'idleMs' | 'count'>;
 
 /** Moves the bytes of one tunnel until it ends. */
 export interface Relay {
@@ -154,6 +161,26 @@ export interface RelayResult {
   readonly up: number;
   readonly down: number;
   readonly end: RelayEnd;
+}
+
+/** Moves one message body into a stream. */
+export interface BodyMover {
+  /** Resolves with the bytes of payload when the whole body, its last chunk and trailers included, is written. */
+  move(body: Body, to: Writable, terms: BodyTerms): Promise<number>;
+}
+export interface BodyTerms {
+  readonly coding: 'raw' | 'chunked';
+  /** Trailer fields that may go on, out of those that arrived. */
+  readonly trailers: (arrived: Headers) => Headers;
+  readonly gate: Gate | undefined;
+  readonly signal: AbortSignal;
+  /** How long neither side may move a byte. */
+  readonly idleMs: number;
+  /** What silence of the source, silence of the stream, and a broken stream become. */
+  readonly silent: FailureCode;
+  readonly stuck: FailureCode;
+  readonly broken: FailureCode;
+  readonly count: (bytes: number) => void;
 }
 
 export type Observe = (event: ProxyEvent) => void;

@@ -14,7 +14,6 @@ export type ProxyEvent =
       readonly host: string;
       readonly addresses: readonly string[];
       readonly ms: number;
-      readonly cached: boolean;
     }
   | {
       readonly type: 'dialing';

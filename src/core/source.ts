@@ -24,7 +24,10 @@ export interface ByteSource {
   deliverTo(receiver: Receiver | undefined): void;
   pause(): void;
   resume(): void;
-  /** Reads land in `buffer` from now on; `undefined` goes back to the shared one. A source that cannot ignores it. */
+  /**
+   * Reads land in `buffer` from now on; `undefined` goes back to the shared one. A source that cannot ignores it.
+   * Only from within `bytes`: at any other moment the kernel may already have been given the buffer before.
+   */
   lend(buffer: Buffer | undefined): void;
 }
 

@@ -10,6 +10,7 @@ import {
   knownCidr,
   parseCidr,
   parseIp,
+  parseIpWithZone,
   withoutMapping,
 } from './ip-address.ts';
 
@@ -54,6 +55,11 @@ describe('an address', () => {
     ]) {
       assert.equal(parseIp(text), undefined, text);
     }
+  });
+  test('may come from the operating system with a zone id', () => {
+    assert.deepEqual(parseIpWithZone('fe80::1%eth0'), ip('fe80::1'));
+    assert.deepEqual(parseIpWithZone('10.0.0.1'), ip('10.0.0.1'));
+    assert.equal(parseIpWithZone('%eth0'), undefined);
   });
   test('has one canonical spelling', () => {
     for (const [given, canonical] of [

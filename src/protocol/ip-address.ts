@@ -21,6 +21,12 @@ export function parseIp(text: string): IpAddress | undefined {
   return octets && { family: 6, octets };
 }
 
+/** An address as the operating system gives it: a zone id (`fe80::1%eth0`) says by which link, not which address. */
+export function parseIpWithZone(text: string): IpAddress | undefined {
+  const percent = text.indexOf('%');
+  return parseIp(percent < 0 ? text : text.slice(0, percent));
+}
+
 function parseIpv6(text: string): readonly number[] | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;

@@ -1,0 +1,162 @@
+import { unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Observe } from '../core/contracts.ts';
+import type { ProxyError } from '../core/failure.ts';
+import type { ClientInfo } from '../core/request.ts';
+import { adopt } from './adopt.ts';
+import { Http1Connection, type Http1Services } from './http1.ts';
+import type { Listen } from './options.ts';
+
+/** Connections that the kernel keeps for us while the loop is busy; what the system allows by default today. */
+const BACKLOG = 4096;
+/** Keep-alive probes begin after this silence, so that a client that vanished does not hold a tunnel for ever. */
+const KEEP_ALIVE_DELAY_MS = 60_000;
+/** Said at most this often: an attack must not fill the log with the fact that it goes on. */
+const NOTICE_MS = 10_000;
+
+export interface AcceptOptions {
+  readonly services: Http1Services;
+  readonly observe: Observe;
+  /** Open connections of this listener; another one is told 503 and closed. */
+  readonly connectionsMax: number;
+}
+
+/** An address that cannot be listened on. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  readonly code: string;
+  readonly listen: Listen;
+  constructor(listen: Listen, cause: NodeJS.ErrnoException) {
+    super(`cannot listen on ${describe(listen)}: ${cause.code ?? cause.message}`, { cause });
+    this.code = cause.code ?? '';
+    this.listen = listen;
+  }
+}
+
+export const describe = (listen: Listen): string =>
+  listen.kind === 'unix'
+    ? `unix:${listen.path}`
+    : `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
+
+/** One listening socket and the connections that it has accepted. */
+export class Listener {
+  readonly listen: Listen;
+  readonly #server: Server;
+  readonly #options: AcceptOptions;
+  readonly #connections = new Set<Http1Connection>();
+  #refusedSince = 0;
+  #noticeMs = Number.NEGATIVE_INFINITY;
+
+  private constructor(listen: Listen, server: Server, options: AcceptOptions) {
+    this.listen = listen;
+    this.#server = server;
+    this.#options = options;
+    server.on('connection', (socket) => this.#accept(socket));
+    // Out of descriptors: libuv closes what waits in the backlog and goes on, so there is nothing to spin on.
+    server.on('error', (error) => this.#notice(`accepting failed: ${error.message}`));
+  }
+
+  /** Rejects with a ListenError. A unix socket that nobody listens on any more is replaced. */
+  static async open(listen: Listen, options: AcceptOptions): Promise<Listener> {
+    const server = createServer({
+      allowHalfOpen: true,
+      pauseOnConnect: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+    });
+    try {
+      await bind(server, listen);
+    } catch (error) {
+      if (!(await isStale(listen))) throw error;
+      if (listen.kind === 'unix') await unlink(listen.path);
+      await bind(server, listen);
+    }
+    return new Listener(withRealPort(listen, server), server, options);
+  }
+
+  get url(): string {
+    return describe(this.listen);
+  }
+
+  get connections(): ReadonlySet<Http1Connection> {
+    return this.#connections;
+  }
+
+  /** Accepts no more, and closes the connections that nobody would miss. */
+  stop(): void {
+    this.#server.close();
+    for (const connection of this.#connections) if (!connection.busy) connection.close();
+  }
+
+  /** Ends what is still open; says how many requests and tunnels that were. */
+  cut(reason: ProxyError): number {
+    let cut = 0;
+    for (const connection of this.#connections) {
+      if (connection.busy) cut += 1;
+      connection.cut(reason);
+    }
+    return cut;
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= this.#options.connectionsMax) return this.#turnAway(socket);
+    const client = this.#clientOf(socket);
+    const wire = adopt(socket);
+    const connection = new Http1Connection(wire, client, this.#options.services);
+    this.#connections.add(connection);
+    wire.stream.once('close', () => this.#connections.delete(connection));
+  }
+
+  #turnAway(socket: Socket): void {
+    this.#refusedSince += 1;
+    this.#notice(`${this.#refusedSince} connections turned away: ${this.#options.connectionsMax} are open`);
+    socket.on('error', () => undefined);
+    socket.end('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    socket.resume();
+    socket.setTimeout(1_000, () => socket.destroy());
+  }
+
+  #clientOf({ remoteAddress = '', remotePort = 0 }: Socket): ClientInfo {
+    // A socket for both families shows IPv4 clients as ::ffff:a.b.c.d; rules and logs mean the IPv4.
+    return { address: remoteAddress.replace(/^::ffff:(?=\d+\.)/, ''), port: remotePort, listener: this.url };
+  }
+
+  #notice(message: string): void {
+    const now = this.#options.services.clock.now();
+    if (now - this.#noticeMs < NOTICE_MS) return;
+    this.#noticeMs = now;
+    this.#options.observe({ type: 'notice', level: 'warn', message: `${this.url}: ${message}` });
+  }
+}
+
+function bind(server: Server, listen: Listen): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: Error) => reject(new ListenError(listen, cause));
+    server.once('error', onError);
+    const where = listen.kind === 'unix' ? { path: listen.path } : { host: listen.host, port: listen.port };
+    server.listen({ ...where, backlog: BACKLOG }, () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+}
+
+/** A socket file outlives a process that was killed; then nobody answers on it. */
+function isStale(listen: Listen): Promise<boolean> {
+  if (listen.kind !== 'unix') return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const probe = connect(listen.path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+}
+
+function withRealPort(listen: Listen, server: Server): Listen {
+  const address = server.address();
+  if (listen.kind === 'unix' || address === null || typeof address === 'string') return listen;
+  return { ...listen, host: address.address, port: address.port };
+}

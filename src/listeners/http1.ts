@@ -1,0 +1,313 @@
+import type { Clock } from '../core/clock.ts';
+import type { BodyMover } from '../core/contracts.ts';
+import { asProxyError, type FailureCode, ProxyError } from '../core/failure.ts';
+import type { Body, ClientInfo } from '../core/request.ts';
+import type { Ownership, Receiver, Wire } from '../core/source.ts';
+import type { Connection } from '../core/stages.ts';
+import { handleForward, handleOwn, handleTunnel } from '../pipeline/handle.ts';
+import { refuseMalformed } from '../pipeline/malformed.ts';
+import type { Rooms } from '../pipeline/rooms.ts';
+import { BodyReader } from '../protocol/body-reader.ts';
+import { HeadBuffer, type HeadLimits, type HeadProgress } from '../protocol/head-buffer.ts';
+import type { IdleWatch, Watched } from '../relay/idle-watch.ts';
+import { Answer, type AnswerHost } from './answer.ts';
+import { type ParsedRequest, readRequest } from './read-request.ts';
+
+/** Bytes kept that a client sends before it is their turn: a pipelined request, or what goes into a tunnel first. */
+const STASH_BYTES_MAX = 65_536;
+/** A whole head may take this many times the silence that is allowed inside it: one byte now and then is no progress. */
+const HEAD_TIMES = 6;
+/** After our last byte we read on a little, so that a reset does not take the answer from the client (RFC 9112 §9.6). */
+const LINGER_MS = 1_000;
+
+/** What the connections of a listener share. */
+export interface Http1Services {
+  /** The rooms of the configuration that is in force when the request arrives. */
+  rooms(): Rooms;
+  nextId(): string;
+  /** Whether the proxy is stopping: answers then close their connection. */
+  draining(): boolean;
+  readonly clock: Clock;
+  readonly idle: IdleWatch;
+  readonly bodies: BodyMover;
+  readonly headLimits: HeadLimits;
+  /** Silence of a client in front of its first request and inside any head, in milliseconds. */
+  readonly requestHeadMs: number;
+  /** Silence between two requests. */
+  readonly keepAliveMs: number;
+}
+
+type State =
+  /** Before or inside a head. */
+  | { readonly at: 'head'; readonly buffer: HeadBuffer; readonly which: 'first' | 'next'; sinceMs: number }
+  | { readonly at: 'request'; readonly kind: ParsedRequest['kind']; readonly abort: AbortController }
+  /** Our last byte is out; what still comes is thrown away. */
+  | { readonly at: 'closing' }
+  /** The socket is a tunnel's. */
+  | { readonly at: 'left'; readonly abort: AbortController }
+  | { readonly at: 'gone' };
+
+/** One client connection in HTTP/1: one request at a time, in order, and nothing is read behind the last one. */
+export class Http1Connection implements Receiver, Watched {
+  readonly #wire: Wire;
+  readonly #client: ClientInfo;
+  readonly #services: Http1Services;
+  readonly #watching: Disposable;
+  #state: State;
+  #stash: Buffer[] = [];
+  #stashBytes = 0;
+  #clientEnded = false;
+  /** Whether the body of the request at hand has not been read to its end. */
+  #bodyOpen = false;
+  #touched = false;
+
+  constructor(wire: Wire, client: ClientInfo, services: Http1Services) {
+    this.#wire = wire;
+    this.#client = client;
+    this.#services = services;
+    this.#state = this.#awaitHead('first');
+    this.#watching = services.idle.watch(this);
+    wire.stream.once('close', () => this.#closed());
+    wire.deliverTo(this);
+  }
+
+  /** Whether closing it now would take something from somebody. */
+  get busy(): boolean {
+    return (
+      this.#state.at === 'request' ||
+      this.#state.at === 'left' ||
+      (this.#state.at === 'head' && this.#state.buffer.length > 0)
+    );
+  }
+
+  /** Closes a connection that is not busy. */
+  close(): void {
+    this.#wire.stream.destroy();
+  }
+
+  /** Ends whatever is going on, now. */
+  cut(reason: ProxyError): void {
+    if (this.#state.at === 'request' || this.#state.at === 'left') this.#state.abort.abort(reason);
+    if (!this.#wire.stream.destroyed) this.#wire.stream.destroy();
+  }
+
+  get limitMs(): number {
+    if (this.#state.at === 'closing') return LINGER_MS;
+    if (this.#state.at !== 'head') return 0;
+    const { which, buffer } = this.#state;
+    return which === 'first' || buffer.length > 0 ? this.#services.requestHeadMs : this.#services.keepAliveMs;
+  }
+
+  wasTouched(): boolean {
+    const touched = this.#touched;
+    this.#touched = false;
+    return touched;
+  }
+
+  expired(): void {
+    if (this.#state.at === 'head' && this.#state.buffer.length > 0)
+      this.#refuseHead('client_too_slow', 'the head stopped');
+    else this.#wire.stream.destroy();
+  }
+
+  bytes(chunk: Buffer, ownership: Ownership): void {
+    if (this.#state.at === 'head') {
+      this.#touched = true;
+      this.#headBytes(this.#state, chunk);
+    } else if (this.#state.at === 'request') this.#keep(ownership === 'fresh' ? chunk : Buffer.from(chunk));
+  }
+
+  end(): void {
+    this.#clientEnded = true;
+    if (this.#state.at === 'head' || this.#state.at === 'closing') this.#wire.stream.destroy();
+    // A client that ends before its tunnel is open and has sent nothing for it has gone away. One that has sent
+    // something has only finished sending, and still wants the answer.
+    else if (this.#state.at === 'request' && this.#state.kind === 'tunnel' && this.#stashBytes === 0) {
+      this.cut(new ProxyError('client_gone', 'the client closed the connection'));
+    }
+  }
+
+  failed(cause: Error): void {
+    this.cut(new ProxyError('client_gone', 'the connection to the client broke', { cause }));
+  }
+
+  #awaitHead(which: 'first' | 'next'): State {
+    return { at: 'head', buffer: new HeadBuffer(this.#services.headLimits), which, sinceMs: 0 };
+  }
+
+  #headBytes(state: State & { readonly at: 'head' }, chunk: Buffer): void {
+    const { buffer } = state;
+    const begins = buffer.length === 0;
+    // No method begins like this: a TLS or SOCKS client at the wrong port learns it now, not when its time is up.
+    const [first = 0] = chunk;
+    if (begins && first < 0x21 && first !== 0x0d) return this.#refuseHead('bad_request', 'no request begins like this');
+    const progress = buffer.add(chunk);
+    if (progress.at === 'head') return this.#serve(progress.head, progress.rest);
+    if (progress.at === 'refused') return this.#refuseHead(REFUSED[progress.why], `the request head: ${progress.why}`);
+    const now = this.#services.clock.now();
+    if (begins) {
+      state.sinceMs = now;
+      this.#services.idle.lookSooner(this);
+    } else if (now - state.sinceMs > this.#services.requestHeadMs * HEAD_TIMES) {
+      this.#refuseHead('client_too_slow', 'the request head trickles');
+    }
+  }
+
+  #serve(text: string, rest: Buffer): void {
+    let parsed: ParsedRequest;
+    try {
+      parsed = readRequest(text, this.#services.headLimits.fieldsMax);
+    } catch (thrown) {
+      return this.#refuse(asProxyError(thrown));
+    }
+    const rooms = this.#services.rooms();
+    const id = this.#services.nextId();
+    const abort = new AbortController();
+    this.#state = { at: 'request', kind: parsed.kind, abort };
+    rooms.tap?.({ type: 'wire', id, hop: 'client', sent: 'by-peer', head: text });
+    const { method, version, headers } = parsed;
+    const body = this.#bodyOf(parsed, rest);
+    const answer = new Answer(
+      this.#host(parsed, abort, (head) => {
+        rooms.tap?.({ type: 'wire', id, hop: 'client', sent: 'by-us', head });
+      }),
+    );
+    const startedMs = rooms.clock.now();
+    const common = { id, version, headers, client: this.#client, signal: abort.signal, startedMs };
+    switch (parsed.kind) {
+      case 'tunnel': {
+        void handleTunnel({ ...common, kind: 'tunnel', method: 'CONNECT', target: parsed.authority }, answer, rooms);
+        break;
+      }
+      case 'forward': {
+        const { authority: target, path, target: url } = parsed;
+        void handleForward({ ...common, kind: 'forward', method, target, url, path, body }, answer, rooms);
+        break;
+      }
+      case 'own':
+        void handleOwn({ ...common, kind: 'own', method, path: parsed.path }, answer, rooms);
+        break;
+    }
+  }
+
+  /** A head that is no request, or came too slowly: nothing behind it can be trusted either. */
+  #refuseHead(code: FailureCode, detail: string): void {
+    this.#refuse(new ProxyError(code, detail));
+  }
+
+  #refuse(error: ProxyError): void {
+    const abort = new AbortController();
+    this.#state = { at: 'request', kind: 'own', abort };
+    const host = this.#host(LAST_REQUEST, abort, () => undefined);
+    const reply = refuseMalformed(error, this.#services.nextId(), this.#client, this.#services.rooms());
+    void new Answer(host).refuse(reply);
+  }
+
+  #host(
+    { method, version, kind, persistent }: Pick<ParsedRequest, 'method' | 'version' | 'kind' | 'persistent'>,
+    abort: AbortController,
+    tap: (head: string) => void,
+  ): AnswerHost {
+    return {
+      wire: this.#wire,
+      bodies: this.#services.bodies,
+      signal: abort.signal,
+      method,
+      version,
+      tap,
+      // A refused CONNECT ends the connection: its client may have sent bytes for the tunnel that are no request
+      // (RFC 9931). So does a body that nobody has read.
+      staysOpen: () =>
+        persistent &&
+        kind !== 'tunnel' &&
+        !this.#bodyOpen &&
+        (!this.#clientEnded || this.#stashBytes > 0) &&
+        !this.#services.draining(),
+      leave: () => this.#leave(abort),
+      answered: (then) => this.#answered(then),
+      date: () => new Date(this.#services.clock.wallMs()).toUTCString(),
+    };
+  }
+
+  /** The rest of the read is the body's where there is one, and otherwise comes next. */
+  #bodyOf({ framing }: ParsedRequest, rest: Buffer): Body | undefined {
+    if (framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0)) {
+      this.#keep(rest);
+      return undefined;
+    }
+    this.#bodyOpen = true;
+    // Until somebody wants it, the body stays in the kernel.
+    this.#wire.deliverTo(undefined);
+    return new BodyReader(this.#wire, framing, rest, {
+      truncated: 'client_gone',
+      malformed: 'bad_request',
+      done: (behind) => {
+        this.#bodyOpen = false;
+        this.#keep(behind);
+        this.#wire.deliverTo(this);
+      },
+    });
+  }
+
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#stash.push(bytes);
+    this.#stashBytes += bytes.length;
+    if (this.#stashBytes >= STASH_BYTES_MAX) this.#wire.pause();
+  }
+
+  #takeStash(): Buffer {
+    const stash = this.#stash;
+    const [first = NOTHING] = stash;
+    this.#stash = [];
+    this.#stashBytes = 0;
+    return stash.length <= 1 ? first : Buffer.concat(stash);
+  }
+
+  #answered(then: 'next' | 'close'): void {
+    if (this.#state.at !== 'request') return;
+    if (then === 'close' || this.#bodyOpen) return this.#close();
+    const stash = this.#takeStash();
+    this.#state = this.#awaitHead('next');
+    this.#touched = true;
+    this.#wire.deliverTo(this);
+    // In a turn of its own: a hundred pipelined requests would otherwise be a hundred stack frames.
+    if (stash.length > 0) queueMicrotask(() => this.bytes(stash, 'fresh'));
+  }
+
+  #leave(abort: AbortController): Connection {
+    this.#state = { at: 'left', abort };
+    const early = this.#takeStash();
+    this.#wire.deliverTo(undefined);
+    const { stream } = this.#wire;
+    return { wire: this.#wire, early, address: undefined, [Symbol.dispose]: () => void stream.destroy() };
+  }
+
+  #close(): void {
+    this.#state = { at: 'closing' };
+    this.#takeStash();
+    this.#touched = true;
+    this.#services.idle.lookSooner(this);
+    this.#wire.stream.end();
+    this.#wire.deliverTo(this);
+  }
+
+  #closed(): void {
+    this.#watching[Symbol.dispose]();
+    this.#wire.deliverTo(undefined);
+    if (this.#state.at === 'request') {
+      this.#state.abort.abort(new ProxyError('client_gone', 'the client closed the connection'));
+    }
+    this.#state = { at: 'gone' };
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+const LAST_REQUEST = { method: 'GET', version: '1.1', kind: 'own', persistent: false } as const;
+
+const REFUSED: Readonly<Record<(HeadProgress & { at: 'refused' })['why'], FailureCode>> = {
+  'start-line-too-long': 'target_too_long',
+  'head-too-large': 'head_too_large',
+  'bare-lf': 'bad_request',
+};

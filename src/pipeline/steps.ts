@@ -1,0 +1,79 @@
+import type { DialScope } from '../core/contracts.ts';
+import { ProxyError } from '../core/failure.ts';
+import type { ProxyRequest } from '../core/request.ts';
+import type { Admitted, Connected, Identified, Received, Routed } from '../core/stages.ts';
+import { hasBeenHere } from '../protocol/via.ts';
+import type { Account } from './account.ts';
+import type { Rooms } from './rooms.ts';
+
+/** Who is asking. */
+export async function identify<R extends ProxyRequest>(
+  received: Received<R>,
+  rooms: Rooms,
+  account: Account,
+): Promise<Identified<R>> {
+  const answer = await account.timed('identify', () => rooms.authenticator.identify(received));
+  if ('challenge' in answer) {
+    throw new ProxyError('credentials_required', 'no credentials', {
+      fields: [['Proxy-Authenticate', answer.challenge]],
+    });
+  }
+  account.principal = answer;
+  return { ...received, principal: answer };
+}
+
+/** May they go there, and is there room: first the rules, then the limits. */
+export async function admit<R extends ProxyRequest>(
+  identified: Identified<R>,
+  rooms: Rooms,
+  account: Account,
+): Promise<Admitted<R>> {
+  const { request } = identified;
+  return await account.timed('admit', async () => {
+    const decision = await rooms.policy.decide(identified);
+    account.decision = decision;
+    rooms.observe({ type: 'decided', id: request.id, decision });
+    if (decision.verdict === 'deny') {
+      throw new ProxyError(decision.code, `rule ${decision.rule}`, { told: `The rule is called "${decision.rule}".` });
+    }
+    if (hasBeenHere(request.headers, rooms.identity.pseudonym)) throw new ProxyError('loop', 'our own Via came back');
+    const permit = await rooms.limiter.acquire(identified);
+    account.permit = permit;
+    return { ...identified, decision, permit };
+  });
+}
+
+/** By which way. */
+export async function route<R extends ProxyRequest>(
+  admitted: Admitted<R>,
+  rooms: Rooms,
+  account: Account,
+): Promise<Routed<R>> {
+  const [best, ...others] = await account.timed('route', () => rooms.router.routes(admitted));
+  if (best === undefined) throw new ProxyError('no_route', `nothing leads to ${admitted.request.target.host}`);
+  rooms.observe({ type: 'routed', id: admitted.request.id, routes: [best, ...others] });
+  return { ...admitted, routes: [best, ...others] };
+}
+
+/** Opens the way. */
+export async function connect<R extends ProxyRequest>(
+  routed: Routed<R>,
+  rooms: Rooms,
+  account: Account,
+): Promise<Connected<R>> {
+  const { request, routes } = routed;
+  const connected = await account.timed('dial', () =>
+    rooms.connector.connect(routes, request.target, dialScope(request, rooms)),
+  );
+  account.route = connected.route;
+  account.address = connected.upstream.address;
+  return { ...routed, ...connected };
+}
+
+export const dialScope = (request: ProxyRequest, { guard, observe, tap }: Rooms): DialScope => ({
+  id: request.id,
+  signal: request.signal,
+  guard,
+  observe,
+  tap,
+});

@@ -1,0 +1,39 @@
+import { ProxyError } from '../core/failure.ts';
+import type { Headers } from '../core/request.ts';
+import { type FieldRules, parseFields } from './fields.ts';
+
+/** Longer than any registered method; a longer one is 501 (RFC 9112 §3). */
+const METHOD_CHARS_MAX = 32;
+
+// One SP on each side and nothing else: a parser that skips more would read another target than the next one does.
+const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/;
+/** The shape of a request line whose version is none of ours, to tell 505 from 400. */
+const OTHER_VERSION = /^\S+ \S+ HTTP\/\d+(?:\.\d+)?$/;
+
+export interface RequestHeadText {
+  readonly method: string;
+  /** As received; its form is for `request-target.ts`. */
+  readonly target: string;
+  readonly version: '1.0' | '1.1';
+  readonly headers: Headers;
+}
+
+/** Parses a whole request head without its final empty line (RFC 9112 §3, §5). */
+export function parseRequestHead(head: string, fieldsMax: number): RequestHeadText {
+  const lineEnd = head.indexOf('\r\n');
+  const line = lineEnd < 0 ? head : head.slice(0, lineEnd);
+  const match = REQUEST_LINE.exec(line);
+  if (match === null) throw notARequestLine(line);
+  const [, method = '', target = '', major, minor] = match;
+  if (major !== '1') throw new ProxyError('version_unsupported', `HTTP/${major}.${minor}`);
+  if (method.length > METHOD_CHARS_MAX) throw new ProxyError('not_implemented', 'the method is too long');
+  const rules: FieldRules = { fieldsMax, blame: 'bad_request', tooMany: 'head_too_large', repair: 'refuse' };
+  const headers = lineEnd < 0 ? [] : parseFields(head, lineEnd + 2, rules);
+  // A minor version above 1 is served as 1.1, the highest that we speak (RFC 9110 §2.5).
+  return { method, target, version: minor === '0' ? '1.0' : '1.1', headers };
+}
+
+const notARequestLine = (line: string): ProxyError =>
+  OTHER_VERSION.test(line) && !/ HTTP\/1\.\d$/.test(line)
+    ? new ProxyError('version_unsupported', 'the request line names another version')
+    : new ProxyError('bad_request', 'the request line is not METHOD SP TARGET SP HTTP/1.1');

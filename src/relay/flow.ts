@@ -1,0 +1,201 @@
+import type { Writable } from 'node:stream';
+import type { ByteSource, Ownership, Receiver } from '../core/source.ts';
+import type { Gate } from '../core/stages.ts';
+import { CHUNK_HEAD_BYTES_MAX, CHUNK_TAIL_BYTES, chunkHead } from '../protocol/chunked.ts';
+import { BULK_BYTES, returnBulkBuffer, takeBulkBuffer } from './buffers.ts';
+
+/** A read of this size says that more is waiting: the flow gets a buffer of its own. */
+const BULK_FROM_BYTES = BULK_BYTES / 2;
+/** After so many reads in a row below an eighth of the buffer, the flow gives it back. */
+const SMALL_READS_MAX = 16;
+
+export type FlowEnd =
+  /** The source ended, and all of it was handed on. */
+  | { readonly at: 'ended' }
+  /** The source failed. */
+  | { readonly at: 'failed'; readonly error: Error }
+  /** The stream that is written to failed. */
+  | { readonly at: 'broken'; readonly error: Error }
+  /** A gate granted nothing for good: the permit is over. */
+  | { readonly at: 'forbidden' };
+
+export interface FlowOptions {
+  readonly source: ByteSource;
+  readonly to: Writable;
+  /** `chunked` wraps what is written in the chunked coding; the last chunk is for the caller to write. */
+  readonly coding: 'raw' | 'chunked';
+  readonly gate: Gate | undefined;
+  /** Told of every byte that was handed on. */
+  readonly count: (bytes: number) => void;
+  /** Told once. Nothing is written afterwards. */
+  readonly ended: (end: FlowEnd) => void;
+}
+
+/**
+ * One direction of a relay, or one body: moves what a source delivers into a stream, never faster than the stream
+ * takes it, and holds at most one read. A tunnel is two of these.
+ */
+export class Flow implements Receiver {
+  readonly #options: FlowOptions;
+  /** A read that waits for the gate or for the stream; the source is paused meanwhile. */
+  #held: Buffer | undefined;
+  #waitsFor: 'nothing' | 'stream' | 'gate' = 'nothing';
+  #state: 'flowing' | 'draining' | 'over' = 'flowing';
+  #bulk: Buffer | undefined;
+  #smallReads = 0;
+  /** Set whenever bytes move, cleared by whoever watches for silence. */
+  touched = true;
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+  }
+
+  get waitsFor(): 'nothing' | 'stream' | 'gate' {
+    return this.#waitsFor;
+  }
+
+  /** Starts with what the source has delivered before. */
+  start(early: Buffer): this {
+    if (early.length > 0) this.bytes(early, 'fresh');
+    if (this.#state !== 'flowing') return this;
+    this.#options.source.deliverTo(this);
+    if (this.#waitsFor !== 'nothing') this.#options.source.pause();
+    return this;
+  }
+
+  /** Ends the flow where it stands; `ended` is not called. */
+  stop(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#held = undefined;
+    this.#options.source.deliverTo(undefined);
+    this.#releaseBulk();
+  }
+
+  bytes(chunk: Buffer, ownership: Ownership): void {
+    if (this.#state !== 'flowing') return;
+    this.touched = true;
+    this.#pass(this.#keep(chunk, ownership));
+    if (this.#waitsFor !== 'nothing') this.#options.source.pause();
+  }
+
+  end(): void {
+    if (this.#state !== 'flowing') return;
+    this.#state = 'draining';
+    if (this.#held === undefined) this.#finish({ at: 'ended' });
+  }
+
+  failed(error: Error): void {
+    this.#finish({ at: 'failed', error });
+  }
+
+  /** Makes the chunk ours: a lent buffer stays where it is while it is written, a shared one is copied. */
+  #keep(chunk: Buffer, ownership: Ownership): Buffer {
+    if (ownership === 'fresh') return chunk;
+    if (ownership === 'shared') {
+      if (chunk.length >= BULK_FROM_BYTES) this.#borrowBulk();
+      return this.#copy(chunk);
+    }
+    if (chunk.length >= BULK_BYTES / 8) {
+      this.#smallReads = 0;
+      return chunk;
+    }
+    if (++this.#smallReads < SMALL_READS_MAX) return chunk;
+    const copy = this.#copy(chunk);
+    this.#options.source.lend(undefined);
+    this.#releaseBulk();
+    return copy;
+  }
+
+  #borrowBulk(): void {
+    this.#smallReads = 0;
+    this.#bulk ??= takeBulkBuffer();
+    this.#options.source.lend(this.#bulk);
+  }
+
+  #copy(chunk: Buffer): Buffer {
+    const copy = Buffer.allocUnsafe(CHUNK_HEAD_BYTES_MAX + chunk.length + CHUNK_TAIL_BYTES);
+    chunk.copy(copy, CHUNK_HEAD_BYTES_MAX);
+    return copy.subarray(CHUNK_HEAD_BYTES_MAX, CHUNK_HEAD_BYTES_MAX + chunk.length);
+  }
+
+  /** Writes as much as gate and stream allow, and holds the rest. */
+  #pass(chunk: Buffer): void {
+    const { gate } = this.#options;
+    if (gate === undefined) return this.#write(chunk);
+    let rest = chunk;
+    while (rest.length > 0 && this.#state !== 'over') {
+      if (this.#waitsFor === 'stream') return this.#hold(rest);
+      const granted = gate.take(rest.length);
+      if (typeof granted !== 'number') return this.#waitForGate(rest, granted);
+      if (granted === 0) return this.#finish({ at: 'forbidden' });
+      this.#write(granted === rest.length ? rest : rest.subarray(0, granted));
+      rest = rest.subarray(granted);
+    }
+  }
+
+  #hold(rest: Buffer): void {
+    this.#held = rest;
+  }
+
+  #waitForGate(rest: Buffer, granted: Promise<number>): void {
+    this.#hold(rest);
+    this.#waitsFor = 'gate';
+    this.#options.source.pause();
+    granted.then((bytes) => {
+      if (this.#state === 'over') return this.#options.gate?.giveBack(bytes);
+      if (bytes === 0) return this.#finish({ at: 'forbidden' });
+      this.#waitsFor = 'nothing';
+      this.#held = undefined;
+      this.#write(rest.subarray(0, bytes));
+      this.#goOn(rest.subarray(bytes));
+    });
+  }
+
+  #goOn(rest: Buffer | undefined): void {
+    this.#held = undefined;
+    if (rest !== undefined && rest.length > 0) this.#pass(rest);
+    if (this.#state === 'over' || this.#held !== undefined || this.#waitsFor !== 'nothing') return;
+    if (this.#state === 'draining') this.#finish({ at: 'ended' });
+    else this.#options.source.resume();
+  }
+
+  #write(chunk: Buffer): void {
+    const { to, coding, count } = this.#options;
+    count(chunk.length);
+    to.write(coding === 'chunked' ? this.#wrap(chunk) : chunk, this.#written);
+    // What the kernel took at once leaves the buffer free; the rest stays in it until it is written.
+    if (to.writableLength > 0) this.#waitsFor = 'stream';
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    if (error) return this.#finish({ at: 'broken', error });
+    this.touched = true;
+    if (this.#state === 'over' || this.#waitsFor !== 'stream' || this.#options.to.writableLength > 0) return;
+    this.#waitsFor = 'nothing';
+    this.#goOn(this.#held);
+  };
+
+  #wrap(chunk: Buffer): Buffer {
+    const head = chunkHead(chunk.length);
+    const whole = Buffer.allocUnsafe(head.length + chunk.length + CHUNK_TAIL_BYTES);
+    whole.write(head, 0, 'latin1');
+    chunk.copy(whole, head.length);
+    whole[whole.length - 2] = 13;
+    whole[whole.length - 1] = 10;
+    return whole;
+  }
+
+  #finish(end: FlowEnd): void {
+    if (this.#state === 'over') return;
+    this.stop();
+    this.#options.ended(end);
+  }
+
+  #releaseBulk(): void {
+    const bulk = this.#bulk;
+    this.#bulk = undefined;
+    // While the stream still writes from it, the buffer belongs to the stream; the garbage collector takes it later.
+    if (bulk !== undefined && this.#options.to.writableLength === 0) returnBulkBuffer(bulk);
+  }
+}

@@ -1,0 +1,217 @@
+import type { Connector, DialScope, Exchange, OriginReply, Outgoing } from '../core/contracts.ts';
+import { ProxyError } from '../core/failure.ts';
+import type { Body } from '../core/request.ts';
+import type { Connection, Route } from '../core/stages.ts';
+import { formatAuthority } from '../protocol/authority.ts';
+import { BodyReader } from '../protocol/body-reader.ts';
+import { responseFraming } from '../protocol/framing.ts';
+import type { HeadLimits } from '../protocol/head-buffer.ts';
+import { printFields, tokensOf, valuesOf } from '../protocol/header-list.ts';
+import type { ResponseHead } from '../protocol/response-head.ts';
+import type { IdlePool } from './pool.ts';
+import { ORIGIN_FAULTS, type ReadHead, readHead } from './read-head.ts';
+
+/** Methods that a recipient may be asked twice (RFC 9110 §9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** Interim answers before the final one; an origin that sends more keeps the client waiting for nothing. */
+const INTERIM_MAX = 32;
+
+const NOTHING = Buffer.alloc(0);
+
+export interface ExchangeOptions {
+  readonly connector: Connector;
+  readonly pool: IdlePool;
+  readonly limits: HeadLimits;
+  /** From the end of the request to the end of the response head, in milliseconds. */
+  readonly headMs: number;
+}
+
+/** Plain HTTP with an origin: one request out, one answer back, over a connection that may serve another afterwards. */
+export class OriginExchange implements Exchange {
+  readonly #options: ExchangeOptions;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+  }
+
+  async send(outgoing: Outgoing, routes: readonly Route[], within: DialScope): Promise<OriginReply> {
+    const key = formatAuthority(outgoing.target);
+    // The origin may be closing an idle connection right now. A request that cannot be sent again gets a fresh one.
+    const pooled = mayRepeat(outgoing) ? this.#options.pool.take(key) : undefined;
+    if (pooled !== undefined) {
+      try {
+        return await this.#over(pooled, { via: 'direct' }, key, outgoing, within);
+      } catch (error) {
+        if (!(error instanceof ProxyError) || error.code !== 'reset_before_head' || within.signal.aborted) throw error;
+      }
+    }
+    const { route, upstream } = await this.#options.connector.connect(routes, outgoing.target, within);
+    return await this.#over(upstream, route, key, outgoing, within);
+  }
+
+  /** Owns the connection until it is part of a reply. */
+  async #over(
+    connection: Connection,
+    route: Route,
+    key: string,
+    outgoing: Outgoing,
+    within: DialScope,
+  ): Promise<OriginReply> {
+    let handedOver = false;
+    using patience = new Patience(within.signal, this.#options.headMs);
+    try {
+      const sent = this.#write(connection, outgoing, within, patience);
+      const answer = await this.#finalHead(connection, outgoing, within, patience.signal);
+      const reply = this.#reply(connection, route, key, outgoing, answer, sent);
+      handedOver = true;
+      return reply;
+    } finally {
+      if (!handedOver) connection[Symbol.dispose]();
+    }
+  }
+
+  /** Resolves when the body has been sent; the answer is not waited for, and may come first. */
+  #write(connection: Connection, outgoing: Outgoing, { id, tap }: DialScope, patience: Patience): Promise<number> {
+    const head = `${outgoing.method} ${originForm(outgoing.path)} HTTP/1.1\r\n${printFields(outgoing.headers)}`;
+    tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-us', head });
+    connection.wire.stream.write(`${head}\r\n`, 'latin1');
+    if (outgoing.body === undefined) {
+      patience.begin();
+      return NOTHING_SENT;
+    }
+    const sent = outgoing.body.sendTo(connection);
+    // A body that breaks off also breaks the connection, and whoever reads the answer learns of it there.
+    sent.then(
+      () => patience.begin(),
+      (error) => patience.giveUp(error),
+    );
+    return sent;
+  }
+
+  async #finalHead(
+    { wire }: Connection,
+    outgoing: Outgoing,
+    { id, tap }: DialScope,
+    signal: AbortSignal,
+  ): Promise<ReadHead> {
+    let rest: Buffer = NOTHING;
+    for (let seen = 0; seen <= INTERIM_MAX; seen++) {
+      const read = await readHead(wire, rest, this.#options.limits, ORIGIN_FAULTS, signal);
+      tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-peer', head: read.text });
+      if (read.head.status >= 200 || read.head.status === 101) return read;
+      outgoing.inform(read.head);
+      ({ rest } = read);
+    }
+    throw new ProxyError('origin_protocol', `more than ${INTERIM_MAX} interim answers`);
+  }
+
+  #reply(
+    connection: Connection,
+    route: Route,
+    key: string,
+    outgoing: Outgoing,
+    { head, rest }: ReadHead,
+    sent: Promise<number>,
+  ): OriginReply {
+    const common = { head, version: head.version, route, address: connection.address, sent } as const;
+    if (head.status === 101) {
+      checkUpgrade(head, outgoing);
+      const upgraded: Connection = { ...connection, early: rest, [Symbol.dispose]: () => connection[Symbol.dispose]() };
+      return { ...common, body: undefined, upgraded, [Symbol.dispose]: () => connection[Symbol.dispose]() };
+    }
+    let state: 'in-use' | 'released' = 'in-use';
+    const release = (after: Buffer) => {
+      if (state === 'released') return;
+      state = 'released';
+      // Bytes behind the answer belong to nobody (RFC 9112 §9.2); an unfinished request cannot be followed by another.
+      if (after.length > 0 || !staysOpen(head) || !requestIsOut(outgoing)) connection[Symbol.dispose]();
+      else this.#options.pool.put(key, connection);
+    };
+    const framing = responseFraming(head.headers, head.status, outgoing.method, head.version);
+    let body: Body | undefined;
+    if (framing.kind === 'none') release(rest);
+    else {
+      body = new BodyReader(connection.wire, framing, rest, {
+        done: release,
+        truncated: 'response_incomplete',
+        malformed: 'origin_protocol',
+      });
+    }
+    return {
+      ...common,
+      body,
+      upgraded: undefined,
+      [Symbol.dispose]: () => {
+        if (state === 'in-use') connection[Symbol.dispose]();
+        state = 'released';
+      },
+    };
+  }
+}
+
+const NOTHING_SENT = Promise.resolve(0);
+
+const mayRepeat = ({ method, body, upgrade }: Outgoing): boolean =>
+  IDEMPOTENT.has(method) && body === undefined && upgrade === undefined;
+
+const requestIsOut = ({ body }: Outgoing): boolean => body === undefined || body.complete;
+
+/** Origin-form (RFC 9112 §3.2.1): never empty, and the query keeps its place. */
+const originForm = (path: string): string => (path === '' ? '/' : path.startsWith('?') ? `/${path}` : path);
+
+/** Whether another request may follow on the connection (RFC 9112 §9.3), as far as the head tells. */
+function staysOpen(head: ResponseHead): boolean {
+  if (head.version === '1.0' || tokensOf(head.headers, 'connection').includes('close')) return false;
+  // Both framings in one answer: somebody before us may have split it differently (RFC 9112 §6.3).
+  return (
+    valuesOf(head.headers, 'transfer-encoding').length === 0 || valuesOf(head.headers, 'content-length').length === 0
+  );
+}
+
+/** A 101 must name the protocol that was offered (RFC 9110 §7.8). */
+function checkUpgrade(head: ResponseHead, { upgrade }: Outgoing): void {
+  const offered = tokensOf(head.headers, 'upgrade');
+  if (upgrade === undefined || !offered.includes(upgrade.toLowerCase())) {
+    throw new ProxyError('origin_upgrade', `101 to ${offered.join(', ') || 'nothing'}`);
+  }
+}
+
+/** The wait for a head: without a limit while the request is still being sent, bounded from then on. */
+class Patience implements Disposable {
+  readonly #headMs: number;
+  readonly #own = new AbortController();
+  readonly #parent: AbortSignal;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(parent: AbortSignal, headMs: number) {
+    this.#parent = parent;
+    this.#headMs = headMs;
+    parent.addEventListener('abort', this.#follow);
+    if (parent.aborted) this.#follow();
+  }
+
+  get signal(): AbortSignal {
+    return this.#own.signal;
+  }
+
+  begin(): void {
+    if (this.#over) return;
+    this.#timer ??= setTimeout(
+      () => this.giveUp(new ProxyError('origin_silent', `no response head after ${this.#headMs} ms`)),
+      this.#headMs,
+    );
+  }
+
+  giveUp(reason: unknown): void {
+    this.#own.abort(reason);
+  }
+
+  readonly #follow = (): void => this.giveUp(this.#parent.reason);
+
+  [Symbol.dispose](): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#parent.removeEventListener('abort', this.#follow);
+  }
+}

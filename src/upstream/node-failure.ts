@@ -1,0 +1,40 @@
+import { type FailureCode, ProxyError } from '../core/failure.ts';
+
+/** Node's and the resolver's error codes as ours; the only such table. */
+const FROM_NODE: Readonly<Record<string, FailureCode>> = {
+  ECONNREFUSED: 'refused',
+  ETIMEDOUT: 'connect_timeout',
+  EHOSTUNREACH: 'unroutable',
+  ENETUNREACH: 'unroutable',
+  EHOSTDOWN: 'unroutable',
+  ENETDOWN: 'unroutable',
+  EADDRNOTAVAIL: 'unroutable',
+  EAFNOSUPPORT: 'unroutable',
+  EINVAL: 'unroutable',
+  EACCES: 'unroutable',
+  EPERM: 'unroutable',
+  ECONNRESET: 'connect_failed',
+  ECONNABORTED: 'connect_failed',
+  EPIPE: 'connect_failed',
+  ENOTFOUND: 'dns_failed',
+  ENODATA: 'dns_failed',
+  // The resolver gave up; the name may well exist.
+  EAI_AGAIN: 'dns_failed',
+  EAI_FAIL: 'dns_failed',
+  EAI_NODATA: 'dns_failed',
+  EAI_MEMORY: 'at_capacity',
+  EMFILE: 'at_capacity',
+  ENFILE: 'at_capacity',
+  ENOBUFS: 'at_capacity',
+  ENOMEM: 'at_capacity',
+};
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+/** What a failed connect or lookup means. The original stays as `cause`, for the log. */
+export function nodeFailure(cause: unknown, doing: string): ProxyError {
+  if (cause instanceof ProxyError) return cause;
+  const code = codeOf(cause);
+  return new ProxyError(FROM_NODE[code] ?? 'connect_failed', code === '' ? doing : `${doing}: ${code}`, { cause });
+}

@@ -1,0 +1,73 @@
+import type { Clock } from '../core/clock.ts';
+import type { Connection } from '../core/stages.ts';
+
+/** Many servers close an idle connection after 5 to 75 s. A close is seen at once; this bounds what is kept in vain. */
+const IDLE_MS = 30_000;
+/** A browser opens six connections to an origin; several browsers may share this proxy. */
+const PER_KEY_MAX = 32;
+/** Idle connections in all. Each holds a file descriptor and a few KB here, and a slot at the origin. */
+const TOTAL_MAX = 512;
+
+interface Idle {
+  readonly connection: Connection;
+  readonly expiry: Disposable;
+}
+
+/**
+ * Idle connections to origins, by whatever makes two of them interchangeable. The pool owns what it holds and watches
+ * it: a byte, an end or an error on an idle connection ends it (RFC 9112 §9.2: nobody asked for that answer).
+ */
+export class IdlePool {
+  readonly #clock: Clock;
+  readonly #idle = new Map<string, Idle[]>();
+  #size = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The connection that was used last, which is the least likely to be closed meanwhile. */
+  take(key: string): Connection | undefined {
+    const idle = this.#idle.get(key)?.pop();
+    if (idle === undefined) return undefined;
+    this.#removed(key, idle);
+    idle.connection.wire.deliverTo(undefined);
+    return idle.connection;
+  }
+
+  put(key: string, connection: Connection): void {
+    const list = this.#idle.get(key) ?? [];
+    if (this.#size >= TOTAL_MAX || list.length >= PER_KEY_MAX) return connection[Symbol.dispose]();
+    const drop = () => this.#drop(key, idle);
+    const idle: Idle = { connection, expiry: this.#clock.after(IDLE_MS, drop) };
+    list.push(idle);
+    this.#idle.set(key, list);
+    this.#size += 1;
+    connection.wire.deliverTo({ bytes: drop, end: drop, failed: drop });
+  }
+
+  /** Closes everything: the network changed, or the proxy stops. */
+  clear(): void {
+    for (const [key, list] of this.#idle) for (const idle of [...list]) this.#drop(key, idle);
+  }
+
+  #drop(key: string, idle: Idle): void {
+    const list = this.#idle.get(key);
+    const at = list?.indexOf(idle) ?? -1;
+    if (list === undefined || at < 0) return;
+    list.splice(at, 1);
+    this.#removed(key, idle);
+    idle.connection.wire.deliverTo(undefined);
+    idle.connection[Symbol.dispose]();
+  }
+
+  #removed(key: string, idle: Idle): void {
+    this.#size -= 1;
+    idle.expiry[Symbol.dispose]();
+    if (this.#idle.get(key)?.length === 0) this.#idle.delete(key);
+  }
+}

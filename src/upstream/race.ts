@@ -1,0 +1,80 @@
+import { isIPv6 } from 'node:net';
+import type { Connection } from '../core/stages.ts';
+
+/** Connection Attempt Delay of RFC 8305 §5. */
+export const ATTEMPT_DELAY_MS = 250;
+
+export interface Race {
+  readonly addresses: readonly string[];
+  readonly signal: AbortSignal;
+  open(address: string, attempt: number, signal: AbortSignal): Promise<Connection>;
+}
+
+/** Families in turns, beginning with the one that the resolver put first (RFC 8305 §4). */
+export function interleave(addresses: readonly string[]): readonly string[] {
+  const first = isIPv6(addresses[0] ?? '');
+  const leading = addresses.filter((address) => isIPv6(address) === first);
+  const other = addresses.filter((address) => isIPv6(address) !== first);
+  if (other.length === 0) return addresses;
+  const mixed: string[] = [];
+  for (let i = 0; i < Math.max(leading.length, other.length); i++) {
+    mixed.push(...leading.slice(i, i + 1), ...other.slice(i, i + 1));
+  }
+  return mixed;
+}
+
+/**
+ * Tries the addresses in order, each a little after the one before, or at once when that one has failed. Attempts that
+ * have begun keep running until one connects (RFC 8305 §5): a slow network is then as good as none. Rejects with the
+ * first failure, which is the one of the address that the resolver liked best.
+ */
+export function race({ addresses, signal, open }: Race): Promise<Connection> {
+  const [only] = addresses;
+  if (addresses.length === 1 && only !== undefined) return open(only, 1, signal);
+  return new Promise((resolve, reject) => {
+    const losers = new AbortController();
+    let next = 0;
+    let running = 0;
+    let firstFailure: unknown;
+    let timer: NodeJS.Timeout | undefined;
+
+    const finish = (settle: () => void) => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      next = addresses.length;
+      settle();
+      losers.abort();
+    };
+    const onAbort = () => {
+      losers.abort(signal.reason);
+      finish(() => reject(signal.reason));
+    };
+    const tryNext = () => {
+      clearTimeout(timer);
+      const address = addresses[next];
+      if (address === undefined) {
+        if (running === 0) finish(() => reject(firstFailure));
+        return;
+      }
+      next += 1;
+      running += 1;
+      timer = setTimeout(tryNext, ATTEMPT_DELAY_MS);
+      open(address, next, losers.signal).then(won, failed);
+    };
+    const won = (connection: Connection) => {
+      // Two may connect in the same turn: the second is closed, no byte was sent on it.
+      if (losers.signal.aborted) connection[Symbol.dispose]();
+      else finish(() => resolve(connection));
+    };
+    const failed = (cause: unknown) => {
+      running -= 1;
+      if (losers.signal.aborted) return;
+      firstFailure ??= cause;
+      tryNext();
+    };
+
+    if (signal.aborted) return reject(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    tryNext();
+  });
+}

@@ -1,0 +1,72 @@
+import { type FailureCode, ProxyError } from '../core/failure.ts';
+import type { Receiver, Wire } from '../core/source.ts';
+import { HeadBuffer, type HeadLimits } from '../protocol/head-buffer.ts';
+import { parseResponseHead, type ResponseHead } from '../protocol/response-head.ts';
+import { nodeFailure } from './node-failure.ts';
+
+/** Whose answer is read, and what its faults are called. */
+export interface HeadFaults {
+  readonly malformed: FailureCode;
+  readonly tooLarge: FailureCode;
+  /** The peer closed without a byte of an answer: a pooled connection may just have been closed in time. */
+  readonly closed: FailureCode;
+}
+export const ORIGIN_FAULTS: HeadFaults = {
+  malformed: 'origin_protocol',
+  tooLarge: 'origin_head_too_large',
+  closed: 'reset_before_head',
+};
+
+export interface ReadHead {
+  readonly head: ResponseHead;
+  readonly text: string;
+  /** What came behind the head: the beginning of the body, or of the tunnel. */
+  readonly rest: Buffer;
+}
+
+/** Reads one response head, beginning with what is already there. The wire is free again when the promise settles. */
+export function readHead(
+  wire: Wire,
+  early: Buffer,
+  limits: HeadLimits,
+  faults: HeadFaults,
+  signal: AbortSignal,
+): Promise<ReadHead> {
+  return new Promise((resolve, reject) => {
+    const buffer = new HeadBuffer(limits);
+    const finish = (settle: () => void) => {
+      wire.deliverTo(undefined);
+      signal.removeEventListener('abort', onAbort);
+      settle();
+    };
+    const refuse = (error: ProxyError) => finish(() => reject(error));
+    const onAbort = () => finish(() => reject(signal.reason));
+    const add = (chunk: Buffer) => {
+      const progress = buffer.add(chunk);
+      if (progress.at === 'more') return;
+      if (progress.at === 'refused') {
+        const code = progress.why === 'bare-lf' ? faults.malformed : faults.tooLarge;
+        return refuse(new ProxyError(code, `response head: ${progress.why}`));
+      }
+      const { head: text, rest } = progress;
+      try {
+        const head = parseResponseHead(text, limits.fieldsMax, faults.malformed);
+        finish(() => resolve({ head, text, rest }));
+      } catch (error) {
+        refuse(nodeFailure(error, 'reading a response head'));
+      }
+    };
+    const broken = (cause?: Error) =>
+      refuse(
+        buffer.length === 0
+          ? new ProxyError(faults.closed, 'closed before an answer', { cause })
+          : new ProxyError(faults.malformed, 'closed inside the response head', { cause }),
+      );
+    const receiver: Receiver = { bytes: add, end: () => broken(), failed: broken };
+
+    if (signal.aborted) return reject(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    wire.deliverTo(receiver);
+    if (early.length > 0) add(early);
+  });
+}

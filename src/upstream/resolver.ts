@@ -1,0 +1,70 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+import type { Resolver } from '../core/contracts.ts';
+import { ProxyError } from '../core/failure.ts';
+import { nodeFailure } from './node-failure.ts';
+
+/** Names whose answers are remembered; the one that was asked for longest ago is forgotten first. */
+const NAMES_MAX = 4_096;
+/** The system's resolver tells no TTL. Half a minute spares a lookup per tunnel and is shorter than most TTLs. */
+const FOUND_MS = 30_000;
+/** Long enough that a page with 100 requests to a missing name asks once, short enough for who mends it. */
+const FAILED_MS = 2_000;
+
+type Answer = { readonly addresses: readonly string[] } | { readonly error: ProxyError };
+interface Entry {
+  readonly answer: Promise<Answer>;
+  untilMs: number;
+}
+
+/** Asks the system: it knows /etc/hosts, split DNS of a VPN and whatever else this machine resolves names with. */
+export type Lookup = (host: string) => Promise<readonly string[]>;
+const systemLookup: Lookup = async (host) =>
+  (await lookup(host, { all: true, order: 'verbatim' })).map((found) => found.address);
+
+/** Answers from memory where it can, and asks once for all who want the same name at the same time. */
+export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resolver {
+  const entries = new Map<string, Entry>();
+
+  const begin = (host: string): Entry => {
+    const entry: Entry = {
+      untilMs: Number.POSITIVE_INFINITY,
+      answer: ask(host).then(
+        (addresses): Answer => {
+          entry.untilMs = clock.now() + FOUND_MS;
+          return { addresses };
+        },
+        (cause): Answer => {
+          entry.untilMs = clock.now() + FAILED_MS;
+          return { error: nodeFailure(cause, `resolving ${host}`) };
+        },
+      ),
+    };
+    if (entries.size >= NAMES_MAX) for (const oldest of entries.keys()) if (entries.delete(oldest)) break;
+    entries.set(host, entry);
+    return entry;
+  };
+
+  return {
+    async resolve(host, signal) {
+      if (isIP(host) !== 0) return [host];
+      const known = entries.get(host);
+      const entry = known !== undefined && known.untilMs > clock.now() ? known : begin(host);
+      const answer = await unlessAborted(entry.answer, signal);
+      if ('error' in answer) throw answer.error;
+      if (answer.addresses.length === 0) throw new ProxyError('dns_failed', `${host} has no address`);
+      return answer.addresses;
+    },
+  };
+}
+
+/** A lookup cannot be cancelled, but nobody has to wait for it. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
