@@ -2,6 +2,9 @@ import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { addressBlock, isAddressBlock } from '../core/address-setting.ts';
 
+/** Whether others than this machine's own users can reach any listener: then the defaults are strict. */
+export type Exposure = 'local' | 'exposed';
+
 /** Conditions of a rule: each that is listed must hold, and of each list any one member will do. */
 export interface AccessConditions {
   readonly hosts?: readonly string[] | undefined;

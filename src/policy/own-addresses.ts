@@ -1,0 +1,64 @@
+import { networkInterfaces } from 'node:os';
+import type { Clock } from '../core/clock.ts';
+import { formatIp, type IpAddress, parseIpWithZone, withoutMapping } from '../protocol/ip-address.ts';
+import { classify } from '../protocol/ip-class.ts';
+
+/** Where this proxy itself listens. */
+export interface OwnAddresses {
+  include(address: IpAddress, port: number): boolean;
+}
+export interface OwnListener {
+  /** As the socket says it; empty for what has none. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * How long the addresses of this machine are believed. They are looked up only when a wildcard listener has the very
+ * port that is about to be dialled, so this bounds the cost of a flood of such requests and little else.
+ */
+const INTERFACES_KEPT_MS = 1000;
+
+/**
+ * `listeners` is asked every time, since listeners come and go; `interfaces` for the addresses of this machine.
+ * A wildcard listener is at every one of them, all of 127.0.0.0/8 included.
+ */
+export function ownAddresses(
+  listeners: () => readonly OwnListener[],
+  clock: Clock,
+  interfaces: () => readonly string[] = machineAddresses,
+): OwnAddresses {
+  let known: ReadonlySet<string> = new Set();
+  let knownUntilMs = Number.NEGATIVE_INFINITY;
+  const isOfThisMachine = (key: string): boolean => {
+    if (clock.now() >= knownUntilMs) {
+      known = new Set(interfaces().map(keyOf));
+      knownUntilMs = clock.now() + INTERFACES_KEPT_MS;
+    }
+    return known.has(key);
+  };
+  return {
+    include(address, port) {
+      const mine = listeners().filter((listener) => listener.port === port);
+      if (mine.length === 0) return false;
+      const key = formatIp(withoutMapping(address));
+      // Dialling the unspecified address reaches loopback on Linux, and what it reaches elsewhere is no better.
+      if (isUnspecified(key)) return true;
+      const keys = mine.map((listener) => keyOf(listener.address));
+      return (
+        keys.includes(key) || (keys.some(isUnspecified) && (classify(address) === 'loopback' || isOfThisMachine(key)))
+      );
+    },
+  };
+}
+
+const isUnspecified = (key: string): boolean => key === '0.0.0.0' || key === '::';
+
+function keyOf(text: string): string {
+  const address = parseIpWithZone(text);
+  return address ? formatIp(withoutMapping(address)) : text;
+}
+
+function machineAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address));
+}
