@@ -1,0 +1,30 @@
+import { FLAGS, variableOf } from './flags.ts';
+import { nearest } from './nearest.ts';
+import type { Given } from './sources.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Every flag has a variable; an empty variable says nothing, since shells cannot always unset one. */
+export function environmentSays(environment: Environment): Given[] {
+  return FLAGS.flatMap((flag) => {
+    const label = variableOf(flag);
+    const text = environment[label];
+    return text === undefined || text === '' ? [] : [{ flag, text, label }];
+  });
+}
+
+/**
+ * Variables that look like a slip of the pen: silence about VIADUCT_ALOW would leave a proxy open.
+ * Other names are left alone, since a configuration may refer to variables of the user's own.
+ */
+export function doubtfulVariables(environment: Environment): string[] {
+  const known = FLAGS.map(variableOf);
+  return Object.keys(environment).flatMap((name) => {
+    if (!name.startsWith('VIADUCT_') || known.includes(name)) return [];
+    const meant = nearest(
+      name.slice('VIADUCT_'.length),
+      known.map((one) => one.slice('VIADUCT_'.length)),
+    );
+    return meant === undefined ? [] : [`${name} is not read by viaduct; did you mean VIADUCT_${meant}?`];
+  });
+}

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import type { Path } from './problems.ts';
+
+/** What one flag or variable says about one setting. */
+export interface Said {
+  readonly path: Path;
+  readonly value: unknown;
+}
+
+/** A flag of `viaduct run` and `viaduct check`, and the variable of the same name. */
+export interface Flag {
+  /** Long name without dashes; the variable is the same in capitals, `VIADUCT_LOG_FILE`. */
+  readonly name: string;
+  readonly short?: string;
+  /** Absent: the flag takes no value. */
+  readonly argument?: string;
+  readonly summary: string;
+  readonly default?: string;
+  /** Words that the shell may complete; `file` completes paths. */
+  readonly completes?: readonly string[] | 'file';
+  /** What the flag says about settings; `text` is `''` for a flag without a value. Throws FlagError. */
+  says(text: string): readonly Said[];
+}
+
+/** A value that a flag or a variable cannot have; the message says how to mend it. */
+export class FlagError extends Error {
+  override readonly name = 'FlagError';
+}
+
+const LOG_FORMATS = ['pretty', 'json', 'clf', 'squid', 'off'] as const;
+
+/** In the order in which `--help` lists them. */
+export const FLAGS: readonly Flag[] = [
+  {
+    name: 'listen',
+    short: 'l',
+    argument: 'ADDR',
+    summary: 'where to listen; repeatable: HOST, HOST:PORT, [V6]:PORT, http://…, unix:/PATH',
+    default: 'localhost = 127.0.0.1 and ::1',
+    says: (text) => [{ path: ['listen'], value: listOf(text) }],
+  },
+  {
+    name: 'port',
+    short: 'p',
+    argument: 'N',
+    summary: 'port for listeners that name none; 0 picks a free one',
+    default: '3128',
+    says: (text) => [{ path: ['port'], value: wholeNumber(text, 'a port from 0 to 65535') }],
+  },
+  {
+    name: 'binding',
+    short: 'b',
+    argument: 'IP',
+    summary: 'the same as --listen',
+    says: (text) => [{ path: ['listen'], value: listOf(text) }],
+  },
+  {
+    name: 'config',
+    short: 'c',
+    argument: 'FILE',
+    summary: 'configuration file, YAML or JSON',
+    default: 'viaduct.yaml in $XDG_CONFIG_HOME/viaduct, if there',
+    completes: 'file',
+    // Names the file itself; it is no setting in one.
+    says: () => [],
+  },
+  {
+    name: 'auth',
+    argument: 'FILE_OR_USER:PASS',
+    summary: 'clients must authenticate (Basic); FILE is made by htpasswd',
+    default: 'off',
+    completes: 'file',
+    says: (text) => [{ path: ['clients', 'users'], value: usersOf(text) }],
+  },
+  {
+    name: 'allow',
+    argument: 'LIST',
+    summary: 'source addresses (IP or CIDR, commas between) that may use the proxy',
+    default: 'loopback listeners: everyone local',
+    says: (text) => [{ path: ['clients', 'allow'], value: listOf(text) }],
+  },
+  {
+    name: 'rate',
+    argument: 'R',
+    summary: 'bandwidth of the whole proxy per second: 524288, 512KiB, 4Mbit, …',
+    default: 'unlimited',
+    says: (text) => [{ path: ['limits', 'bandwidth'], value: { per: 'proxy', rate: text } }],
+  },
+  {
+    name: 'timeout',
+    short: 't',
+    argument: 'S',
+    summary: 'seconds to connect, and to get a response head, else 504',
+    default: '30',
+    says: (text) => [
+      { path: ['timeouts', 'connect'], value: durationOf(text) },
+      { path: ['timeouts', 'head'], value: durationOf(text) },
+    ],
+  },
+  {
+    name: 'idle',
+    argument: 'T',
+    summary: 'close a tunnel without a byte for this long; 0 = never',
+    default: '1h',
+    says: (text) => [{ path: ['timeouts', 'idle'], value: durationOf(text) }],
+  },
+  {
+    name: 'open',
+    summary: 'yes, let everyone who reaches an exposed listener use it',
+    default: 'off',
+    says: (text) => [{ path: ['open'], value: yesOrNo(text) }],
+  },
+  {
+    name: 'name',
+    argument: 'NAME',
+    summary: 'our name in Via and Proxy-Status',
+    default: 'viaduct',
+    says: (text) => [{ path: ['name'], value: text }],
+  },
+  {
+    name: 'log',
+    argument: 'FORMAT',
+    summary: `access log: ${LOG_FORMATS.join(', ')}`,
+    default: 'pretty on a terminal, else json',
+    completes: LOG_FORMATS,
+    says: (text) => [{ path: ['log', 'format'], value: text }],
+  },
+  {
+    name: 'log-file',
+    argument: 'PATH',
+    summary: 'write the access log there, not to standard output',
+    completes: 'file',
+    says: (text) => [{ path: ['log', 'file'], value: text }],
+  },
+  {
+    name: 'quiet',
+    short: 'q',
+    summary: 'say nothing but errors on standard error',
+    says: (text) => [{ path: ['quiet'], value: yesOrNo(text) }],
+  },
+  {
+    name: 'verbose',
+    short: 'v',
+    summary: 'say more, stack traces included',
+    says: (text) => [{ path: ['verbose'], value: yesOrNo(text) }],
+  },
+];
+
+/** `VIADUCT_LOG_FILE` for `log-file`. */
+export const variableOf = (flag: Flag): string => `VIADUCT_${flag.name.toUpperCase().replaceAll('-', '_')}`;
+
+function listOf(text: string): string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  return parts.filter((part) => part !== '');
+}
+
+function wholeNumber(text: string, wanted: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new FlagError(`${JSON.stringify(text)} is not ${wanted}`);
+  return Number(text);
+}
+
+/** A bare number is seconds, as `-t 300` has always been. */
+const durationOf = (text: string): string | number => (/^\d+(\.\d+)?$/.test(text) ? `${text}s` : text);
+
+function yesOrNo(text: string): boolean {
+  if (/^(1|true|yes|on)?$/i.test(text)) return true;
+  if (/^(0|false|no|off)$/i.test(text)) return false;
+  throw new FlagError(`${JSON.stringify(text)} is neither true nor false`);
+}
+
+/** A file of users, or one user. The password is hashed at once: nothing holds it longer than this call. */
+function usersOf(text: string): unknown {
+  const colon = text.indexOf(':');
+  // A path may hold a colon too; a file that exists is what was meant.
+  if (colon < 0 || existsSync(text)) return text;
+  if (colon === 0 || colon === text.length - 1) throw new FlagError('write a file of users, or USER:PASS');
+  const digest = createHash('sha1')
+    .update(text.slice(colon + 1))
+    .digest('base64');
+  return { [text.slice(0, colon)]: `{SHA}${digest}` };
+}

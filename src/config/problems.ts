@@ -1,0 +1,142 @@
+import type { z } from 'zod';
+import { nearest, suggestion } from './nearest.ts';
+import { type JsonSchema, knownKeys, schemaAt } from './outline.ts';
+
+/** Where a setting stands in a configuration: `['limits', 'bandwidth', 0, 'rate']`. */
+export type Path = readonly (string | number)[];
+
+/** One thing that is wrong with a configuration, and how to mend it. */
+export interface Problem {
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** A configuration that cannot be used. `lines` has one complete sentence per problem, with its place. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly lines: readonly string[];
+  constructor(lines: readonly string[]) {
+    super(lines.join('\n'));
+    this.lines = lines;
+  }
+}
+
+/** `limits.bandwidth[0].rate`; a key that is no plain word is quoted. */
+export function pathText(path: Path): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`;
+    const word = /^[\w$-]+$/.test(part) ? part : JSON.stringify(part);
+    return text === '' ? word : `${text}.${word}`;
+  }, '');
+}
+
+export function valueAt(values: unknown, path: Path): unknown {
+  return path.reduce<unknown>((value, part) => (isRecord(value) ? value[part] : undefined), values);
+}
+
+/** The issues of the schema library in the words of this program. */
+export function problemsOf(error: z.ZodError, values: unknown, outline: JsonSchema): Problem[] {
+  return error.issues.flatMap((issue) => explain(issue, [], values, outline));
+}
+
+function explain(issue: z.core.$ZodIssue, base: Path, values: unknown, outline: JsonSchema): Problem[] {
+  const path = [...base, ...plainPath(issue.path)];
+  const value = valueAt(values, path);
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, path, outline) }));
+  }
+  // A schema that says in its own words what it wants is right; the library's own words are not for people.
+  const isOwnSentence = issue.code === 'custom' || !/^(Invalid|Unrecognized|Too )/.test(issue.message);
+  if (isOwnSentence) {
+    const whole = issue.message.startsWith('expected ') ? `${describe(value)}; ${issue.message}` : issue.message;
+    return [{ path, message: whole }];
+  }
+  switch (issue.code) {
+    case 'invalid_union':
+      return explainUnion(issue.errors, path, values, outline);
+    case 'invalid_key':
+      return issue.issues.flatMap((inner) => explain({ ...inner, path: [] }, path, values, outline));
+    case 'invalid_value':
+      return [{ path, message: wrongWord(value, issue.values.map(String)) }];
+    default:
+      return [{ path, message: `${describe(value)}; ${expectation(issue, schemaAt(outline, path))}` }];
+  }
+}
+
+/** A value that fits none of several forms: tell about the form that it comes nearest to. */
+function explainUnion(
+  branches: readonly (readonly z.core.$ZodIssue[])[],
+  path: Path,
+  values: unknown,
+  outline: JsonSchema,
+): Problem[] {
+  const value = valueAt(values, path);
+  const isOfOtherType = (issues: readonly z.core.$ZodIssue[]) =>
+    issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type');
+  const near = branches.filter((issues) => !isOfOtherType(issues)).sort((a, b) => weight(a) - weight(b))[0];
+  if (near !== undefined) return near.flatMap((issue) => explain(issue, path, values, outline));
+  const kinds = branches.flatMap((issues) =>
+    issues.map((issue) => ('expected' in issue ? String(issue.expected) : '')),
+  );
+  const wanted = [...new Set(kinds)].filter(Boolean).map(kindName);
+  const hint = schemaAt(outline, path).description;
+  return [
+    { path, message: `${describe(value)}; ${hint === undefined ? `write ${orList(wanted)}` : `it is: ${hint}`}` },
+  ];
+}
+
+/** Wrong keys say most clearly that another form was meant. */
+const weight = (issues: readonly z.core.$ZodIssue[]): number =>
+  issues.reduce((sum, issue) => sum + 1 + (issue.code === 'unrecognized_keys' ? issue.keys.length : 0), 0);
+
+function unknownKey(key: string, path: Path, outline: JsonSchema): string {
+  const known = knownKeys(outline, path);
+  const meant = suggestion(key, known);
+  if (meant !== '') return `no such setting${meant}`;
+  return known.length > 0 ? `no such setting; known here: ${known.join(', ')}` : 'no such setting';
+}
+
+function wrongWord(value: unknown, words: readonly string[]): string {
+  const meant = typeof value === 'string' ? nearest(value, words) : undefined;
+  return `${describe(value)}; ${meant === undefined ? '' : `did you mean ${meant}? `}write ${orList(words)}`;
+}
+
+function expectation(issue: z.core.$ZodIssue, at: JsonSchema): string {
+  if (issue.code === 'too_small')
+    return `write ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
+  if (issue.code === 'too_big') return `write ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}`;
+  const kind = 'expected' in issue ? kindName(String(issue.expected)) : 'another value';
+  return at.description === undefined ? `write ${kind}` : `write ${kind}: ${at.description}`;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'settings of the form `key: value`',
+  record: 'settings of the form `key: value`',
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
+const kindName = (kind: string): string => KINDS[kind] ?? kind;
+
+function describe(value: unknown): string {
+  if (value === undefined) return 'is missing';
+  if (value === null) return 'is empty';
+  if (Array.isArray(value)) return 'is a list';
+  if (isRecord(value)) return 'has settings under it';
+  return `is ${JSON.stringify(value)}`;
+}
+
+function orList(words: readonly string[]): string {
+  return words.length < 2 ? (words[0] ?? 'something else') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+function plainPath(path: readonly PropertyKey[]): Path {
+  return path.map((part) => (typeof part === 'number' ? part : String(part)));
+}
+
+/** Maps and lists alike: whatever has something under a key. */
+export function isRecord(value: unknown): value is Record<string | number, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,100 @@
+import type { ConfigFile } from './file.ts';
+import { isRecord, type Path, pathText, valueAt } from './problems.ts';
+
+/** Where each setting came from. */
+export class Provenance {
+  readonly #file: ConfigFile | undefined;
+  readonly #said = new Map<string, string>();
+
+  constructor(file: ConfigFile | undefined) {
+    this.#file = file;
+  }
+
+  /** A flag or a variable decided this setting. */
+  say(path: Path, label: string): void {
+    this.#said.set(pathText(path), label);
+  }
+
+  /** `--port`, `VIADUCT_PORT`, `viaduct.yaml:12` or `default`. */
+  of(path: Path): string {
+    for (let length = path.length; length > 0; length--) {
+      const label = this.#said.get(pathText(path.slice(0, length)));
+      if (label !== undefined) return label;
+    }
+    if (this.#file === undefined || valueAt(this.#file.values, path.slice(0, 1)) === undefined) return 'default';
+    // What a flag reads from a missing part of the file is still a default, except where a list says it whole.
+    const isWritten = path.some((part) => typeof part === 'number') || valueAt(this.#file.values, path) !== undefined;
+    return isWritten ? `${this.#file.name}:${this.#file.lineAt(path)}` : 'default';
+  }
+
+  /** One line about a setting, with its place in front. */
+  placed(path: Path, message: string): string {
+    const origin = this.of(path);
+    if (origin.startsWith('--') || origin.startsWith('VIADUCT_')) return `${origin}: ${message}`;
+    const text = pathText(path);
+    const place = origin === 'default' ? placeOfDefault(this.#file, path) : origin;
+    return [place, text, message].filter((part) => part !== '').join(': ');
+  }
+}
+
+/** Something is missing: say where it would stand. */
+function placeOfDefault(file: ConfigFile | undefined, path: Path): string {
+  return file === undefined ? '' : `${file.name}:${file.lineAt(path)}`;
+}
+
+/** One setting as `viaduct check` prints it. */
+export interface ShownSetting {
+  readonly path: string;
+  readonly value: string;
+  readonly origin: string;
+}
+
+/** Settings whose values are secret, whatever they hold: hashes of passwords can be guessed against. */
+const SECRET_MAPS: ReadonlySet<string> = new Set(['clients.users']);
+
+/** Every setting in force: what was written, and defaults for the rest; secrets are masked. */
+export function settingsInForce(values: unknown, defaults: unknown, provenance: Provenance): ShownSetting[] {
+  return leavesOf(values, defaults).map(({ path, value }) => {
+    const isSecret = path.length > 1 && SECRET_MAPS.has(pathText(path.slice(0, -1)));
+    return { path: pathText(path), value: isSecret ? '•••' : plain(value), origin: provenance.of(path) };
+  });
+}
+
+/** Settings that differ between two sets of values, by name. Secrets are compared, never shown. */
+export function changedSettings(before: unknown, after: unknown): string[] {
+  const flat = (values: unknown) =>
+    new Map(leavesOf(values, undefined).map(({ path, value }) => [pathText(path), JSON.stringify(value)]));
+  const [old, now] = [flat(before), flat(after)];
+  return [...new Set([...old.keys(), ...now.keys()])].filter((path) => old.get(path) !== now.get(path));
+}
+
+interface Leaf {
+  readonly path: Path;
+  readonly value: unknown;
+}
+
+/** Whatever is no map: texts, numbers, lists of them, and each entry of a list of maps. */
+function leavesOf(value: unknown, fallback: unknown, path: Path = []): Leaf[] {
+  if (Array.isArray(value) && value.some(isRecord)) {
+    return value.map((item: unknown, at) => ({ path: [...path, at], value: item }));
+  }
+  const keys = [...new Set([...keysOf(fallback), ...keysOf(value)])];
+  if (keys.length > 0 && (value === undefined || isMap(value))) {
+    return keys.flatMap((key) => leavesOf(valueAt(value, [key]), valueAt(fallback, [key]), [...path, key]));
+  }
+  const inForce = value ?? fallback;
+  // A room that has no setting in force needs no line.
+  if (value === undefined && isMap(fallback)) return [];
+  return inForce === undefined ? [] : [{ path, value: inForce }];
+}
+
+function plain(value: unknown): string {
+  // A password inside a URL is a secret wherever the URL stands.
+  const masked = JSON.stringify(value, (_key, one: unknown) => (typeof one === 'string' ? maskUrl(one) : one));
+  return masked.replaceAll('","', '", "').replaceAll('":"', '": "');
+}
+
+const maskUrl = (text: string): string => text.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:]*):[^/@]*@/i, '$1:•••@');
+
+const isMap = (value: unknown): boolean => isRecord(value) && !Array.isArray(value);
+const keysOf = (value: unknown): string[] => (isRecord(value) && !Array.isArray(value) ? Object.keys(value) : []);

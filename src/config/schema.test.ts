@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { resolveOptions } from './schema.ts';
+
+test('a program that names nothing gets a free port on loopback, and no log', () => {
+  const config = resolveOptions();
+  assert.deepEqual(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 0, optional: false }]);
+  assert.deepEqual(config.log, { format: 'off' });
+});
+
+test('options mean what the file means', () => {
+  const config = resolveOptions({
+    listen: ['http://127.0.0.1:0', 'unix:/run/v.sock'],
+    timeouts: { idle: '5m', drain: 1 },
+    limits: { bandwidth: [{ per: 'proxy', rate: '2MiB' }] },
+    quiet: undefined,
+  });
+  assert.deepEqual(config.listen[1], { kind: 'unix', path: '/run/v.sock' });
+  assert.deepEqual([config.timeouts.idleMs, config.timeouts.drainMs], [300_000, 1000]);
+  assert.equal(config.limits.bandwidth[0]?.rate, 2_097_152);
+});
+
+test('a wrong option is one error that names its path', () => {
+  assert.throws(() => resolveOptions({ timeouts: { idle: 'soon' } }), {
+    name: 'ConfigError',
+    message: 'timeouts.idle: "soon" is not a duration; write for example 30s, 5m or 1h30m',
+  });
+  assert.throws(() => resolveOptions({ listen: 'localhost:99999' }), {
+    message: 'listen: 99999 is no port; write 0 to 65535',
+  });
+});
