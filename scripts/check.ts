@@ -5,6 +5,7 @@ const PARTS: readonly (readonly [name: string, run: () => number])[] = [
   ['types', () => runTool('tsc', '--noEmit')],
   ['lint and format', () => runTool('biome', 'check', '--error-on-warnings', '.')],
   ['floors', () => runScript('floors.ts')],
+  ['generated pages', () => runScript('docs.ts', '--check')],
   ['unused code', () => runTool('knip', '--no-progress')],
 ];
 

@@ -32,8 +32,8 @@ const FLOORS: Readonly<Record<string, number>> = {
 const FRONT_DESK: ReadonlySet<string> = new Set(['index.ts', 'proxy.ts', 'engine.ts']);
 const FRONT_DESK_FLOOR = 5;
 
-/** What `core/` and `protocol/` must not touch: they are values in, values out. `node:net` stays for its pure isIP(). */
-const INPUT_OUTPUT = /^node:(fs|tls|dns|dgram|https?|http2|child_process|cluster|worker_threads)\b/;
+/** What `core/` and `protocol/` must not touch: they are values in, values out. net and http stay, for pure tables such as isIP(). */
+const INPUT_OUTPUT = /^node:(fs|tls|dns|dgram|https|http2|child_process|cluster|worker_threads)\b/;
 
 interface Place {
   readonly floor: number;
