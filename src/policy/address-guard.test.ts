@@ -12,7 +12,7 @@ function guard(options: GuardOptions, exposure: Exposure, listeners: readonly Ow
     new ManualClock(),
     () => ['192.0.2.10', 'fe80::10%eth0'],
   );
-  const made = addressGuard(guardSchema.parse(options), { exposure, own });
+  const made = addressGuard(guardSchema.parse(options), exposure, own);
   return (address: string, port = 443) => {
     const { verdict, rule } = made.check(address, port);
     return `${verdict}: ${rule}`;
@@ -64,7 +64,7 @@ describe('the guard of an exposed proxy', () => {
   });
   test('answers 403 with a code of its own', () => {
     const own = ownAddresses(() => [], new ManualClock());
-    assert.deepEqual(addressGuard({}, { exposure: 'exposed', own }).check('10.0.0.1', 443), {
+    assert.deepEqual(addressGuard({}, 'exposed', own).check('10.0.0.1', 443), {
       verdict: 'deny',
       rule: 'guard: private',
       code: 'address_prohibited',
@@ -162,7 +162,7 @@ describe('our own listeners', () => {
       new ManualClock(),
       () => [],
     );
-    const { check } = addressGuard({}, { exposure: 'local', own });
+    const { check } = addressGuard({}, 'local', own);
     assert.equal(check('127.0.0.1', 3128).verdict, 'allow');
     listeners.push({ address: '127.0.0.1', port: 3128 });
     assert.deepEqual(check('127.0.0.1', 3128), { verdict: 'deny', rule: 'own listener', code: 'loop' });
@@ -179,7 +179,7 @@ describe('our own listeners', () => {
         return addresses;
       },
     );
-    const { check } = addressGuard({}, { exposure: 'local', own });
+    const { check } = addressGuard({}, 'local', own);
     assert.equal(check('192.0.2.10', 1).verdict, 'deny');
     addresses = ['192.0.2.20'];
     assert.equal(check('192.0.2.20', 1).verdict, 'allow');
@@ -191,7 +191,7 @@ describe('our own listeners', () => {
   });
   test('are looked for on the interfaces of this very machine', () => {
     const own = ownAddresses(() => [{ address: '0.0.0.0', port: 1 }], new ManualClock());
-    const { check } = addressGuard({}, { exposure: 'local', own });
+    const { check } = addressGuard({}, 'local', own);
     for (const { address } of Object.values(networkInterfaces()).flatMap((addresses = []) => addresses)) {
       assert.equal(check(address, 1).verdict, 'deny', address);
     }

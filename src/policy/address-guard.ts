@@ -19,16 +19,11 @@ const denied = (reason: string): Deny => ({ verdict: 'deny', rule: `guard: ${rea
 /** Denied in whatever configuration: a request that comes back to us would be sent on for ever. */
 const LOOP: Deny = { verdict: 'deny', rule: 'own listener', code: 'loop' };
 
-export interface GuardSettings {
-  readonly exposure: Exposure;
-  readonly own: OwnAddresses;
-}
-
 /**
  * Judges the address that is about to be dialled. Our own listeners are never dialled, and `allow` does not except
  * them; otherwise `allow` goes before `deny`. Options as `guardSchema` has checked them; `guardDefaults` fills in.
  */
-export function addressGuard(options: GuardOptions, { exposure, own }: GuardSettings): AddressGuard {
+export function addressGuard(options: GuardOptions, exposure: Exposure, own: OwnAddresses): AddressGuard {
   const defaults = guardDefaults(exposure);
   const deny = options.deny ?? defaults.deny ?? [];
   const words = new Set(deny);
