@@ -1,0 +1,63 @@
+import type { Given } from '../config/sources.ts';
+
+/** A flag that one command alone has. */
+export interface CommandFlag {
+  readonly name: string;
+  readonly short?: string;
+  /** Absent: the flag takes no value. */
+  readonly argument?: string;
+  readonly summary: string;
+}
+
+/** A command line, taken apart. */
+export interface Call {
+  /** Words that are no flags, in order. */
+  readonly operands: readonly string[];
+  /** Flags that set what a configuration file could set. */
+  readonly settings: readonly Given[];
+  /** The command's own flags: each value that was given, `''` for a flag without one. */
+  readonly options: ReadonlyMap<string, readonly string[]>;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** What follows the name: `[FILE]` may be left out, `URL` may not. */
+  readonly operands: readonly string[];
+  /** Whether it takes the flags of `run`, and with them the configuration. */
+  readonly takes: 'settings' | 'own flags only';
+  readonly flags?: readonly CommandFlag[];
+  /** Words for its first operand, for shells to complete. */
+  readonly completes?: readonly string[] | 'file';
+  /** Loaded when it is called, so that each command pays for itself only. Gives the exit code. */
+  load(): Promise<{ run(call: Call): Promise<number> }>;
+}
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+/** In the order in which `--help` lists them; the first is what `viaduct` alone means. */
+export const COMMANDS: readonly [Command, ...Command[]] = [
+  {
+    name: 'run',
+    summary: 'run the proxy; what `viaduct` alone does',
+    operands: [],
+    takes: 'settings',
+    load: () => import('./run.ts'),
+  },
+  {
+    name: 'check',
+    summary: 'validate the configuration; print every setting and where it came from',
+    operands: ['[FILE]'],
+    takes: 'settings',
+    completes: 'file',
+    load: () => import('./check.ts'),
+  },
+  {
+    name: 'completion',
+    summary: 'print the completion script of a shell',
+    operands: ['SHELL'],
+    takes: 'own flags only',
+    completes: SHELLS,
+    load: () => import('./completion.ts'),
+  },
+];

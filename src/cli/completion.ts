@@ -1,0 +1,124 @@
+import { FLAGS } from '../config/flags.ts';
+import { suggestion } from '../config/nearest.ts';
+import { type Call, COMMANDS, type Command, SHELLS } from './commands.ts';
+import { flagsOf } from './parse.ts';
+import { out, UsageError } from './print.ts';
+
+const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], () => string>> = { bash, zsh, fish };
+
+/** `viaduct completion SHELL`: a script, made from the tables that the command line itself is made from. */
+export async function run({ operands: [shell = ''] }: Call): Promise<number> {
+  const known = SHELLS.find((one) => one === shell);
+  if (known === undefined) {
+    throw new UsageError(`no completion for ${shell}${suggestion(shell, SHELLS)}; write ${SHELLS.join(', ')}`);
+  }
+  out(SCRIPTS[known]());
+  return 0;
+}
+
+interface Completed {
+  readonly name: string;
+  readonly short?: string;
+  readonly argument?: string;
+  readonly summary: string;
+  readonly completes?: readonly string[] | 'file';
+}
+
+function allFlags(command: Command): readonly Completed[] {
+  return [
+    ...flagsOf(command),
+    { name: 'help', short: 'h', summary: 'help' },
+    { name: 'version', summary: 'the version' },
+  ];
+}
+
+const dashed = ({ name, short }: Completed): string[] =>
+  short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
+
+function bash(): string {
+  const values = FLAGS.filter(({ argument }) => argument !== undefined).map((flag) => {
+    const reply =
+      flag.completes === 'file'
+        ? 'compgen -f -- "$word"'
+        : `compgen -W "${(flag.completes ?? []).join(' ')}" -- "$word"`;
+    return `    ${dashed(flag).join('|')}) COMPREPLY=($(${reply})); return ;;`;
+  });
+  const words = COMMANDS.map((command) => {
+    const own = command.completes === 'file' ? ' $(compgen -f -- "$word")' : ` ${(command.completes ?? []).join(' ')}`;
+    return `    ${command.name}) words="${allFlags(command).flatMap(dashed).join(' ')}${own}" ;;`;
+  });
+  return `# bash: eval "$(viaduct completion bash)"
+_viaduct() {
+  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" words
+  case "$before" in
+${values.join('\n')}
+  esac
+  case "\${COMP_WORDS[1]}" in
+${words.join('\n')}
+    *) words="${[...COMMANDS.map(({ name }) => name), ...allFlags(COMMANDS[0]).flatMap(dashed)].join(' ')}" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+complete -F _viaduct viaduct`;
+}
+
+/** Inside single quotes and between brackets of zsh's _arguments. */
+const zshText = (text: string): string => text.replaceAll("'", "'\\''").replace(/[[\]:\\]/g, '\\$&');
+
+function zsh(): string {
+  const argument = ({ argument: name, completes }: Completed): string => {
+    if (name === undefined) return '';
+    const action = completes === 'file' ? '_files' : completes === undefined ? '' : `(${completes.join(' ')})`;
+    return `:${zshText(name)}:${action}`;
+  };
+  const specs = (command: Command) =>
+    allFlags(command).flatMap((flag) =>
+      dashed(flag).map((word) => `'*${word}[${zshText(flag.summary)}]${argument(flag)}'`),
+    );
+  const operand = ({ completes }: Command): string[] => {
+    if (completes === undefined) return [];
+    return [`'2:word:${completes === 'file' ? '_files' : `(${completes.join(' ')})`}'`];
+  };
+  const cases = COMMANDS.map(
+    (command) => `    ${command.name}) _arguments ${[...specs(command), ...operand(command)].join(' ')} ;;`,
+  );
+  const names = COMMANDS.map(({ name, summary }) => `'${name}:${zshText(summary)}'`).join(' ');
+  return `#compdef viaduct
+# zsh: eval "$(viaduct completion zsh)"
+_viaduct() {
+  local -a commands=(${names})
+  case "$words[2]" in
+${cases.join('\n')}
+    *) _arguments '1:command:{_describe command commands}' ${specs(COMMANDS[0]).join(' ')} ;;
+  esac
+}
+compdef _viaduct viaduct`;
+}
+
+const fishText = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll("'", "\\'");
+
+function fish(): string {
+  const names = COMMANDS.map(({ name }) => name).join(' ');
+  const lines = COMMANDS.flatMap((command, at) => {
+    const inside = `__fish_seen_subcommand_from ${command.name}`;
+    // Without a command the flags are those of the first one.
+    const when = at === 0 ? `'not __fish_seen_subcommand_from ${names}; or ${inside}'` : `'${inside}'`;
+    const own = command.completes === 'file' ? [`complete -c viaduct -n '${inside}' -F`] : [];
+    const listed = Array.isArray(command.completes)
+      ? [`complete -c viaduct -n '${inside}' -a '${command.completes.join(' ')}'`]
+      : [];
+    return [
+      `complete -c viaduct -n 'not __fish_seen_subcommand_from ${names}' -a ${command.name} -d '${fishText(command.summary)}'`,
+      ...own,
+      ...listed,
+      ...allFlags(command).map((flag) => fishFlag(flag, when)),
+    ];
+  });
+  return ['# fish: viaduct completion fish | source', 'complete -c viaduct -f', ...lines].join('\n');
+}
+
+function fishFlag({ name, short, argument, summary, completes }: Completed, when: string): string {
+  const words = completes === undefined || completes === 'file' ? '' : ` -a '${completes.join(' ')}'`;
+  const value = argument === undefined ? '' : completes === 'file' ? ' -rF' : ' -x';
+  return `complete -c viaduct -n ${when}${short === undefined ? '' : ` -s ${short}`} -l ${name}${value}${words} -d '${fishText(summary)}'`;
+}

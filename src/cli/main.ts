@@ -1,0 +1,41 @@
+import { helpText } from './help.ts';
+import { parse } from './parse.ts';
+import { out, reportFailure, tell } from './print.ts';
+import { version } from './version.ts';
+
+// Node asks the system's resolver on libuv's pool of 4 threads, where files and hashes wait too: four slow names would
+// stall every other. The pool reads this once, when it is first used, so it is set before anything else happens.
+process.env.UV_THREADPOOL_SIZE ??= '16';
+
+// Whoever reads our output may stop reading (`| head`); that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+process.stderr.on('error', () => {});
+
+const words = process.argv.slice(2);
+
+async function main(): Promise<number> {
+  const asked = parse(words);
+  if (asked.do === 'version') {
+    out(`viaduct ${version()}`);
+    return 0;
+  }
+  if (asked.do === 'help') {
+    out(helpText(asked.about));
+    return 0;
+  }
+  for (const notice of asked.notices) tell(`viaduct: ${notice}`);
+  const { run } = await asked.command.load();
+  return run(asked.call);
+}
+
+/** Ends the process even if something is still open: a command that is done is done. Output is written first. */
+function exit(code: number): void {
+  process.stdout.write('', () => process.exit(code));
+}
+
+main().then(exit, (error: unknown) => {
+  const isVerbose = words.includes('-v') || words.includes('--verbose');
+  exit(reportFailure(error, isVerbose ? 'stack' : 'message'));
+});

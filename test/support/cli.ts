@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+/** The built command, as a user has it. Compiled tests lie elsewhere, so the root is looked for. */
+function builtCommand(): string {
+  for (let folder = new URL('./', import.meta.url); folder.pathname !== '/'; folder = new URL('../', folder)) {
+    const command = new URL('dist/cli.js', folder);
+    if (existsSync(command)) return fileURLToPath(command);
+  }
+  throw new Error('there is no dist/cli.js: npm run build');
+}
+
+/** What a command wrote, and how it ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A command that runs; disposing kills it. */
+export interface Running extends Disposable {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves with the whole of standard error once it holds `text`; rejects when the command ends without it. */
+  says(text: string | RegExp): Promise<string>;
+}
+
+/** Starts `viaduct WORDS…`, on its own: neither the machine's configuration nor npm's variables reach it. */
+export function viaduct(words: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
+  const child = spawn(process.execPath, [builtCommand(), ...words], {
+    env: { PATH: process.env.PATH ?? '', HOME: tmpdir(), XDG_CONFIG_HOME: '/nonexistent', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  const heard = new Set<() => void>();
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+    for (const hear of heard) hear();
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+  });
+  return {
+    child,
+    ended,
+    says(text) {
+      return new Promise((resolve, reject) => {
+        const hear = () => {
+          if (typeof text === 'string' ? !err.includes(text) : !text.test(err)) return;
+          heard.delete(hear);
+          resolve(err);
+        };
+        heard.add(hear);
+        hear();
+        void ended.then((how) => reject(new Error(`ended with ${how.code} and without ${text}: ${how.err}`)));
+      });
+    },
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+  };
+}
+
+/** Runs a command to its end. */
+export function viaductEnds(words: readonly string[], environment?: Readonly<Record<string, string>>): Promise<Ended> {
+  return viaduct(words, environment).ended;
+}
