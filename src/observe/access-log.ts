@@ -4,14 +4,9 @@ import type { ProxyRecord } from '../core/record.ts';
 import { commonDropped, commonRecord, squidRecord } from './format-common.ts';
 import { jsonDropped, jsonRecord } from './format-json.ts';
 import { colourful, type Paint, plain, prettyDropped, prettyRecord } from './format-pretty.ts';
+import type { LogFormat, LogOptions } from './options.ts';
 import { fileOutlet, type OutputStream, outputOutlet } from './outlet.ts';
 import { sink } from './sink.ts';
-
-export interface AccessLogOptions {
-  readonly format: 'pretty' | 'json' | 'clf' | 'squid' | 'off';
-  /** Path of the file to append to; standard output without one. */
-  readonly file?: string | undefined;
-}
 
 export interface AccessLogParts {
   readonly stdout: OutputStream;
@@ -32,7 +27,7 @@ export interface AccessLog extends Exporter {
  * `undefined` for `off`. Throws ProxyError `internal` when the file cannot be opened.
  */
 export function accessLog(
-  { format, file }: AccessLogOptions,
+  { format, file }: LogOptions,
   { stdout, clock, observe, env }: AccessLogParts,
 ): AccessLog | undefined {
   if (format === 'off') return undefined;
@@ -61,7 +56,7 @@ interface Formatter {
   dropped(lines: number): string;
 }
 
-function formatter(format: 'pretty' | 'json' | 'clf' | 'squid', paint: Paint, clock: Clock): Formatter {
+function formatter(format: Exclude<LogFormat, 'off'>, paint: Paint, clock: Clock): Formatter {
   switch (format) {
     case 'pretty':
       return { line: (record) => prettyRecord(record, paint), dropped: (lines) => prettyDropped(lines, paint) };

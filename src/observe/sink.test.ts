@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Clock } from '../core/clock.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { Outlet, WriteResult } from './outlet.ts';
 import { type Sink, sink } from './sink.ts';
 
@@ -37,32 +37,9 @@ class HeldOutlet implements Outlet {
   }
 }
 
-class HandClock implements Clock {
-  ms = 0;
-  readonly tasks = new Map<() => void, number>();
-  now(): number {
-    return this.ms;
-  }
-  wallMs(): number {
-    return this.ms;
-  }
-  after(delayMs: number, task: () => void): Disposable {
-    this.tasks.set(task, this.ms + delayMs);
-    return { [Symbol.dispose]: () => void this.tasks.delete(task) };
-  }
-  pass(ms: number): void {
-    this.ms += ms;
-    for (const [task, at] of [...this.tasks]) {
-      if (at > this.ms) continue;
-      this.tasks.delete(task);
-      task();
-    }
-  }
-}
-
-function setUp(bytesMax = 100): { out: Sink; outlet: HeldOutlet; clock: HandClock; said: string[] } {
+function setUp(bytesMax = 100): { out: Sink; outlet: HeldOutlet; clock: ManualClock; said: string[] } {
   const outlet = new HeldOutlet();
-  const clock = new HandClock();
+  const clock = new ManualClock();
   const said: string[] = [];
   const out = sink({
     name: 'log',
@@ -116,7 +93,7 @@ test('a full queue drops lines, says so once, and tells the gap in the log when 
 
   for (let n = 0; n < 9; n++) out.write(line);
   assert.equal(said.length, 1, 'not again within ten seconds');
-  clock.pass(10_000);
+  clock.advance(10_000);
   out.write(line);
   assert.equal(said.length, 2);
 });
@@ -126,9 +103,9 @@ test('a full disk keeps the lines and tries again each second', async () => {
   out.write('kept');
   await turn();
   outlet.answer({ at: 'again', error: failure('ENOSPC') });
-  clock.pass(999);
+  clock.advance(999);
   assert.deepEqual(outlet.seen, ['kept\n']);
-  clock.pass(1);
+  clock.advance(1);
   assert.deepEqual(outlet.seen, ['kept\n', 'kept\n']);
   outlet.all();
   assert.deepEqual(said, ['log: cannot be written, lines wait: ENOSPC: it failed']);
@@ -139,7 +116,7 @@ test('a stopped terminal is tried again soon, and in silence', async () => {
   out.write('kept');
   await turn();
   outlet.answer({ at: 'again', error: failure('EAGAIN') });
-  clock.pass(20);
+  clock.advance(20);
   assert.deepEqual(outlet.seen, ['kept\n', 'kept\n']);
   assert.deepEqual(said, []);
 });
@@ -196,7 +173,7 @@ test('the end waits for what is written, but not for ever', async () => {
   stalled.out.write('last');
   const given = stalled.out[Symbol.asyncDispose]();
   await turn();
-  stalled.clock.pass(1000);
+  stalled.clock.advance(1000);
   await given;
   assert.equal(stalled.outlet.closed, 1);
   stalled.outlet.all();
