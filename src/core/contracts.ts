@@ -25,6 +25,8 @@ export interface Authenticator {
 /** A value of `Proxy-Authenticate`. */
 export interface Challenge {
   readonly challenge: string;
+  /** Why nobody was recognised, for the log. */
+  readonly reason?: string;
 }
 
 /** May they go there: judged on names, before anything is resolved. */

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { inspect } from 'node:util';
+import { loadUsers, parseHtpasswd, UsersError, usersFromFlag } from './htpasswd.ts';
+import { parsePasswordHash } from './password-hash.ts';
+
+/** Made with `htpasswd -nbm`, `-nbs`, `-nbB -C 4` of Apache 2.4 and `openssl passwd -apr1`. */
+const VECTORS: readonly (readonly [password: string, hash: string])[] = [
+  ['secret', '$apr1$eS5IMUwi$eY3e1QplebHK.iqFKsZnG.'],
+  ['', '$apr1$OE.hd/Fk$tcDhBsuJcAHPZrqX6a5SD1'],
+  ['pä ss', '$apr1$XW1XPDvh$.pQR281PiD5A9R4.RH6bN/'],
+  ['x'.repeat(100), '$apr1$.EOVr3uE$FJI1KakIEn.gDbKPxImq6.'],
+  ['a', '$apr1$Wy4GDSk0$1W8/SnyTbSocxt4/DkO751'],
+  ['12345678901234567', '$apr1$guNXnX3A$yk5aiZy9RoATpcfCrLOkG.'],
+  ['secret', '$apr1$x$12YdXEY0/hH4rDNkmZupO0'],
+  ['correct horse battery staple', '$apr1$12345678$5s8zqQNNXgdW9osfkSNGf0'],
+  ['secret', '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ='],
+  ['', '{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk='],
+  ['pä ss', '{SHA}lI0OH0WdoE/oe0HAdiHwtq5j1Ro='],
+  ['secret', '$2y$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG'],
+  ['secret', '$2a$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG'],
+  ['secret', '$2b$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG'],
+  ['pä ss', '$2y$04$DeF3M.6f1ATAXvnhx7jW7ebQitnfBir1LOIYWQupQXKM6GOUoxDaG'],
+];
+
+for (const [password, hash] of VECTORS) {
+  test(`${hash} is ${JSON.stringify(password.slice(0, 20))} and nothing near it`, async () => {
+    const { verify } = parsePasswordHash(hash);
+    assert.equal(await verify(password), true);
+    for (const other of [
+      `${password}x`,
+      `${password}\0`,
+      password.slice(0, -1),
+      password.toUpperCase(),
+      ` ${password}`,
+    ]) {
+      if (other !== password) assert.equal(await verify(other), false, JSON.stringify(other));
+    }
+  });
+}
+
+const fails = (work: () => unknown, message: RegExp) =>
+  assert.throws(work, (error) => {
+    assert.ok(error instanceof UsersError);
+    assert.match(error.message, message);
+    return true;
+  });
+
+describe('an htpasswd file', () => {
+  test('has one user a line, comments and empty lines apart', () => {
+    const text = `\uFEFF# people\r\nalice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\r\n\r\n  bob smith:$apr1$x$12YdXEY0/hH4rDNkmZupO0  \n`;
+    assert.deepEqual([...parseHtpasswd(text, 'f').keys()], ['alice', 'bob smith']);
+  });
+  const good = 'alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
+  const wrong: Record<string, readonly [text: string, message: RegExp]> = {
+    'a password in the clear': ['alice:hunter2', /^f:1: "alice" is no hash that is supported .* htpasswd -B$/],
+    'a crypt hash': [`${good}\nbob:iwfYMiMLLO2cs`, /^f:2: "bob" is no hash .* crypt\(3\)/],
+    'a SHA-512 crypt hash': [
+      'bob:$6$abc$K4v3HcZ8yAmpRfxML6S46NCcqy9r4',
+      /^f:1: "bob" is a hash of a kind that is not supported/,
+    ],
+    'an LDAP hash': ['bob:{SSHA}abcdef', /not supported/],
+    'no password': ['bob:', /has no password/],
+    'no colon': [`\n\n${good}\nbob`, /^f:4: has no colon/],
+    'a third field, as htdigest has': ['bob:realm:0123456789abcdef', /more than one colon/],
+    'a bcrypt hash cut off': ['bob:$2y$10$abc', /cut off/],
+    'a bcrypt hash of an unknown kind': [
+      'bob:$2x$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG',
+      /unknown kind/,
+    ],
+    'a bcrypt hash that would take for ever': [
+      'bob:$2y$31$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG',
+      /cost 31/,
+    ],
+    'an apr1 hash cut off': ['bob:$apr1$x$12YdXEY0', /cut off/],
+    'a name twice': [`${good}\n${good}`, /^f:2: "alice" is on line 1 already/],
+    'an empty name': [':{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=', /^f:1: "" is no name/],
+    'nobody in it': ['# nobody\n', /^f: names no user/],
+  };
+  for (const [what, [text, message]] of Object.entries(wrong)) {
+    test(`with ${what} is refused with its line, and without the secret`, () => {
+      fails(() => parseHtpasswd(text, 'f'), message);
+      try {
+        parseHtpasswd(text, 'f');
+      } catch (error) {
+        assert.doesNotMatch(inspect(error), /hunter2|iwfYMiMLLO2cs|K4v3HcZ8/);
+      }
+    });
+  }
+  test('is read from its path, and an unreadable one is named', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'viaduct-users-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'users');
+    writeFileSync(path, `${good}\n`);
+    assert.deepEqual([...loadUsers(path).keys()], ['alice']);
+    assert.deepEqual([...usersFromFlag(path).keys()], ['alice']);
+    fails(() => loadUsers(join(folder, 'none')), /none: cannot be read: there is no such file$/);
+    fails(() => loadUsers(folder), /cannot be read: it is a folder$/);
+    fails(() => usersFromFlag(join(folder, 'none')), /there is no such file/);
+  });
+});
+
+test('hashes may stand in the configuration, and a wrong one is called by its user', () => {
+  assert.deepEqual([...loadUsers({ alice: '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' }).keys()], ['alice']);
+  assert.throws(
+    () => loadUsers({ alice: '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=', bob: 'hunter2' }),
+    (error) => error instanceof UsersError && error.user === 'bob' && !error.message.includes('hunter2'),
+  );
+  fails(() => loadUsers({ 'a:b': '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' }), /colon/);
+});
+
+test('a name and a password on the command line are one user, kept as a digest', async () => {
+  const users = usersFromFlag('alice:se:cret');
+  assert.equal(await users.get('alice')?.verify('se:cret'), true);
+  assert.equal(await users.get('alice')?.verify('se'), false);
+  assert.doesNotMatch(inspect(users, { depth: 9, showHidden: true }), /cret/);
+  for (const text of [':secret', 'alice:', ':', 'a\0b:c']) fails(() => usersFromFlag(text), /--auth/);
+});

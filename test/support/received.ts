@@ -1,0 +1,27 @@
+import type { Headers } from '../../src/core/request.ts';
+import type { Received } from '../../src/core/stages.ts';
+
+/** A request as a listener hands it over: `CONNECT a.example:443` from 127.0.0.1, unless a test says otherwise. */
+export function received({
+  headers = [],
+  from = '127.0.0.1',
+  listener = 'http://127.0.0.1:3128',
+}: {
+  headers?: Headers;
+  from?: string;
+  listener?: string;
+} = {}): Received {
+  return {
+    request: {
+      id: 'test',
+      kind: 'tunnel',
+      method: 'CONNECT',
+      version: '1.1',
+      headers,
+      target: { host: 'a.example', port: 443 },
+      client: { address: from, port: 50_000, listener },
+      signal: new AbortController().signal,
+      startedMs: 0,
+    },
+  };
+}
