@@ -2,7 +2,8 @@ import type { Observe } from '../../core/contracts.ts';
 import { maskUrls, shownUrl } from './mask.ts';
 import { proxyStatusError, refusalMeaning } from './meaning.ts';
 import type { Explanation } from './steps.ts';
-import { type Answered, Stopped, type Talk, talk } from './talk.ts';
+import { Stopped } from './stopped.ts';
+import { type Answered, type Talk, talk } from './talk.ts';
 import { Trace } from './trace.ts';
 
 /** A proxy that runs for one explanation, and tells all it does. */

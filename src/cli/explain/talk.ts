@@ -5,15 +5,16 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ProxyError } from '../../core/failure.ts';
 import type { Authority } from '../../core/request.ts';
 import { formatAuthority } from '../../protocol/authority.ts';
-import { CLIENT_HELLO_BYTES_MAX, readClientHello } from '../../protocol/client-hello.ts';
 import { responseFraming } from '../../protocol/framing.ts';
 import { HEAD_LIMITS } from '../../protocol/head-buffer.ts';
 import { firstOf } from '../../protocol/header-list.ts';
 import { parseResponseHead, type ResponseHead } from '../../protocol/response-head.ts';
 import { Ear } from './ear.ts';
+import { helloWatcher, startTls } from './inside-tls.ts';
 import { maskedLines } from './mask.ts';
 import { socketMeaning } from './meaning.ts';
-import type { CertificateShown, Failed, HeadSeen } from './steps.ts';
+import type { HeadSeen } from './steps.ts';
+import { Stopped } from './stopped.ts';
 import { Tap } from './tap.ts';
 import type { Trace } from './trace.ts';
 
@@ -27,15 +28,6 @@ export interface Talk {
   /** What happens when the site shows a certificate that is not trusted. */
   readonly distrusted: 'stop' | 'go-on';
   readonly signal: AbortSignal;
-}
-
-/** A conversation that cannot go on; it is part of the explanation, not a fault of the program. */
-export class Stopped extends Error {
-  readonly failed: Omit<Failed, 'kind'>;
-  constructor(failed: Omit<Failed, 'kind'>, options?: ErrorOptions) {
-    super(failed.what, options);
-    this.failed = failed;
-  }
 }
 
 /** The final answer of whoever gave one: the site, or the proxy in its place. */
@@ -132,91 +124,6 @@ async function throughTunnel(
   const fieldsInside = [...hostAndAgent(url.host), ...ONE_SHOT];
   return await ask(plan.method, `${url.pathname}${url.search}`, fieldsInside, inside, through, trace);
 }
-
-/** Reads what the proxy can read of the first bytes, and tells it once. */
-function helloWatcher(trace: Trace): (chunk: Buffer) => void {
-  let seen: Buffer | undefined = Buffer.alloc(0);
-  return (chunk) => {
-    if (seen === undefined) return;
-    seen = Buffer.concat([seen, chunk]).subarray(0, CLIENT_HELLO_BYTES_MAX);
-    const progress = readClientHello(seen);
-    if (progress.at === 'more') return;
-    seen = undefined;
-    if (progress.at === 'hello') {
-      const { at: _at, ...hello } = progress;
-      trace.add({ kind: 'client-hello', ...hello });
-    }
-  };
-}
-
-async function startTls(plan: Talk, site: Authority, tunnel: Duplex, trace: Trace): Promise<TLSSocket> {
-  const began = trace.elapsedMs();
-  const tls = connectTls({
-    socket: tunnel,
-    servername: isIP(site.host) ? '' : site.host,
-    host: site.host,
-    ALPNProtocols: ['http/1.1'],
-    // Judged below, so that a certificate that is not trusted can still be shown.
-    rejectUnauthorized: false,
-  });
-  try {
-    await once(tls, 'secureConnect', { signal: plan.signal });
-  } catch (error) {
-    tls.on('error', () => {}).destroy();
-    if (plan.signal.aborted) throw new Stopped({ who: 'the site', what: 'the TLS handshake took too long' });
-    throw new Stopped({
-      who: 'the site',
-      what: `the TLS handshake failed: ${socketMeaning(error)}`,
-      rfc: 'RFC 8446 §6',
-    });
-  }
-  tls.on('error', () => {});
-  const distrust = tls.authorized ? undefined : reasonText(tls.authorizationError);
-  trace.add({
-    kind: 'tls',
-    protocol: (tls.getProtocol() ?? 'TLS').replace('TLSv', 'TLS '),
-    cipher: tls.getCipher().standardName,
-    alpn: typeof tls.alpnProtocol === 'string' ? tls.alpnProtocol : undefined,
-    certificate: certificateOf(tls),
-    distrust,
-    tookMs: trace.elapsedMs() - began,
-  });
-  if (distrust !== undefined && plan.distrusted === 'stop') {
-    throw new Stopped({
-      who: 'you',
-      what: `stopped here, since the certificate is not trusted (${distrust}); the proxy has no part in this`,
-      advice: '-k goes on all the same; NODE_EXTRA_CA_CERTS=FILE trusts a private authority',
-    });
-  }
-  return tls;
-}
-
-function reasonText(reason: unknown): string {
-  const code = reason instanceof Error ? reason.message : String(reason);
-  return DISTRUST[code] ?? code;
-}
-/** What OpenSSL's names mean. */
-const DISTRUST: Readonly<Record<string, string>> = {
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'it is signed by itself',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its authority is unknown here',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its authority is unknown here',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its authority is unknown here, or the site left out a certificate in between',
-  CERT_HAS_EXPIRED: 'it has expired',
-  CERT_NOT_YET_VALID: 'it is not valid yet',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'it is for another name',
-};
-
-function certificateOf(tls: TLSSocket): CertificateShown | undefined {
-  const shown = tls.getPeerCertificate();
-  if (!shown.subject) return undefined;
-  const until = new Date(shown.valid_to);
-  return {
-    subject: first(shown.subject.CN) ?? shown.subjectaltname ?? '(no name)',
-    issuer: first(shown.issuer.O) ?? first(shown.issuer.CN) ?? '(no name)',
-    until: Number.isNaN(until.getTime()) ? shown.valid_to : until.toISOString().slice(0, 10),
-  };
-}
-const first = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value);
 
 async function ask(
   method: string,
