@@ -21,6 +21,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   routing: 2,
   watch: 2,
   observe: 2,
+  via: 2,
   pipeline: 3,
   config: 3,
   listeners: 4,
@@ -29,7 +30,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   workers: 6,
 };
 /** The front desk: the only files outside every room. */
-const FRONT_DESK: ReadonlySet<string> = new Set(['index.ts', 'proxy.ts', 'engine.ts']);
+const FRONT_DESK: ReadonlySet<string> = new Set(['index.ts', 'proxy.ts', 'engine.ts', 'via.ts']);
 const FRONT_DESK_FLOOR = 5;
 
 /** What `core/` and `protocol/` must not touch: they are values in, values out. net and http stay, for pure tables such as isIP(). */

@@ -67,6 +67,7 @@ export const FAILURES = {
     'The upstream proxy answered with something that is not valid HTTP.',
     'next-route',
   ),
+  parent_refused: row(502, 'http_request_denied', 'The upstream proxy refused to connect.'),
   at_capacity: row(
     503,
     'connection_limit_reached',

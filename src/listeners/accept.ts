@@ -40,15 +40,21 @@ export const describe = (listen: Listen): string =>
 
 /** One listening socket and the connections that it has accepted. */
 export class Listener {
+  /** As it was asked for: the port may be 0. */
+  readonly asked: Listen;
+  /** As it is. */
   readonly listen: Listen;
   readonly #server: Server;
   readonly #options: AcceptOptions;
   readonly #connections = new Set<Http1Connection>();
+  /** Those who wait for the last connection to close. */
+  readonly #waiting: (() => void)[] = [];
   #refusedSince = 0;
   #noticeMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(listen: Listen, server: Server, options: AcceptOptions) {
-    this.listen = listen;
+  private constructor(asked: Listen, server: Server, options: AcceptOptions) {
+    this.asked = asked;
+    this.listen = withRealPort(asked, server);
     this.#server = server;
     this.#options = options;
     server.on('connection', (socket) => this.#accept(socket));
@@ -72,7 +78,7 @@ export class Listener {
       if (listen.kind === 'unix') await unlink(listen.path);
       await bind(server, listen);
     }
-    return new Listener(withRealPort(listen, server), server, options);
+    return new Listener(listen, server, options);
   }
 
   get url(): string {
@@ -83,10 +89,11 @@ export class Listener {
     return this.#connections;
   }
 
-  /** Accepts no more, and closes the connections that nobody would miss. */
-  stop(): void {
+  /** Accepts no more, and closes the connections that nobody would miss. Resolves when all are closed. */
+  stop(): Promise<void> {
     this.#server.close();
     for (const connection of this.#connections) if (!connection.busy) connection.close();
+    return this.#connections.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Ends what is still open; says how many requests and tunnels that were. */
@@ -105,7 +112,13 @@ export class Listener {
     const wire = adopt(socket);
     const connection = new Http1Connection(wire, client, this.#options.services);
     this.#connections.add(connection);
-    wire.stream.once('close', () => this.#connections.delete(connection));
+    wire.stream.once('close', () => this.#closed(connection));
+  }
+
+  #closed(connection: Http1Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size > 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #turnAway(socket: Socket): void {

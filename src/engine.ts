@@ -1,0 +1,71 @@
+import type { Config } from './config/schema.ts';
+import type { Clock } from './core/clock.ts';
+import type { Authenticator, Limiter, Observe, Policy, Resolver, Router } from './core/contracts.ts';
+import { isExposed } from './listeners/options.ts';
+import type { ProxyIdentity, Rooms } from './pipeline/rooms.ts';
+import { addressGuard } from './policy/address-guard.ts';
+import { policyChain } from './policy/chain.ts';
+import type { Exposure } from './policy/options.ts';
+import type { OwnAddresses } from './policy/own-addresses.ts';
+import { accessPolicy } from './policy/rules.ts';
+import { HEAD_LIMITS } from './protocol/head-buffer.ts';
+import { bodyMover } from './relay/body.ts';
+import type { IdleWatch } from './relay/idle-watch.ts';
+import { portableRelay } from './relay/relay.ts';
+import { directRouter } from './routing/direct.ts';
+import { RouteConnector } from './upstream/connector.ts';
+import { DirectDialer } from './upstream/direct.ts';
+import { OriginExchange } from './upstream/exchange.ts';
+import type { IdlePool } from './upstream/pool.ts';
+
+/** What outlives a reload: caches, pools and watches that every engine of one proxy shares. */
+export interface Hall {
+  readonly clock: Clock;
+  readonly idle: IdleWatch;
+  readonly pool: IdlePool;
+  readonly resolver: Resolver;
+  readonly own: OwnAddresses;
+  readonly limiter: Limiter;
+  readonly observe: Observe;
+  readonly tap: Observe | undefined;
+  /** Random suffix of our pseudonym in `Via`. */
+  readonly suffix: string;
+}
+
+/** Rooms that a program which embeds the proxy brings instead of those of the configuration. */
+export interface Brought {
+  readonly authenticator?: Authenticator | undefined;
+  /** Asked after the rules of the configuration have allowed a request. */
+  readonly policy?: Policy | undefined;
+  readonly router?: Router | undefined;
+}
+
+const anonymous: Authenticator = { scheme: 'none', identify: () => ({ name: '', scheme: 'none' }) };
+
+/** One immutable wiring of all rooms from one configuration. A reload builds the next one and swaps a reference. */
+export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms {
+  const { clock, observe, tap } = hall;
+  const { timeouts } = config;
+  const exposure: Exposure = config.listen.some(isExposed) ? 'exposed' : 'local';
+  const rules = accessPolicy(config.access, { exposure, clock });
+  const connector = new RouteConnector([
+    new DirectDialer({ resolver: hall.resolver, clock, connectMs: timeouts.connectMs }),
+  ]);
+  const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
+  return {
+    authenticator: brought.authenticator ?? anonymous,
+    policy: brought.policy === undefined ? rules : policyChain([rules, brought.policy]),
+    guard: addressGuard(config.guard, exposure, hall.own),
+    limiter: hall.limiter,
+    router: brought.router ?? directRouter,
+    connector,
+    exchange: new OriginExchange({ connector, pool: hall.pool, limits: HEAD_LIMITS, headMs: timeouts.headMs }),
+    relay: portableRelay(hall.idle),
+    bodies: bodyMover(hall.idle),
+    clock,
+    observe,
+    tap,
+    identity,
+    times: { requestBodyMs: timeouts.requestBodyMs, idleMs: timeouts.idleMs, lingerMs: timeouts.lingerMs },
+  };
+}

@@ -1,0 +1,121 @@
+/** The public door. Nothing else of the package is promised to stay. */
+import { EventEmitter } from 'node:events';
+import { type ConfigInput, resolveOptions } from './config/schema.ts';
+import type { Exporter } from './core/contracts.ts';
+import type { ProxyEvent } from './core/event.ts';
+import { parseDuration } from './core/units.ts';
+import { type AuthorizeHook, hookPolicy } from './policy/hook.ts';
+import { type RunningProxy, startProxy as start } from './proxy.ts';
+import { hookRouter, type RouteHook } from './routing/hook.ts';
+import type { Lookup } from './upstream/resolver.ts';
+
+export type { RequestContext } from './core/context.ts';
+export type { ProxyEvent } from './core/event.ts';
+export { FAILURES, type FailureCode, ProxyError } from './core/failure.ts';
+export type { ProxyRecord } from './core/record.ts';
+export type { Authority, ClientInfo, Headers } from './core/request.ts';
+export { ListenError } from './listeners/accept.ts';
+export type { AuthorizeContext, AuthorizeHook } from './policy/hook.ts';
+export type { RouteChoice, RouteHook } from './routing/hook.ts';
+export { agentsVia, type ViaAgents } from './via/agents-via.ts';
+export { connectVia, type ProxyUrl, type ViaOptions } from './via/connect-via.ts';
+export { fetchVia, type ViaFetch } from './via/fetch-via.ts';
+export type { ConfigInput };
+
+/** Everything that a configuration file may say, and hooks: one question each, sync or async; a throw refuses. */
+export interface ProxyOptions extends ConfigInput {
+  /** May they go there? Asked after the rules of `access`. Default: yes. */
+  readonly authorize?: AuthorizeHook;
+  /** By which way? Default: direct. */
+  readonly route?: RouteHook;
+  /** Resolves names to addresses, best first, instead of the system's resolver. */
+  readonly lookup?: Lookup;
+}
+
+/** Events by name. `close` comes exactly once for every request, and carries its record. */
+export type ProxyEvents = { close: [event: Extract<ProxyEvent, { type: 'closed' }>] } & {
+  [Type in Exclude<ProxyEvent['type'], 'closed'>]: [event: Extract<ProxyEvent, { type: Type }>];
+};
+
+/** A running proxy. `await using` closes it at the end of the scope, at once. */
+export interface ViaductProxy extends AsyncDisposable {
+  /** The first listener, e.g. `http://127.0.0.1:49152`. */
+  readonly url: string;
+  readonly urls: readonly string[];
+  /** Requests and tunnels that are open now. */
+  readonly open: number;
+  on<Name extends keyof ProxyEvents>(name: Name, listener: (...args: ProxyEvents[Name]) => void): this;
+  off<Name extends keyof ProxyEvents>(name: Name, listener: (...args: ProxyEvents[Name]) => void): this;
+  once<Name extends keyof ProxyEvents>(name: Name, listener: (...args: ProxyEvents[Name]) => void): this;
+  /** Accepts no more, waits for what is open (`drain`, default 0), cuts the rest and says how many that were. */
+  close(how?: { readonly drain?: string | number }): Promise<{ readonly cut: number }>;
+}
+
+/**
+ * Starts a proxy in this process: on a free port of 127.0.0.1 unless `listen` says otherwise, silent unless `log` does.
+ * Rejects with an Error that names the option when one is wrong, and with a ListenError when an address is taken.
+ */
+export async function startProxy(options: ProxyOptions = {}): Promise<ViaductProxy> {
+  const { authorize, route, lookup, ...settings } = options;
+  const config = resolveOptions({ listen: 'http://127.0.0.1:0', ...settings });
+  const events = new EventEmitter();
+  const running = await start(config, {
+    brought: { policy: authorize && hookPolicy(authorize), router: route && hookRouter(route) },
+    exporters: [emitting(events)],
+    ...(lookup !== undefined && { lookup }),
+  });
+  return new Embedded(running, events);
+}
+
+const emitting = (events: EventEmitter): Exporter => ({
+  name: 'events',
+  observe: (event) => {
+    events.emit(event.type === 'closed' ? 'close' : event.type, event);
+  },
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+});
+
+class Embedded implements ViaductProxy {
+  readonly #running: RunningProxy;
+  readonly #events: EventEmitter;
+
+  constructor(running: RunningProxy, events: EventEmitter) {
+    this.#running = running;
+    this.#events = events;
+  }
+
+  get url(): string {
+    return this.#running.url;
+  }
+
+  get urls(): readonly string[] {
+    return this.#running.urls;
+  }
+
+  get open(): number {
+    return this.#running.open;
+  }
+
+  on<Name extends keyof ProxyEvents>(name: Name, listener: (...args: ProxyEvents[Name]) => void): this {
+    this.#events.on(name, listener);
+    return this;
+  }
+
+  off<Name extends keyof ProxyEvents>(name: Name, listener: (...args: ProxyEvents[Name]) => void): this {
+    this.#events.off(name, listener);
+    return this;
+  }
+
+  once<Name extends keyof ProxyEvents>(name: Name, listener: (...args: ProxyEvents[Name]) => void): this {
+    this.#events.once(name, listener);
+    return this;
+  }
+
+  close({ drain = 0 }: { readonly drain?: string | number } = {}): Promise<{ readonly cut: number }> {
+    return this.#running.close({ drainMs: parseDuration(drain) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,110 @@
+import type { ProxyError } from '../core/failure.ts';
+import { type AcceptOptions, describe, ListenError, Listener } from './accept.ts';
+import type { Listen } from './options.ts';
+
+/** All listening sockets of one proxy, and what they have accepted. */
+export class ListenerSet {
+  readonly #options: AcceptOptions;
+  #listeners: readonly Listener[] = [];
+  /** Listeners that a reload took away and whose tunnels live on. */
+  readonly #retired = new Set<Listener>();
+
+  constructor(options: AcceptOptions) {
+    this.#options = options;
+  }
+
+  get urls(): readonly string[] {
+    return this.#listeners.map((listener) => listener.url);
+  }
+
+  get addresses(): readonly { readonly address: string; readonly port: number }[] {
+    return this.#listeners.map(({ listen }) =>
+      listen.kind === 'tcp' ? { address: listen.host, port: listen.port } : { address: '', port: 0 },
+    );
+  }
+
+  /** Connections that closing now would take something from. */
+  get busy(): number {
+    let busy = 0;
+    for (const listener of this.#all()) for (const connection of listener.connections) if (connection.busy) busy += 1;
+    return busy;
+  }
+
+  /**
+   * Listens on what `wanted` names and no longer on anything else. Rejects with a ListenError and changes nothing when
+   * one cannot be opened; of the optional ones it is enough that one can.
+   */
+  async listenOn(wanted: readonly Listen[]): Promise<void> {
+    const kept = this.#listeners.filter((listener) => wanted.some((listen) => isSame(listen, listener.asked)));
+    const missing = wanted.filter((listen) => !kept.some((listener) => isSame(listen, listener.asked)));
+    const opened: Listener[] = [];
+    try {
+      for (const listen of missing) {
+        const listener = await this.#open(withSharedPort(listen, opened), wanted, opened);
+        if (listener !== undefined) opened.push(listener);
+      }
+    } catch (error) {
+      for (const listener of opened) listener.stop();
+      throw error;
+    }
+    for (const listener of this.#listeners) if (!kept.includes(listener)) this.#retire(listener);
+    this.#listeners = [...kept, ...opened];
+  }
+
+  /** Accepts no more; resolves when nothing is open any more. */
+  async drained(): Promise<void> {
+    await Promise.all([...this.#all()].map((listener) => listener.stop()));
+  }
+
+  /** Ends what is still open; says how many requests and tunnels that were. */
+  cut(reason: ProxyError): number {
+    let cut = 0;
+    for (const listener of this.#all()) cut += listener.cut(reason);
+    return cut;
+  }
+
+  *#all(): Iterable<Listener> {
+    yield* this.#listeners;
+    yield* this.#retired;
+  }
+
+  #retire(listener: Listener): void {
+    this.#retired.add(listener);
+    void listener.stop().then(() => this.#retired.delete(listener));
+  }
+
+  async #open(listen: Listen, wanted: readonly Listen[], opened: readonly Listener[]): Promise<Listener | undefined> {
+    try {
+      return await Listener.open(listen, this.#options);
+    } catch (error) {
+      if (!(error instanceof ListenError) || !mayBeMissing(listen, error, wanted, opened)) throw error;
+      this.#options.observe({
+        type: 'notice',
+        level: 'info',
+        message: `${describe(listen)} is not there: ${error.code}`,
+      });
+      return undefined;
+    }
+  }
+}
+
+/** A machine may lack one family of `localhost`; a port that is taken is another matter. */
+function mayBeMissing(
+  listen: Listen,
+  error: ListenError,
+  wanted: readonly Listen[],
+  opened: readonly Listener[],
+): boolean {
+  if (listen.kind !== 'tcp' || !listen.optional || error.code === 'EADDRINUSE' || error.code === 'EACCES') return false;
+  const isLast = wanted.findLast((other) => other.kind === 'tcp' && other.optional) === listen;
+  return !isLast || opened.some((listener) => listener.asked.kind === 'tcp' && listener.asked.optional);
+}
+
+/** Both halves of `localhost` take the same port when it is a free one that is asked for. */
+function withSharedPort(listen: Listen, opened: readonly Listener[]): Listen {
+  if (listen.kind !== 'tcp' || !listen.optional || listen.port !== 0) return listen;
+  const other = opened.find(({ asked }) => asked.kind === 'tcp' && asked.optional && asked.port === 0);
+  return other?.listen.kind === 'tcp' ? { ...listen, port: other.listen.port } : listen;
+}
+
+const isSame = (one: Listen, other: Listen): boolean => JSON.stringify(one) === JSON.stringify(other);

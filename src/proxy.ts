@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Config } from './config/schema.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import type { Exporter, Observe } from './core/contracts.ts';
+import { ProxyError } from './core/failure.ts';
+import { type Brought, buildEngine, type Hall } from './engine.ts';
+import { createLimits } from './limits/limits.ts';
+import type { Http1Services } from './listeners/http1.ts';
+import { ListenerSet } from './listeners/listener-set.ts';
+import { accessLog } from './observe/access-log.ts';
+import { hub } from './observe/hub.ts';
+import type { Rooms } from './pipeline/rooms.ts';
+import { ownAddresses } from './policy/own-addresses.ts';
+import { HEAD_LIMITS } from './protocol/head-buffer.ts';
+import { bodyMover } from './relay/body.ts';
+import { IdleWatch } from './relay/idle-watch.ts';
+import { IdlePool } from './upstream/pool.ts';
+import { cachingResolver, type Lookup } from './upstream/resolver.ts';
+
+/** Silence between two requests of a client. Browsers keep idle connections for minutes; each costs a descriptor. */
+const KEEP_ALIVE_MS = 60_000;
+/** Descriptors that are not for clients: listeners, logs, idle upstream connections, files. */
+const FILES_RESERVED = 640;
+/** Where the system does not say how many files may be open. */
+const FILES_DEFAULT = 65_536;
+/** Beyond this it is the memory of idle connections that runs out. */
+const CONNECTIONS_MAX = 32_768;
+const CONNECTIONS_MIN = 64;
+
+export interface StartOptions {
+  /** Rooms that a program brings instead of those of the configuration. */
+  readonly brought?: Brought;
+  /** Those who hear every event, besides the access log of the configuration. */
+  readonly exporters?: readonly Exporter[];
+  /** Told every head that passes; printing them costs, so only `explain` does. */
+  readonly tap?: Observe;
+  /** Resolves names instead of the system. */
+  readonly lookup?: Lookup;
+  readonly clock?: Clock;
+  /** Where quotas are kept over a restart. Default: nowhere, unless `limits.state` names a file. */
+  readonly stateDir?: string;
+}
+
+export interface RunningProxy extends AsyncDisposable {
+  /** The first listener, e.g. `http://127.0.0.1:3128`. */
+  readonly url: string;
+  readonly urls: readonly string[];
+  /** Requests and tunnels that are open now. */
+  readonly open: number;
+  /** Takes another configuration, or rejects and changes nothing. Open requests go on. */
+  reload(config: Config): Promise<void>;
+  /**
+   * Accepts no more, waits up to `drainMs` for what is open, cuts the rest and says how many that were. Called again it
+   * shortens the wait.
+   */
+  close(how: { readonly drainMs: number }): Promise<{ readonly cut: number }>;
+}
+
+/** Starts a proxy of a complete configuration. Rejects with a ListenError when an address cannot be listened on. */
+export async function startProxy(config: Config, options: StartOptions = {}): Promise<RunningProxy> {
+  const { clock = systemClock, brought = {} } = options;
+  const events = hub(options.exporters ?? []);
+  const idle = new IdleWatch(clock);
+  const pool = new IdlePool(clock);
+  const limits = createLimits(config.limits, { clock, observe: events.observe, stateDir: options.stateDir });
+  const hall: Hall = {
+    clock,
+    idle,
+    pool,
+    resolver: cachingResolver(clock, options.lookup),
+    own: ownAddresses(() => listeners.addresses, clock),
+    limiter: limits,
+    observe: events.observe,
+    tap: options.tap,
+    suffix: randomBytes(6).toString('hex'),
+  };
+  let rooms: Rooms = buildEngine(config, brought, hall);
+  let stopping: 'no' | 'draining' = 'no';
+  let requests = 0;
+  const idPrefix = randomBytes(3).toString('hex');
+  // Limits of the listeners are read when a connection needs them, so that a reload reaches open ones as well.
+  const services: Http1Services = {
+    rooms: () => rooms,
+    nextId: () => `${idPrefix}-${(++requests).toString(36)}`,
+    draining: () => stopping === 'draining',
+    clock,
+    idle,
+    bodies: bodyMover(idle),
+    headLimits: HEAD_LIMITS,
+    get requestHeadMs() {
+      return config.timeouts.requestHeadMs;
+    },
+    keepAliveMs: KEEP_ALIVE_MS,
+  };
+  const listeners = new ListenerSet({ services, observe: events.observe, connectionsMax: connectionsMax() });
+  let log = openLog(config);
+  await listeners.listenOn(config.listen);
+
+  function openLog({ log: settings }: Config): AsyncDisposable | undefined {
+    const exporter = accessLog(settings, { stdout: process.stdout, clock, observe: events.observe, env: process.env });
+    return exporter && events.add(exporter);
+  }
+
+  const closing = new Closing(listeners, clock, async () => {
+    pool.clear();
+    await limits[Symbol.asyncDispose]();
+    await events[Symbol.asyncDispose]();
+  });
+
+  const running: RunningProxy = {
+    get url() {
+      return listeners.urls[0] ?? '';
+    },
+    get urls() {
+      return listeners.urls;
+    },
+    get open() {
+      return listeners.busy;
+    },
+    async reload(next) {
+      const nextRooms = buildEngine(next, brought, hall);
+      await listeners.listenOn(next.listen);
+      if (JSON.stringify(next.log) !== JSON.stringify(config.log)) {
+        await log?.[Symbol.asyncDispose]();
+        log = openLog(next);
+      }
+      limits.update(next.limits);
+      config = next;
+      rooms = nextRooms;
+    },
+    close({ drainMs }) {
+      stopping = 'draining';
+      return closing.within(drainMs);
+    },
+    async [Symbol.asyncDispose]() {
+      await running.close({ drainMs: 0 });
+    },
+  };
+  return running;
+}
+
+/** The end of a proxy: begun once, and shortened by whoever asks again. */
+class Closing {
+  readonly #listeners: ListenerSet;
+  readonly #clock: Clock;
+  readonly #last: () => Promise<void>;
+  #result: Promise<{ cut: number }> | undefined;
+  #cut = 0;
+
+  constructor(listeners: ListenerSet, clock: Clock, last: () => Promise<void>) {
+    this.#listeners = listeners;
+    this.#clock = clock;
+    this.#last = last;
+  }
+
+  within(drainMs: number): Promise<{ cut: number }> {
+    this.#result ??= this.#listeners
+      .drained()
+      .then(this.#last)
+      .then(() => ({ cut: this.#cut }));
+    const cut = () => {
+      this.#cut += this.#listeners.cut(new ProxyError('cut', 'the proxy was stopped'));
+    };
+    if (drainMs <= 0) cut();
+    else {
+      const timer = this.#clock.after(drainMs, cut);
+      void this.#result.finally(() => timer[Symbol.dispose]());
+    }
+    return this.#result;
+  }
+}
+
+/** Every tunnel takes two descriptors: so many clients are accepted that dialling for them never runs out. */
+function connectionsMax(): number {
+  const fit = Math.floor((filesMax() - FILES_RESERVED) / 2);
+  return Math.min(Math.max(fit, CONNECTIONS_MIN), CONNECTIONS_MAX);
+}
+
+function filesMax(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return soft === undefined ? FILES_DEFAULT : Number(soft);
+  } catch {
+    return FILES_DEFAULT;
+  }
+}
