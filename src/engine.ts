@@ -1,6 +1,8 @@
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Authenticator, Limiter, Observe, Policy, Resolver, Router } from './core/contracts.ts';
+import { clientAuthenticator } from './identity/clients.ts';
+import { loadUsers } from './identity/htpasswd.ts';
 import { isExposed } from './listeners/options.ts';
 import type { ProxyIdentity, Rooms } from './pipeline/rooms.ts';
 import { addressGuard } from './policy/address-guard.ts';
@@ -40,7 +42,12 @@ export interface Brought {
   readonly router?: Router | undefined;
 }
 
-const anonymous: Authenticator = { scheme: 'none', identify: () => ({ name: '', scheme: 'none' }) };
+
+const authenticatorOf = ({ clients }: Config, clock: Clock): Authenticator =>
+  clientAuthenticator(
+    { allow: clients.allow, users: clients.users === undefined ? undefined : loadUsers(clients.users), others: [] },
+    clock,
+  );
 
 /** One immutable wiring of all rooms from one configuration. A reload builds the next one and swaps a reference. */
 export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms {
@@ -53,7 +60,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms
   ]);
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
   return {
-    authenticator: brought.authenticator ?? anonymous,
+    authenticator: brought.authenticator ?? authenticatorOf(config, clock),
     policy: brought.policy === undefined ? rules : policyChain([rules, brought.policy]),
     guard: addressGuard(config.guard, exposure, hall.own),
     limiter: hall.limiter,

@@ -14,7 +14,7 @@ export async function identify<R extends ProxyRequest>(
 ): Promise<Identified<R>> {
   const answer = await account.timed('identify', () => rooms.authenticator.identify(received));
   if ('challenge' in answer) {
-    throw new ProxyError('credentials_required', 'no credentials', {
+    throw new ProxyError('credentials_required', answer.reason ?? 'no credentials', {
       fields: [['Proxy-Authenticate', answer.challenge]],
     });
   }
