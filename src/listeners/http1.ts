@@ -57,8 +57,8 @@ export class Http1Connection implements Receiver, Watched {
   #stash: Buffer[] = [];
   #stashBytes = 0;
   #clientEnded = false;
-  /** Whether the body of the request at hand has not been read to its end. */
-  #bodyOpen = false;
+  /** The body of the request at hand, until it has been read to its end. */
+  #openBody: BodyReader | undefined;
   #touched = false;
 
   constructor(wire: Wire, client: ClientInfo, services: Http1Services) {
@@ -220,7 +220,7 @@ export class Http1Connection implements Receiver, Watched {
       staysOpen: () =>
         persistent &&
         kind !== 'tunnel' &&
-        !this.#bodyOpen &&
+        this.#openBody === undefined &&
         (!this.#clientEnded || this.#stashBytes > 0) &&
         !this.#services.draining(),
       leave: () => this.#leave(abort),
@@ -235,18 +235,18 @@ export class Http1Connection implements Receiver, Watched {
       this.#keep(rest);
       return undefined;
     }
-    this.#bodyOpen = true;
     // Until somebody wants it, the body stays in the kernel.
     this.#wire.deliverTo(undefined);
-    return new BodyReader(this.#wire, framing, rest, {
+    this.#openBody = new BodyReader(this.#wire, framing, rest, {
       truncated: 'client_gone',
       malformed: 'bad_request',
       done: (behind) => {
-        this.#bodyOpen = false;
+        this.#openBody = undefined;
         this.#keep(behind);
         this.#wire.deliverTo(this);
       },
     });
+    return this.#openBody;
   }
 
   #keep(bytes: Buffer): void {
@@ -266,7 +266,7 @@ export class Http1Connection implements Receiver, Watched {
 
   #answered(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
-    if (then === 'close' || this.#bodyOpen) return this.#close();
+    if (then === 'close' || this.#openBody !== undefined) return this.#close();
     const stash = this.#takeStash();
     this.#state = this.#awaitHead('next');
     this.#touched = true;
@@ -286,6 +286,8 @@ export class Http1Connection implements Receiver, Watched {
   #close(): void {
     this.#state = { at: 'closing' };
     this.#takeStash();
+    this.#openBody?.abandon(new ProxyError('client_gone', 'the answer was complete before the request'));
+    this.#openBody = undefined;
     this.#touched = true;
     this.#services.idle.lookSooner(this);
     this.#wire.stream.end();

@@ -89,6 +89,11 @@ export class BodyReader implements Body, Receiver {
     this.#fail(new ProxyError(this.#ends.truncated, 'the connection broke in the middle of a body', { cause: error }));
   }
 
+  /** Ends the body where it stands: its connection has another use for the wire, or none. */
+  abandon(error: Error): void {
+    this.#fail(error);
+  }
+
   #take(chunk: Buffer): { payload: Buffer; used: number } {
     if (this.#decoder !== undefined) return this.#decoder.decode(chunk);
     const used = Math.min(this.#left, chunk.length);
