@@ -1,0 +1,77 @@
+import type { Clock } from '../core/clock.ts';
+import { Bucket, type Pace, type Tally } from './bucket.ts';
+import { Keyed } from './keyed.ts';
+import { type Matcher, matcherOf } from './match.ts';
+import type { BandwidthOptions } from './options.ts';
+
+/** Buckets of clients, users or hosts that are kept for one limit while they are not in use and not yet full. */
+const KEYS_MAX = 100_000;
+
+const NOT_YET: BandwidthOptions = { per: 'proxy', direction: 'both', priority: 'normal' };
+
+/** One entry of `limits.bandwidth`, with a bucket for everyone whom it counts by itself. */
+export class BandwidthLimit {
+  readonly id: string;
+  readonly tally: Tally = { bytes: 0 };
+  name = '';
+  options: BandwidthOptions = NOT_YET;
+  isMeant: Matcher = () => false;
+  /** What its buckets let pass; `undefined` for an entry that only sets a priority. */
+  #pace: Pace | undefined;
+  readonly #clock: Clock;
+  readonly #buckets: Keyed<Bucket>;
+
+  constructor(id: string, clock: Clock) {
+    this.id = id;
+    this.#clock = clock;
+    // The number of a request never comes again, and neither does its bucket.
+    this.#buckets = new Keyed(KEYS_MAX, (bucket) => this.options.per === 'tunnel' || bucket.isFull(clock.now()));
+  }
+
+  adopt(name: string, options: BandwidthOptions): void {
+    this.name = name;
+    this.options = options;
+    this.isMeant = matcherOf(options.match);
+    this.#setPace(options.rate === undefined ? undefined : { rate: options.rate, burst: options.burst });
+  }
+
+  /** Bytes per second. */
+  get rate(): number | undefined {
+    return this.#pace?.rate;
+  }
+
+  /** `false`: this entry limits no rate. */
+  setRate(rate: number): boolean {
+    if (!this.#pace) return false;
+    this.#setPace({ ...this.#pace, rate });
+    return true;
+  }
+
+  concerns(direction: 'up' | 'down'): boolean {
+    return this.options.direction === 'both' || this.options.direction === direction;
+  }
+
+  isBackground(direction: 'up' | 'down'): boolean {
+    return this.options.priority === 'background' && this.concerns(direction);
+  }
+
+  buckets(): Iterable<Bucket> {
+    return this.#buckets.values();
+  }
+
+  /** The bucket of `key`, kept until it is released; `undefined`: this entry limits no rate. */
+  hold(key: string): Bucket | undefined {
+    const pace = this.#pace;
+    return pace && this.#buckets.hold(key, () => new Bucket(pace, this.tally, this.#clock.now()));
+  }
+
+  release(key: string): void {
+    this.#buckets.release(key);
+  }
+
+  #setPace(pace: Pace | undefined): void {
+    this.#pace = pace;
+    if (!pace) return;
+    for (const bucket of this.#buckets.values()) bucket.setPace(pace, this.#clock.now());
+  }
+}

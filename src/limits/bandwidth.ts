@@ -1,0 +1,165 @@
+import type { Clock } from '../core/clock.ts';
+import { BandwidthLimit } from './bandwidth-limit.ts';
+import { type Allowance, Flow, Share } from './flow.ts';
+import type { Names } from './names.ts';
+import type { BandwidthOptions } from './options.ts';
+import { Shaper } from './shaper.ts';
+import { keyOf, type Subject } from './subject.ts';
+
+export type Direction = 'up' | 'down';
+const DIRECTIONS: readonly Direction[] = ['up', 'down'];
+
+/** Where a permit's flows are counted, so that it can be given back. */
+interface Binding {
+  readonly limit: BandwidthLimit;
+  readonly key: string;
+}
+
+/** The bandwidth of one request: a gate for each direction. */
+export interface Lane {
+  readonly up: Flow;
+  readonly down: Flow;
+  readonly subject: Subject;
+  /** Quotas count what passes here, too. */
+  allowances: readonly Allowance[];
+  bindings: readonly Binding[];
+}
+
+export interface BandwidthState {
+  readonly kind: 'bandwidth';
+  readonly name: string;
+  readonly per: BandwidthOptions['per'];
+  readonly direction: BandwidthOptions['direction'];
+  readonly priority: BandwidthOptions['priority'];
+  /** Bytes per second; `undefined` where only the priority is set. */
+  readonly rate: number | undefined;
+  /** Open requests that it applies to, and directions of them that wait for it now. */
+  readonly users: number;
+  readonly waiting: number;
+  /** Bytes that have passed under it. */
+  readonly bytes: number;
+}
+
+/** All bandwidth limits and the requests under them. */
+export class Bandwidth {
+  readonly #clock: Clock;
+  readonly #shaper: Shaper;
+  readonly #lanes = new Set<Lane>();
+  #limits: readonly BandwidthLimit[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#shaper = new Shaper(clock);
+  }
+
+  /** Names of the limits that concern `subject`. */
+  namesFor(subject: Subject): string[] {
+    return this.#limits.filter(({ isMeant }) => isMeant(subject)).map(({ name }) => name);
+  }
+
+  open(subject: Subject, allowances: readonly Allowance[]): Lane {
+    const lane: Lane = {
+      up: new Flow(this.#shaper),
+      down: new Flow(this.#shaper),
+      subject,
+      allowances,
+      bindings: [],
+    };
+    this.#bind(lane);
+    this.#lanes.add(lane);
+    return lane;
+  }
+
+  close(lane: Lane): void {
+    if (!this.#lanes.delete(lane)) return;
+    for (const direction of DIRECTIONS) {
+      const flow = lane[direction];
+      this.#shaper.end(flow);
+      flow.shares = [];
+      flow.allowances = [];
+    }
+    release(lane.bindings);
+  }
+
+  /** Adopts new limits; those that persist keep what is in their buckets, and open requests follow at once. */
+  update(entries: readonly BandwidthOptions[], names: Names): void {
+    const old = new Map(this.#limits.map((limit) => [limit.id, limit]));
+    this.#limits = entries.map((options) => {
+      const identity = names.bandwidth(options);
+      const limit = old.get(identity.id) ?? new BandwidthLimit(identity.id, this.#clock);
+      limit.adopt(identity.name, options);
+      return limit;
+    });
+    this.#rebind();
+  }
+
+  /** Sets the rate (bytes per second) of a limit until the next update. `false`: no limit of this name has a rate. */
+  setRate(name: string, rate: number): boolean {
+    const limit = this.#limits.find((one) => one.name === name);
+    if (!limit?.setRate(rate)) return false;
+    this.#shaper.replan(limit.buckets());
+    return true;
+  }
+
+  *describe(): Iterable<BandwidthState> {
+    for (const limit of this.#limits) {
+      const { per, direction, priority } = limit.options;
+      let waiting = 0;
+      for (const bucket of limit.buckets()) waiting += bucket.waiting;
+      let users = 0;
+      for (const { subject } of this.#lanes) if (limit.isMeant(subject)) users++;
+      const { name, rate, tally } = limit;
+      yield { kind: 'bandwidth', name, per, direction, priority, rate, users, waiting, bytes: tally.bytes };
+    }
+  }
+
+  stop(): void {
+    for (const lane of this.#lanes) this.close(lane);
+    this.#shaper.stop();
+  }
+
+  /** Judges every open request by the limits of now. Takes that wait keep their order. */
+  #rebind(): void {
+    const waiting: { flow: Flow; order: number; resume: () => void }[] = [];
+    for (const lane of this.#lanes) {
+      for (const direction of DIRECTIONS) {
+        const flow = lane[direction];
+        const pending = this.#shaper.suspend(flow);
+        if (!pending) continue;
+        waiting.push({ flow, order: pending.at.order, resume: () => this.#shaper.resume(flow, pending) });
+      }
+      const before = lane.bindings;
+      this.#bind(lane);
+      release(before);
+    }
+    waiting.sort((a, b) => a.order - b.order);
+    for (const { resume } of waiting) resume();
+  }
+
+  #bind(lane: Lane): void {
+    const applying = this.#limits.filter((limit) => limit.isMeant(lane.subject));
+    const bound = applying.flatMap((limit) => {
+      const key = keyOf(limit.options.per, lane.subject);
+      const bucket = limit.hold(key);
+      return bucket ? [{ limit, key, bucket }] : [];
+    });
+    lane.bindings = bound;
+    for (const direction of DIRECTIONS) {
+      const flow = lane[direction];
+      const before = flow.shares;
+      const isBackground = applying.some((limit) => limit.isBackground(direction));
+      flow.allowances = lane.allowances;
+      flow.shares = bound
+        .filter(({ limit }) => limit.concerns(direction))
+        .map(({ bucket }) => {
+          const share = before.find((one) => one.bucket === bucket) ?? new Share(flow, bucket);
+          share.isBackground = isBackground;
+          return share;
+        });
+    }
+  }
+}
+
+function release(bindings: readonly Binding[]): void {
+  for (const { limit, key } of bindings) limit.release(key);
+}

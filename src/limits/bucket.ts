@@ -1,0 +1,201 @@
+import type { Share } from './flow.ts';
+import { Heap, type Slotted } from './heap.ts';
+
+/** What the rate lets pass in this time may pass at once after a pause, unless `burst` says otherwise. */
+const BURST_MS = 200;
+/**
+ * While somebody waits, a bucket fills for up to this long. Timers come a millisecond late, and tens of them when the
+ * process is busy; a bucket that stopped filling at a small `burst` would lose what the rate allowed meanwhile. 1 % of
+ * the 10 s over which a rate is held, and nothing of it is left for whoever comes after a pause.
+ */
+const LATE_MS = 100;
+/** A bucket counts as waited for until this long after the last wait: a taker that got its bytes is about to ask again. */
+const RETURN_MS = 20;
+
+/** One turn lets pass what the rate gives in this time: a smaller one costs more turns and serves nobody sooner. */
+const TURN_MS = 20;
+/** … but everybody who waits has had a turn after this long, so that 10 s are enough for equal shares. */
+const ROUND_MS = 400;
+/** A turn of fewer bytes costs more for its headers and its wake-up than for its bytes. */
+const TURN_BYTES_MIN = 256;
+/** What one read of the relay brings at most: a larger turn would never be used. */
+const TURN_BYTES_MAX = 64 * 1024;
+
+/** A bucket is served at most this often: at 100 MiB/s a wake-up per read would cost more than the read. */
+export const SERVE_EVERY_MS = 2;
+
+/** Rounding of doubles, in bytes: 12.5 GB/s times hours of milliseconds is exact to far less. */
+const ROUNDING = 1e-3;
+
+/** What a limit lets pass, whoever the bucket is for. */
+export interface Pace {
+  /** Bytes per second. */
+  readonly rate: number;
+  readonly burst: number | undefined;
+}
+
+/** Bytes that have passed under one limit, over all its buckets. */
+export interface Tally {
+  bytes: number;
+}
+
+const earlier = (a: Share, b: Share): boolean => a.due < b.due || (a.due === b.due && a.order < b.order);
+
+/**
+ * A token bucket, and the flows that wait for it. Bytes are never lent: what was granted was there. Who is next follows
+ * weighted fair queueing with equal weights: each flow's share carries a tag that grows by the bytes it got, and first is
+ * whose tag would be smallest after its turn. So a download gets one turn in each round, while an echo, whose turns are
+ * small, has many before it falls behind. A flow that was away comes back at the tag that is being served: it goes early,
+ * and gains nothing by having been away.
+ */
+export class Bucket implements Slotted {
+  slot = -1;
+  /** When the first of those who wait can be served, on the clock. */
+  wakeMs: number = Number.POSITIVE_INFINITY;
+  servedMs: number = Number.NEGATIVE_INFINITY;
+  readonly tally: Tally;
+  readonly #normal = new Heap<Share>(earlier);
+  readonly #background = new Heap<Share>(earlier);
+  #perMs = 0;
+  #burst = 0;
+  #demandMax = 0;
+  #level: number;
+  #filledMs: number;
+  #waitedMs = Number.NEGATIVE_INFINITY;
+  /**
+   * Where a flow comes back that was away: the highest tag that was served before the present interval. Doubles lose
+   * single bytes of it after 2^53, which reorders nobody by more.
+   */
+  #virtual = 0;
+  #virtualNext = 0;
+  #intervalMs: number;
+  /** Of those who got something in the present interval: whose tag is smallest. */
+  #last: Share | undefined;
+
+  constructor(pace: Pace, tally: Tally, nowMs: number) {
+    this.tally = tally;
+    this.#filledMs = nowMs;
+    this.#intervalMs = nowMs;
+    this.#level = 0;
+    this.#adopt(pace);
+    this.#level = this.#burst;
+  }
+
+  /** Follows a limit that was changed; what is in the bucket stays, as far as it still holds it. */
+  setPace(pace: Pace, nowMs: number): void {
+    this.fill(nowMs);
+    this.#adopt(pace);
+    this.#level = Math.min(this.#level, this.#capacity(nowMs));
+  }
+
+  #adopt({ rate, burst }: Pace): void {
+    this.#perMs = rate / 1000;
+    this.#burst = Math.max(1, burst ?? this.#perMs * BURST_MS);
+    this.#demandMax = Math.max(this.#burst, this.#perMs * LATE_MS);
+  }
+
+  get waiting(): number {
+    return this.#normal.size + this.#background.size;
+  }
+
+  isFull(nowMs: number): boolean {
+    this.fill(nowMs);
+    return this.#level >= this.#burst - ROUNDING;
+  }
+
+  /** Adds what the rate has given since the last time. */
+  fill(nowMs: number): void {
+    if (this.waiting > 0) this.#waitedMs = nowMs;
+    const passed = nowMs - this.#filledMs;
+    if (passed <= 0) return;
+    this.#filledMs = nowMs;
+    this.#level = Math.min(this.#capacity(nowMs), this.#level + passed * this.#perMs);
+    if (nowMs - this.#intervalMs < SERVE_EVERY_MS) return;
+    this.#intervalMs = nowMs;
+    this.#virtual = this.#virtualNext;
+    this.#last = undefined;
+  }
+
+  #capacity(nowMs: number): number {
+    return nowMs - this.#waitedMs <= RETURN_MS ? this.#demandMax : this.#burst;
+  }
+
+  /** Background leaves half the burst, so that others find it there and need not wait even for the refill. */
+  #reserve(share: Share): number {
+    return share.isBackground ? Math.floor(this.#burst / 2) : 0;
+  }
+
+  /** Bytes that this share may take now, not looking at who waits. */
+  available(share: Share): number {
+    return Math.floor(this.#level - this.#reserve(share) + ROUNDING);
+  }
+
+  /** Bytes of one turn: small enough to be fair, and never more than the bucket can hold. */
+  turn(share: Share): number {
+    const fair = this.#perMs * Math.min(TURN_MS, ROUND_MS / Math.max(1, this.waiting));
+    const held = Math.floor(this.#demandMax - this.#reserve(share));
+    return Math.max(1, Math.min(held, TURN_BYTES_MAX, Math.max(TURN_BYTES_MIN, Math.floor(fair))));
+  }
+
+  /** When `bytes` will be there for this share, on the clock. */
+  readyMs(share: Share, bytes: number): number {
+    const missing = bytes + this.#reserve(share) - ROUNDING - this.#level;
+    return missing <= 0 ? this.#filledMs : this.#filledMs + missing / this.#perMs;
+  }
+
+  /** Whether somebody who waits goes before this share. */
+  isBehind(share: Share): boolean {
+    if (this.waiting === 0) return false;
+    if (share.isBackground && this.#normal.size > 0) return true;
+    const first = this.#queueOf(share).first;
+    return first !== undefined && first !== share && earlier(first, share);
+  }
+
+  /**
+   * Whether this share has got so far ahead of another one in this interval that the other could not catch up with half
+   * of what is left. Nobody need be waiting for that: of two that come back at once, the one with the larger reads would
+   * take all there is before the other has had its share. Half, so that what is left over lets it go further next time.
+   */
+  isAhead(share: Share): boolean {
+    const last = this.#last;
+    return last !== undefined && last !== share && share.start - last.finish > this.available(share) / 2;
+  }
+
+  /** Takes a tag for the next turn, which is for `bytes` at most. */
+  tag(share: Share, bytes: number): void {
+    share.start = Math.max(this.#virtual, share.finish);
+    share.due = share.start + Math.min(bytes, this.turn(share));
+  }
+
+  spend(share: Share, bytes: number): void {
+    this.#level -= bytes;
+    this.tally.bytes += bytes;
+    // What passed while nobody waited took nothing from anyone: only a turn of it counts against what follows.
+    share.finish = share.start + Math.min(bytes, this.turn(share));
+    this.#virtualNext = Math.max(this.#virtualNext, share.start);
+    if (this.#last === undefined || share.finish < this.#last.finish) this.#last = share;
+  }
+
+  giveBack(share: Share, bytes: number, nowMs: number): void {
+    this.#level = Math.min(this.#capacity(nowMs), this.#level + bytes);
+    this.tally.bytes -= bytes;
+    share.finish = Math.max(share.start, share.finish - bytes);
+  }
+
+  first(): Share | undefined {
+    return this.#normal.first ?? this.#background.first;
+  }
+
+  enqueue(share: Share): void {
+    this.#queueOf(share).push(share);
+  }
+
+  leave(share: Share): void {
+    this.#normal.remove(share);
+    this.#background.remove(share);
+  }
+
+  #queueOf(share: Share): Heap<Share> {
+    return share.isBackground ? this.#background : this.#normal;
+  }
+}

@@ -1,0 +1,56 @@
+import type { Gate, Permit } from '../core/stages.ts';
+import type { Bandwidth, Lane } from './bandwidth.ts';
+import type { QuotaHold } from './quota.ts';
+import type { Subject } from './subject.ts';
+
+interface PermitHome {
+  readonly bandwidth: Bandwidth;
+  readonly names: () => string[];
+  /** Called once. */
+  readonly closed: () => void;
+}
+
+/** What all limits together have granted to one request. */
+export class LimitsPermit implements Permit {
+  readonly subject: Subject;
+  readonly #home: PermitHome;
+  readonly #lane: Lane;
+  #quotas: QuotaHold;
+  #isOpen = true;
+
+  constructor(subject: Subject, quotas: QuotaHold, home: PermitHome) {
+    this.subject = subject;
+    this.#home = home;
+    this.#quotas = quotas;
+    this.#lane = home.bandwidth.open(subject, quotas.counters);
+  }
+
+  /** Both gates are always there: a limit that is set later must find them. Without limits they grant at once. */
+  get up(): Gate {
+    return this.#lane.up;
+  }
+
+  get down(): Gate {
+    return this.#lane.down;
+  }
+
+  get limits(): string[] {
+    return this.#home.names();
+  }
+
+  /** Counts by other quotas from now on; the bandwidth room passes them on to the gates at its next update. */
+  countBy(quotas: QuotaHold): void {
+    const before = this.#quotas;
+    this.#quotas = quotas;
+    this.#lane.allowances = quotas.counters;
+    before[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#home.bandwidth.close(this.#lane);
+    this.#quotas[Symbol.dispose]();
+    this.#home.closed();
+  }
+}
