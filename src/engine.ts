@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Authenticator, Limiter, Observe, Policy, Resolver, Router } from './core/contracts.ts';
@@ -8,17 +9,18 @@ import type { ProxyIdentity, Rooms } from './pipeline/rooms.ts';
 import { addressGuard } from './policy/address-guard.ts';
 import { policyChain } from './policy/chain.ts';
 import type { Exposure } from './policy/options.ts';
-import type { OwnAddresses } from './policy/own-addresses.ts';
+import { type OwnAddresses, type OwnListener, ownAddresses } from './policy/own-addresses.ts';
 import { accessPolicy } from './policy/rules.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
-import type { IdleWatch } from './relay/idle-watch.ts';
+import { IdleWatch } from './relay/idle-watch.ts';
 import { portableRelay } from './relay/relay.ts';
 import { directRouter } from './routing/direct.ts';
 import { RouteConnector } from './upstream/connector.ts';
 import { DirectDialer } from './upstream/direct.ts';
 import { OriginExchange } from './upstream/exchange.ts';
-import type { IdlePool } from './upstream/pool.ts';
+import { IdlePool } from './upstream/pool.ts';
+import { cachingResolver, type Lookup } from './upstream/resolver.ts';
 
 /** What outlives a reload: caches, pools and watches that every engine of one proxy shares. */
 export interface Hall {
@@ -42,12 +44,33 @@ export interface Brought {
   readonly router?: Router | undefined;
 }
 
-
 const authenticatorOf = ({ clients }: Config, clock: Clock): Authenticator =>
   clientAuthenticator(
     { allow: clients.allow, users: clients.users === undefined ? undefined : loadUsers(clients.users), others: [] },
     clock,
   );
+
+export interface HallOptions {
+  readonly clock: Clock;
+  readonly observe: Observe;
+  readonly tap: Observe | undefined;
+  readonly lookup: Lookup | undefined;
+  readonly limiter: Limiter;
+  /** Where this proxy listens right now. */
+  readonly listeners: () => readonly OwnListener[];
+}
+
+export const buildHall = ({ clock, observe, tap, lookup, limiter, listeners }: HallOptions): Hall => ({
+  clock,
+  observe,
+  tap,
+  limiter,
+  idle: new IdleWatch(clock),
+  pool: new IdlePool(clock),
+  resolver: cachingResolver(clock, lookup),
+  own: ownAddresses(listeners, clock),
+  suffix: randomBytes(6).toString('hex'),
+});
 
 /** One immutable wiring of all rooms from one configuration. A reload builds the next one and swaps a reference. */
 export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms {
@@ -66,6 +89,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms
     limiter: hall.limiter,
     router: brought.router ?? directRouter,
     connector,
+    resolver: hall.resolver,
     exchange: new OriginExchange({ connector, pool: hall.pool, limits: HEAD_LIMITS, headMs: timeouts.headMs }),
     relay: portableRelay(hall.idle),
     bodies: bodyMover(hall.idle),

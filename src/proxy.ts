@@ -4,19 +4,16 @@ import type { Config } from './config/schema.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Exporter, Observe } from './core/contracts.ts';
 import { ProxyError } from './core/failure.ts';
-import { type Brought, buildEngine, type Hall } from './engine.ts';
+import { type Brought, buildEngine, buildHall } from './engine.ts';
 import { createLimits } from './limits/limits.ts';
 import type { Http1Services } from './listeners/http1.ts';
 import { ListenerSet } from './listeners/listener-set.ts';
-import { accessLog } from './observe/access-log.ts';
+import { type AccessLog, accessLog } from './observe/access-log.ts';
 import { hub } from './observe/hub.ts';
 import type { Rooms } from './pipeline/rooms.ts';
-import { ownAddresses } from './policy/own-addresses.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
-import { IdleWatch } from './relay/idle-watch.ts';
-import { IdlePool } from './upstream/pool.ts';
-import { cachingResolver, type Lookup } from './upstream/resolver.ts';
+import type { Lookup } from './upstream/resolver.ts';
 
 /** Silence between two requests of a client. Browsers keep idle connections for minutes; each costs a descriptor. */
 const KEEP_ALIVE_MS = 60_000;
@@ -61,20 +58,15 @@ export interface RunningProxy extends AsyncDisposable {
 export async function startProxy(config: Config, options: StartOptions = {}): Promise<RunningProxy> {
   const { clock = systemClock, brought = {} } = options;
   const events = hub(options.exporters ?? []);
-  const idle = new IdleWatch(clock);
-  const pool = new IdlePool(clock);
   const limits = createLimits(config.limits, { clock, observe: events.observe, stateDir: options.stateDir });
-  const hall: Hall = {
+  const hall = buildHall({
     clock,
-    idle,
-    pool,
-    resolver: cachingResolver(clock, options.lookup),
-    own: ownAddresses(() => listeners.addresses, clock),
-    limiter: limits,
     observe: events.observe,
     tap: options.tap,
-    suffix: randomBytes(6).toString('hex'),
-  };
+    lookup: options.lookup,
+    limiter: limits,
+    listeners: () => listeners.addresses,
+  });
   let rooms: Rooms = buildEngine(config, brought, hall);
   let stopping: 'no' | 'draining' = 'no';
   let requests = 0;
@@ -85,8 +77,8 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     nextId: () => `${idPrefix}-${(++requests).toString(36)}`,
     draining: () => stopping === 'draining',
     clock,
-    idle,
-    bodies: bodyMover(idle),
+    idle: hall.idle,
+    bodies: bodyMover(hall.idle),
     headLimits: HEAD_LIMITS,
     get requestHeadMs() {
       return config.timeouts.requestHeadMs;
@@ -94,16 +86,14 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     keepAliveMs: KEEP_ALIVE_MS,
   };
   const listeners = new ListenerSet({ services, observe: events.observe, connectionsMax: connectionsMax() });
+  const openLog = ({ log: settings }: Config): AccessLog | undefined =>
+    accessLog(settings, { stdout: process.stdout, clock, observe: events.observe, env: process.env });
   let log = openLog(config);
+  let logging = log && events.add(log);
   await listeners.listenOn(config.listen);
 
-  function openLog({ log: settings }: Config): AsyncDisposable | undefined {
-    const exporter = accessLog(settings, { stdout: process.stdout, clock, observe: events.observe, env: process.env });
-    return exporter && events.add(exporter);
-  }
-
   const closing = new Closing(listeners, clock, async () => {
-    pool.clear();
+    hall.pool.clear();
     await limits[Symbol.asyncDispose]();
     await events[Symbol.asyncDispose]();
   });
@@ -119,11 +109,22 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
       return listeners.busy;
     },
     async reload(next) {
+      // Whatever may fail comes first: nothing has changed yet when it does.
       const nextRooms = buildEngine(next, brought, hall);
-      await listeners.listenOn(next.listen);
-      if (JSON.stringify(next.log) !== JSON.stringify(config.log)) {
-        await log?.[Symbol.asyncDispose]();
-        log = openLog(next);
+      const isSameLog = JSON.stringify(next.log) === JSON.stringify(config.log);
+      const nextLog = isSameLog ? log : openLog(next);
+      try {
+        await listeners.listenOn(next.listen);
+      } catch (error) {
+        if (!isSameLog) await nextLog?.[Symbol.asyncDispose]();
+        throw error;
+      }
+      // The same log may have been moved away by whoever rotates logs.
+      if (isSameLog) log?.reopen();
+      else {
+        await logging?.[Symbol.asyncDispose]();
+        log = nextLog;
+        logging = log && events.add(log);
       }
       limits.update(next.limits);
       config = next;

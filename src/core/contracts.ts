@@ -42,6 +42,8 @@ export interface AddressGuard {
 /** How much: a permit, or a ProxyError `at_capacity` or `over_rate`. */
 export interface Limiter {
   acquire(from: Identified): Permit | Promise<Permit>;
+  /** Names of the limits that the request would meet; nothing is counted. */
+  namesFor(from: Identified): readonly string[];
 }
 
 /** Ordered ways to the target, best first. An empty answer becomes `no_route`. */

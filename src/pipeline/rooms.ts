@@ -9,6 +9,7 @@ import type {
   Observe,
   Policy,
   Relay,
+  Resolver,
   Router,
 } from '../core/contracts.ts';
 
@@ -21,6 +22,7 @@ export interface Rooms {
   readonly router: Router;
   readonly connector: Connector;
   readonly exchange: Exchange;
+  readonly resolver: Resolver;
   readonly relay: Relay;
   readonly bodies: BodyMover;
   readonly clock: Clock;
