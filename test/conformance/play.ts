@@ -1,0 +1,103 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Message, messagesIn } from '../support/http-messages.ts';
+import { type Ending, type RawPeer, rawClient } from '../support/raw-client.ts';
+import { type Case, fillIn } from './cases.ts';
+import type { Stage } from './stage.ts';
+
+/** What came of a case. */
+export interface Outcome {
+  /** Of the first final response; 0 for none. */
+  readonly status: number;
+  readonly statuses: readonly number[];
+  readonly ending: Ending;
+  readonly response: string;
+  readonly responseHead: string;
+  readonly originText: string;
+  readonly originRequests: readonly Message[];
+  readonly originConcurrent: number;
+  readonly log: string;
+}
+
+const RESPONSE_MS = 5_000;
+/** What `connectionClosed` allows. */
+const CLOSE_MS = 2_000;
+/** Nothing more is coming when nothing came for this long. */
+const QUIET_MS = 60;
+const QUIET_MS_MAX = 3_000;
+
+export async function play(one: Case, stage: Stage): Promise<Outcome> {
+  stage.begin(one);
+  const send = fillIn(one.send, stage.names);
+  const thenSend = fillIn(one.thenSend ?? '', stage.names);
+  const methods = methodsOf(send + (send.startsWith('CONNECT') ? '' : thenSend));
+  using client = await rawClient(stage.port);
+  const responses = () => messagesIn(client.received, { kind: 'response', methods, ended: client.ending !== 'open' });
+  const isAnswered = () => {
+    const [first] = responses();
+    return first !== undefined && (first.complete || isTunnel(first, methods));
+  };
+
+  client.send(send);
+  if (one.halfCloseAfterSend === true) client.end();
+  await within(client, one.waitMs ?? RESPONSE_MS, () => client.ending !== 'open' || (send.length > 0 && isAnswered()));
+  if (one.thenSend !== undefined && client.ending === 'open') client.send(thenSend);
+  await quiet(client, stage);
+  if (one.expect.connectionClosed === true) await within(client, CLOSE_MS, () => client.ending !== 'open');
+
+  const all = responses();
+  return {
+    status: statusOf(all[0]),
+    statuses: all.map(statusOf),
+    ending: client.ending,
+    response: client.text,
+    responseHead: all[0]?.head ?? '',
+    originText: stage.seen.map(({ text }) => text).join(''),
+    originRequests: stage.seen.flatMap(({ received }) => messagesIn(received, { kind: 'request' })),
+    originConcurrent: stage.origin.openMost,
+    log: stage.log,
+  };
+}
+
+/** After every case a plain request and a tunnel must work as if nothing had happened. */
+export async function isAlive(stage: Stage, credentials: string): Promise<string | undefined> {
+  if (!stage.isRunning) return 'the proxy has ended';
+  stage.begin(undefined);
+  const at = `${stage.names.ORIGIN_HOST}:${stage.names.ORIGIN_PORT}`;
+  try {
+    using plain = await rawClient(stage.port);
+    plain.send(`GET http://${at}/alive HTTP/1.1\r\nHost: ${at}\r\n${credentials}\r\n`);
+    await plain.until('\r\n\r\nok');
+    using tunnel = await rawClient(stage.port);
+    tunnel.send(`CONNECT ${at} HTTP/1.1\r\nHost: ${at}\r\n${credentials}\r\n`);
+    await tunnel.until('\r\n\r\n');
+    tunnel.send(`GET /alive HTTP/1.1\r\nHost: ${at}\r\n\r\n`);
+    await tunnel.until('\r\n\r\nok');
+    return undefined;
+  } catch (error) {
+    return `afterwards the proxy does not serve: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+const statusOf = (response: Message | undefined): number => Number(response?.startLine.split(' ')[1] ?? 0);
+
+const isTunnel = (response: Message, [method]: readonly string[]): boolean =>
+  statusOf(response) === 101 || (method === 'CONNECT' && statusOf(response) < 300);
+
+/** Methods of the requests that a case sends, as far as they can be told. */
+const methodsOf = (sent: string): string[] =>
+  [...sent.matchAll(/^([A-Z]+) \S.* HTTP\/\d/gm)].map(([, method]) => method ?? '');
+
+/** Waits until something holds; that it never does is for the judge to say. */
+async function within(client: RawPeer, ms: number, isTrue: () => boolean): Promise<void> {
+  await client.when(isTrue, 'outcome', ms).catch(() => undefined);
+}
+
+/** Waits until neither the client nor the origin is told anything any more. */
+async function quiet(client: RawPeer, stage: Stage): Promise<void> {
+  const size = () => client.bytesReceived + stage.seen.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0);
+  const untilMs = performance.now() + QUIET_MS_MAX;
+  for (let before = -1; before !== size() && performance.now() < untilMs; ) {
+    before = size();
+    await wait(QUIET_MS);
+  }
+}

@@ -1,0 +1,28 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { missing } from './requires.ts';
+
+/** An address that the namespace has besides loopback, so that a machine with more than one name can be played. */
+export const MACHINE_IP = '10.9.8.7';
+
+/** Without root, a user namespace gives the right to make a network namespace. */
+const FLAGS = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
+
+const SETUP = `ip link set lo up && ip addr add ${MACHINE_IP}/32 dev lo && exec "$0" "$@"`;
+
+/** For the `skip` option of a test: false where programs can be started without a network, else the reason. */
+export function noNamespace(): string | false {
+  if (process.platform !== 'linux') return 'network namespaces exist on Linux only';
+  const absent = missing('iproute2', 'util-linux');
+  if (absent !== false) return absent;
+  const tried = spawnSync('unshare', [...FLAGS, 'true'], { encoding: 'utf8' });
+  return tried.status !== 0 && `this user may not make a network namespace: ${tried.stderr.trim()}`;
+}
+
+/**
+ * Starts a script on this Node where there is loopback and nothing else: whatever is dialled there reaches nobody.
+ * Standard output is a pipe, standard error is ours.
+ */
+export function startWithoutNetwork(script: URL, ...words: readonly string[]): ChildProcess {
+  const program = [process.execPath, '--disable-warning=ExperimentalWarning', script.pathname, ...words];
+  return spawn('unshare', [...FLAGS, 'sh', '-c', SETUP, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
+}

@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** How a peer's connection ended, as this side saw it. */
+export type Ending = 'open' | 'fin' | 'reset';
+
+/** Fails a test that waits for what never comes; long enough for a busy machine. */
+const WAIT_MS = 10_000;
+
+/** One end of a TCP connection in a test's hands: sends exact bytes, keeps all that arrives, knows how it ended. */
+export class RawPeer implements Disposable {
+  readonly socket: Socket;
+  ending: Ending = 'open';
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => {
+      this.#chunks.push(chunk);
+      this.#bytes += chunk.length;
+      this.#look();
+    });
+    socket.on('end', () => this.#ended('fin'));
+    socket.on('error', () => this.#ended('reset'));
+    socket.on('close', () => this.#ended('fin'));
+  }
+
+  get received(): Buffer {
+    const [first = Buffer.alloc(0), ...more] = this.#chunks;
+    if (more.length === 0) return first;
+    const all = Buffer.concat(this.#chunks);
+    this.#chunks = [all];
+    return all;
+  }
+
+  get text(): string {
+    return this.received.toString('latin1');
+  }
+
+  get bytesReceived(): number {
+    return this.#bytes;
+  }
+
+  send(bytes: string | Uint8Array): this {
+    if (typeof bytes === 'string') this.socket.write(bytes, 'latin1');
+    else this.socket.write(bytes);
+    return this;
+  }
+
+  /** Sends the bytes in two packets, cut at `at`. */
+  async sendCut(bytes: Buffer, at: number): Promise<void> {
+    if (at > 0) this.send(bytes.subarray(0, at));
+    await nextTurn();
+    await nextTurn();
+    if (at < bytes.length) this.send(bytes.subarray(at));
+  }
+
+  end(): this {
+    this.socket.end();
+    return this;
+  }
+
+  /** Ends with a TCP RST. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  /** Resolves once `isTrue` holds; asked whenever something arrives or ends. Rejects with what did arrive. */
+  when(isTrue: (peer: this) => boolean, what = 'what it waits for', ms: number = WAIT_MS): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (!isTrue(this)) return;
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look);
+        const seen = this.text.length > 400 ? `${this.text.slice(0, 400)}…` : this.text;
+        reject(new Error(`no ${what} after ${ms} ms (${this.ending}): ${JSON.stringify(seen)}`));
+      }, ms);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  /** Everything received, once it holds `text`. */
+  async until(text: string | RegExp, ms?: number): Promise<string> {
+    const holds = typeof text === 'string' ? () => this.text.includes(text) : () => text.test(this.text);
+    await this.when(holds, String(text), ms);
+    return this.text;
+  }
+
+  /** How the other side ended, once it has. */
+  async ended(ms?: number): Promise<Ending> {
+    await this.when(() => this.ending !== 'open', 'end', ms);
+    return this.ending;
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+  }
+
+  #ended(how: Ending): void {
+    // A reset behind an orderly end is still a reset.
+    if (this.ending === 'open' || how === 'reset') this.ending = how;
+    this.#look();
+  }
+
+  #look(): void {
+    for (const look of [...this.#waiting]) look();
+  }
+}
+
+/** Connects to a proxy or an origin; either half may be closed alone. */
+export async function rawClient(port: number, host: string = '127.0.0.1'): Promise<RawPeer> {
+  const socket = connect({ port, host, allowHalfOpen: true });
+  await once(socket, 'connect');
+  return new RawPeer(socket);
+}
