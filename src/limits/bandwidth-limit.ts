@@ -62,10 +62,15 @@ export class BandwidthLimit {
   /** The bucket of `key`, kept until it is released; `undefined`: this entry limits no rate. */
   hold(key: string): Bucket | undefined {
     const pace = this.#pace;
-    return pace && this.#buckets.hold(key, () => new Bucket(pace, this.tally, this.#clock.now()));
+    if (!pace) return undefined;
+    const bucket = this.#buckets.hold(key, () => new Bucket(pace, this.tally, this.#clock.now()));
+    bucket.users++;
+    return bucket;
   }
 
   release(key: string): void {
+    const bucket = this.#buckets.peek(key);
+    if (bucket) bucket.users--;
     this.#buckets.release(key);
   }
 

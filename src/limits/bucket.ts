@@ -24,6 +24,12 @@ const TURN_BYTES_MAX = 64 * 1024;
 /** A bucket is served at most this often: at 100 MiB/s a wake-up per read would cost more than the read. */
 export const SERVE_EVERY_MS = 2;
 
+/**
+ * One of several users takes at most this part of what is there in one interval. With a refill of 2 ms a bucket then
+ * stays about 16 ms of its rate above empty while a single user is busy, well within what it may hold.
+ */
+const PORTIONS = 8;
+
 /** Rounding of doubles, in bytes: 12.5 GB/s times hours of milliseconds is exact to far less. */
 const ROUNDING = 1e-3;
 
@@ -50,6 +56,8 @@ const earlier = (a: Share, b: Share): boolean => a.due < b.due || (a.due === b.d
  */
 export class Bucket implements Slotted {
   slot = -1;
+  /** Open requests that this bucket counts. */
+  users = 0;
   /** When the first of those who wait can be served, on the clock. */
   wakeMs: number = Number.POSITIVE_INFINITY;
   servedMs: number = Number.NEGATIVE_INFINITY;
@@ -68,9 +76,10 @@ export class Bucket implements Slotted {
    */
   #virtual = 0;
   #virtualNext = 0;
+  #interval = 0;
   #intervalMs: number;
-  /** Of those who got something in the present interval: whose tag is smallest. */
-  #last: Share | undefined;
+  /** What one of several users may take in the present interval. */
+  #portion = 0;
 
   constructor(pace: Pace, tally: Tally, nowMs: number) {
     this.tally = tally;
@@ -79,6 +88,7 @@ export class Bucket implements Slotted {
     this.#level = 0;
     this.#adopt(pace);
     this.#level = this.#burst;
+    this.#portion = this.#level / PORTIONS;
   }
 
   /** Follows a limit that was changed; what is in the bucket stays, as far as it still holds it. */
@@ -111,9 +121,10 @@ export class Bucket implements Slotted {
     this.#filledMs = nowMs;
     this.#level = Math.min(this.#capacity(nowMs), this.#level + passed * this.#perMs);
     if (nowMs - this.#intervalMs < SERVE_EVERY_MS) return;
+    this.#interval++;
     this.#intervalMs = nowMs;
     this.#virtual = this.#virtualNext;
-    this.#last = undefined;
+    this.#portion = this.#level / PORTIONS;
   }
 
   #capacity(nowMs: number): number {
@@ -152,13 +163,14 @@ export class Bucket implements Slotted {
   }
 
   /**
-   * Whether this share has got so far ahead of another one in this interval that the other could not catch up with half
-   * of what is left. Nobody need be waiting for that: of two that come back at once, the one with the larger reads would
-   * take all there is before the other has had its share. Half, so that what is left over lets it go further next time.
+   * Bytes that this share may take before the next interval although nobody waits: a part of what there was. Or whoever
+   * asks first, or reads most at a time, would take all there is before the others come for theirs. What is left over
+   * makes the next portion larger, so that a single busy user among idle ones still reaches the rate.
    */
-  isAhead(share: Share): boolean {
-    const last = this.#last;
-    return last !== undefined && last !== share && share.start - last.finish > this.available(share) / 2;
+  portion(share: Share): number {
+    if (this.users < 2) return Number.POSITIVE_INFINITY;
+    const portion = Math.max(this.#portion, TURN_BYTES_MIN, (this.#perMs * SERVE_EVERY_MS) / 2);
+    return Math.floor(share.interval === this.#interval ? portion - share.got : portion);
   }
 
   /** Takes a tag for the next turn, which is for `bytes` at most. */
@@ -173,7 +185,8 @@ export class Bucket implements Slotted {
     // What passed while nobody waited took nothing from anyone: only a turn of it counts against what follows.
     share.finish = share.start + Math.min(bytes, this.turn(share));
     this.#virtualNext = Math.max(this.#virtualNext, share.start);
-    if (this.#last === undefined || share.finish < this.#last.finish) this.#last = share;
+    share.got = share.interval === this.#interval ? share.got + bytes : bytes;
+    share.interval = this.#interval;
   }
 
   giveBack(share: Share, bytes: number, nowMs: number): void {

@@ -13,6 +13,9 @@ export class Share implements Slotted {
   /** Tag after that turn, if it is used in full; the smallest goes first, and among equals who asked first. */
   due = 0;
   order = 0;
+  /** Bytes got in the bucket's interval of that number. */
+  got = 0;
+  interval = -1;
   isBackground = false;
   readonly flow: Flow;
   readonly bucket: Bucket;

@@ -47,13 +47,6 @@ export class Keyed<T> {
     this.#sweep();
   }
 
-  /** The entry of `key` for a moment. */
-  touch(key: string, make: () => T): T {
-    const value = this.hold(key, make);
-    this.release(key);
-    return value;
-  }
-
   /** Looks without making or keeping anything. */
   peek(key: string): T | undefined {
     return this.#entries.get(key)?.value;

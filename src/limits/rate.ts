@@ -63,14 +63,20 @@ export class RequestRate {
 
   /** Counts one request, or throws `over_rate` and counts nothing. */
   count(subject: Subject): void {
-    const taken = this.#limits.map((limit) => {
+    const held = this.#limits.map((limit) => {
       const key = keyOf(limit.options.per, subject);
-      const tokens = limit.tokens.touch(key, () => ({ count: burstOf(limit.options), atMs: this.#clock.now() }));
+      const tokens = limit.tokens.hold(key, () => ({ count: burstOf(limit.options), atMs: this.#clock.now() }));
       this.#fill(limit, tokens);
-      if (tokens.count + ROUNDING < 1) throw this.#refusal(limit, key, tokens);
-      return tokens;
+      return { limit, key, tokens };
     });
-    for (const tokens of taken) tokens.count -= 1;
+    try {
+      for (const { limit, key, tokens } of held) {
+        if (tokens.count + ROUNDING < 1) throw this.#refusal(limit, key, tokens);
+      }
+      for (const { tokens } of held) tokens.count -= 1;
+    } finally {
+      for (const { limit, key } of held) limit.tokens.release(key);
+    }
   }
 
   *describe(): Iterable<RequestState> {

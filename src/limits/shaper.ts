@@ -65,10 +65,11 @@ export class Shaper {
     this.#arm(nowMs);
   }
 
-  /** Stops the timer; nobody who waits is answered any more. */
+  /** Stops the timer until somebody waits again. */
   stop(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
+    this.#timerMs = Number.POSITIVE_INFINITY;
   }
 
   #withdraw(flow: Flow): Pending | undefined {
@@ -98,7 +99,7 @@ export class Shaper {
       }
       const blocking = this.#blocking(flow, this.#turn(flow, bytesMax));
       if (blocking !== undefined) return blocking;
-      for (const share of shares) if (share.bucket.isAhead(share)) return share;
+      for (const share of shares) if (share.bucket.portion(share) < 1) return share;
     }
     return this.#grant(flow, bytesMax);
   }
@@ -129,12 +130,13 @@ export class Shaper {
     return undefined;
   }
 
-  /** All buckets agree: one turn where others wait, all that is there where nobody does. */
+  /** All buckets agree: one turn where others wait, a portion of what is there where nobody does. */
   #grant(flow: Flow, bytesMax: number): number {
     let bytes = bytesMax;
     for (const share of flow.shares) {
       const { bucket } = share;
-      bytes = Math.min(bytes, bucket.available(share), bucket.waiting > 0 ? bucket.turn(share) : bytes);
+      const fair = bucket.waiting > 0 ? bucket.turn(share) : Math.max(1, bucket.portion(share));
+      bytes = Math.min(bytes, bucket.available(share), fair);
     }
     for (const allowance of flow.allowances) bytes = Math.min(bytes, allowance.left());
     if (bytes <= 0) return 0;
@@ -198,7 +200,7 @@ export class Shaper {
   /** Has the timer ring for the first bucket. One that rings too early costs less than one that is set anew. */
   #arm(nowMs: number): void {
     const wakeMs = this.#wakes.first?.wakeMs;
-    if (wakeMs === undefined) return;
+    if (wakeMs === undefined) return this.stop();
     const delayMs = Math.min(TIMER_MS_MAX, Math.max(1, Math.ceil(wakeMs - nowMs)));
     if (nowMs + delayMs >= this.#timerMs) return;
     this.#timer?.[Symbol.dispose]();
