@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { test } from 'node:test';
+import { whyNotBuilt } from './load.ts';
+import { MEASUREMENTS } from './measure/all.ts';
+import { parseOptions } from './options.ts';
+import { PEERS } from './peers/all.ts';
+import { asMarkdown, asText, median, ratioOf, tableOf } from './report.ts';
+import { type Results, runRounds } from './rounds.ts';
+import { bench } from './run.ts';
+
+const skip = whyNotBuilt() ?? false;
+
+test('every measurement gives a number for each of its metrics, through a real Viaduct', { skip }, async () => {
+  const options = parseOptions(['--size', 'tiny', '--rounds', '1', '--peers', 'viaduct']);
+  const results = await bench(options);
+  const viaduct = results.get('viaduct');
+  const missing = MEASUREMENTS.flatMap(({ metrics }) => metrics)
+    .map(({ name }) => name)
+    .filter((name) => !Number.isFinite(viaduct?.get(name)?.[0]));
+  assert.deepEqual(missing, []);
+});
+
+test('each metric has a name of its own, since results are kept by it', () => {
+  const names = MEASUREMENTS.flatMap(({ metrics }) => metrics.map(({ name }) => name));
+  assert.deepEqual(names, [...new Set(names)]);
+});
+
+test('what was left behind by a run is not there any more', {
+  skip: skip || !existsSync('/proc/self/stat'),
+}, async () => {
+  const { startInstance } = await import('./instance.ts');
+  const viaduct = PEERS.find(({ name }) => name === 'viaduct');
+  assert.ok(viaduct);
+  const instance = await startInstance(viaduct);
+  assert.equal(existsSync(`/proc/${instance.pid}`), true);
+  await instance[Symbol.asyncDispose]();
+  assert.equal(existsSync(`/proc/${instance.pid}`), false);
+});
+
+test('a whole run writes the page, a partial one does not', () => {
+  assert.equal(parseOptions([]).out, 'docs/BENCHMARKS.md');
+  assert.equal(parseOptions(['--quick']).out, undefined);
+  assert.equal(parseOptions(['--only', 'bulk']).out, undefined);
+  assert.equal(parseOptions(['--quick', '--out', 'page.md']).out, 'page.md');
+});
+
+test('a name that nobody has is refused with those that there are', () => {
+  assert.throws(() => parseOptions(['--only', 'bulk,speed']), {
+    message: '--only speed: there are bulk, setup, plain, idle, echo',
+  });
+  assert.throws(() => parseOptions(['--rounds', '0']), { message: '--rounds is 1 to 20' });
+});
+
+test('a peer that fails once is left out of that measurement, and the others go on', async () => {
+  const [viaduct, squid] = PEERS;
+  assert.ok(viaduct && squid);
+  const asked: string[] = [];
+  const told: string[] = [];
+  const none = async () => undefined;
+  const results = await runRounds(
+    [viaduct, squid].map((peer) => ({ peer, pid: 1, port: 1, [Symbol.asyncDispose]: none })),
+    {
+      size: 'tiny',
+      rounds: 2,
+      origin: { source: 0, sink: 0, echo: 0, http: 0, [Symbol.dispose]: () => undefined },
+      tell: (line) => told.push(line),
+      measurements: [
+        {
+          name: 'm',
+          how: () => '',
+          on: 'shared',
+          metrics: [{ name: 'a', unit: 's', better: 'lower', digits: 0 }],
+          async round(target) {
+            asked.push('peer' in target && target.peer === squid ? 'squid' : 'viaduct');
+            if (asked.at(-1) === 'squid') throw new Error('no');
+            return { a: asked.length };
+          },
+        },
+      ],
+    },
+  );
+  assert.deepEqual(asked, ['viaduct', 'squid', 'viaduct']);
+  assert.deepEqual([...(results.get('viaduct') ?? [])], [['a', [1, 3]]]);
+  assert.deepEqual(told, ['m: round 1 of 2', 'm: squid failed: no', 'm: round 2 of 2']);
+});
+
+test('the median of an even count lies between the two in the middle', () => {
+  assert.equal(median([4, 1, 3, 2]), 2.5);
+  assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([]), undefined);
+});
+
+test('a ratio is taken round by round, and a reference of 0 gives none', () => {
+  assert.equal(ratioOf([1, 20, 3], [2, 10, 6]), 0.5);
+  assert.equal(ratioOf([1], [0]), undefined);
+});
+
+test('the table shows medians, ratios, and a dash for what is missing', () => {
+  const measurement = {
+    name: 'm',
+    how: () => '',
+    on: 'shared' as const,
+    metrics: [{ name: 'cost', unit: 's', better: 'lower' as const, digits: 1 }],
+    round: async () => ({}),
+  };
+  const results: Results = new Map([
+    ['mine', new Map([['cost', [1, 2, 3]]])],
+    ['squid', new Map([['cost', [2, 4, 6]]])],
+  ]);
+  const table = tableOf([measurement], ['mine', 'squid', 'other'], results, 'squid');
+  assert.equal(
+    asMarkdown(table),
+    '|  | mine | squid | other |\n| --- | ---: | ---: | ---: |\n| cost, s | 2.0 (0.50) | 4.0 | – |\n',
+  );
+  assert.equal(asText(table), '               mine  squid  other\ncost, s  2.0 (0.50)    4.0      –\n');
+});

@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, statSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { ROOT } from '../scripts/tools.ts';
+import { isInstalled } from '../test/support/requires.ts';
+
+const PROGRAM = `${ROOT}.cache/bench/load`;
+const SOURCES = ['load.c', 'origin.c', 'net.h'].map((name) => `${ROOT}bench/${name}`);
+
+/** One mode may take this long; a proxy that hangs must not hang the whole run. */
+const LOAD_SECONDS_MAX = 120;
+
+/** Why the load generator cannot be built here, and what to do about it; `undefined` when it can. */
+export function whyNotBuilt(): string | undefined {
+  if (process.platform !== 'linux') return 'needs Linux: epoll, and figures from /proc';
+  return isInstalled({ name: 'gcc', command: 'cc' }) ? undefined : 'no C compiler; apt-get install gcc libc6-dev';
+}
+
+/** Compiles the load generator when it is missing or older than its source. */
+export function buildLoad(): void {
+  const modifiedMs = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (SOURCES.every((source) => modifiedMs(source) < modifiedMs(PROGRAM))) return;
+  mkdirSync(`${ROOT}.cache/bench`, { recursive: true });
+  const units = SOURCES.filter((source) => source.endsWith('.c'));
+  const done = spawnSync('cc', ['-O2', '-Wall', '-Wextra', '-o', PROGRAM, ...units], { encoding: 'utf8' });
+  if (done.status !== 0) throw new Error(`the load generator does not compile: ${done.error?.message ?? done.stderr}`);
+}
+
+/** Numbers that a mode of the load generator prints, by name. */
+export type Counted = Readonly<Record<string, number>>;
+
+/** A mode that has begun. Disposing kills it, should it still run. */
+export interface Load extends Disposable {
+  /** Its line of numbers. Rejects with what it said when it ends without one. */
+  readonly counted: Promise<Counted>;
+  /** Ends its input, and with it what it holds open; resolves when it is gone. */
+  release(): Promise<void>;
+}
+
+/** Starts `load MODE …`; see load.c for the modes. */
+export function startLoad(mode: string, ...numbers: readonly number[]): Load {
+  const child = spawn(PROGRAM, [mode, ...numbers.map(String)], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { LOAD_SECONDS_MAX: String(LOAD_SECONDS_MAX) },
+  });
+  const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const counted = firstLine(child, mode);
+  counted.catch(() => undefined);
+  return {
+    counted,
+    release() {
+      child.stdin.end();
+      return gone;
+    },
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+  };
+}
+
+/** Runs a mode to its end. */
+export async function load(mode: string, ...numbers: readonly number[]): Promise<Counted> {
+  using running = startLoad(mode, ...numbers);
+  const counted = await running.counted;
+  await running.release();
+  return counted;
+}
+
+/** The ports of the origin's services. */
+export interface Origin extends Disposable {
+  readonly source: number;
+  readonly sink: number;
+  readonly echo: number;
+  readonly http: number;
+}
+
+export async function startOrigin(): Promise<Origin> {
+  const running = startLoad('origin');
+  const { source = 0, sink = 0, echo = 0, http = 0 } = await running.counted;
+  return { source, sink, echo, http, [Symbol.dispose]: () => running[Symbol.dispose]() };
+}
+
+function firstLine(child: ChildProcess, mode: string): Promise<Counted> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    child.once('error', reject);
+    child.once('close', (code, signal) => reject(new Error(said.trim() || `load ${mode} ended: ${signal ?? code}`)));
+    if (child.stdout === null) return reject(new Error('no pipe'));
+    createInterface(child.stdout).once('line', (line) => resolve(numbersOf(line)));
+  });
+}
+
+function numbersOf(line: string): Counted {
+  const parsed: unknown = JSON.parse(line);
+  if (typeof parsed !== 'object' || parsed === null) throw new Error(`not numbers: ${line}`);
+  return Object.fromEntries(
+    Object.entries(parsed).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+}

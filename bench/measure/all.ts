@@ -1,0 +1,9 @@
+import type { Measurement } from '../measurement.ts';
+import { bulk } from './bulk.ts';
+import { echo } from './echo.ts';
+import { idle } from './idle.ts';
+import { plain } from './plain.ts';
+import { setup } from './setup.ts';
+
+/** In the order of the table. */
+export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo];

@@ -1,0 +1,32 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { load, startLoad } from '../load.ts';
+import { type Measurement, type Size, sized } from '../measurement.ts';
+import { pssKib } from '../process-tree.ts';
+
+const countOf = (size: Size): number => sized(size, 2_000, 1_000, 20);
+const AT_ONCE = 64;
+/** A collector of garbage and an allocator need a moment to give back what the opening took. */
+const settleMsOf = (size: Size): number => sized(size, 3_000, 1_500, 50);
+
+export const idle: Measurement = {
+  name: 'idle',
+  how: (size) =>
+    `idle: PSS of all processes of a fresh proxy, ${settleMsOf(size) / 1000} s after opening ${countOf(size)} tunnels with one byte each way, less the PSS before`,
+  on: 'fresh',
+  metrics: [
+    { name: 'memory per idle tunnel', unit: 'KiB', better: 'lower', digits: 1 },
+    { name: 'memory before', unit: 'MiB', better: 'lower', digits: 1 },
+  ],
+  async round({ pid, port, origin }, size) {
+    // What the first tunnels load and compile is not the price of a tunnel.
+    await load('setup', port, origin.echo, countOf(size) / 10, AT_ONCE / 8);
+    await sleep(settleMsOf(size));
+    const before = pssKib(pid);
+    using holding = startLoad('idle', port, origin.echo, countOf(size), AT_ONCE);
+    await holding.counted;
+    await sleep(settleMsOf(size));
+    const after = pssKib(pid);
+    await holding.release();
+    return { 'memory per idle tunnel': (after - before) / countOf(size), 'memory before': before / 1024 };
+  },
+};

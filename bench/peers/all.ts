@@ -1,0 +1,13 @@
+import type { Peer } from '../peer.ts';
+import { apache } from './apache.ts';
+import { go } from './go.ts';
+import { squid } from './squid.ts';
+import { tinyproxy } from './tinyproxy.ts';
+import { trafficServer } from './traffic-server.ts';
+import { viaduct } from './viaduct.ts';
+
+/** In the order of the table. */
+export const PEERS: readonly Peer[] = [viaduct, squid, trafficServer, apache, tinyproxy, go];
+
+/** Everything is compared with this one. */
+export const REFERENCE: string = squid.name;
