@@ -1,5 +1,5 @@
-import { hostPattern } from '../protocol/host-pattern.ts';
-import { type Cidr, CidrSet, parseCidr } from '../protocol/ip-address.ts';
+import { HostIndex, hostQuery } from '../protocol/host-index.ts';
+import { CidrSet, knownCidr } from '../protocol/ip-address.ts';
 import type { LimitMatch } from './options.ts';
 import type { Subject } from './subject.ts';
 
@@ -18,18 +18,13 @@ export function matcherOf(match: LimitMatch | undefined): Matcher {
     needs.push(({ user }) => wanted.has(user));
   }
   if (clients) {
-    const wanted = new CidrSet(clients.map(blockOf));
+    const wanted = new CidrSet(clients.map(knownCidr));
     needs.push(({ address }) => address !== undefined && wanted.has(address));
   }
   if (hosts) {
-    const wanted = hosts.map(hostPattern);
-    needs.push(({ host }) => wanted.some((isMeant) => isMeant(host)));
+    const wanted = new HostIndex();
+    for (const host of hosts) wanted.add(host, 0);
+    needs.push(({ host }) => wanted.matches(hostQuery(host)));
   }
   return (subject) => needs.every((fits) => fits(subject));
-}
-
-function blockOf(text: string): Cidr {
-  const block = parseCidr(text);
-  if (!block) throw new Error(`${JSON.stringify(text)} is not an address or a block`);
-  return block;
 }

@@ -1,5 +1,6 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { addressBlock } from '../core/address-setting.ts';
+import { hostPattern } from '../core/host-setting.ts';
 import { duration } from '../core/setting.ts';
 import { parseBytes, parseDuration, parseRate } from '../core/units.ts';
 
@@ -133,27 +134,17 @@ const name = z
 const perKey = z.enum(['proxy', 'client', 'user', 'host']);
 const everyKey = z.enum(['proxy', 'client', 'user', 'host', 'tunnel']);
 
-const isBlock = (text: string): boolean => {
-  const [address = '', bits, ...more] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || more.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-};
-const isHost = (text: string): boolean => /^[^\s/@?#]+$/.test(text) && text !== '.';
-
 const match = z
   .strictObject({
     hosts: z
-      .array(z.string().refine(isHost, 'is not a host pattern; write for example www.example.com or .example.com'))
+      .array(hostPattern)
       .min(1)
       .optional()
-      .describe('Target hosts: `www.example.com`, `.example.com` (the domain and everything below), `*` globs.'),
+      .describe(
+        'Target hosts: `www.example.com`, `.example.com` (the domain and everything below), names with `*`, addresses and blocks.',
+      ),
     users: z.array(z.string().min(1)).min(1).optional().describe('Names of users.'),
-    clients: z
-      .array(z.string().refine(isBlock, 'is not an address or a block; write for example 10.0.0.0/8'))
-      .min(1)
-      .optional()
-      .describe('Client addresses or blocks.'),
+    clients: z.array(addressBlock).min(1).optional().describe('Client addresses or blocks.'),
     ports: z.array(z.int().min(1).max(65_535)).min(1).optional().describe('Target ports.'),
   })
   .describe('Whom the limit concerns; everything named must fit. Without it: everyone.');

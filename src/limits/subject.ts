@@ -1,6 +1,6 @@
 import type { Identified } from '../core/stages.ts';
-import { hostKey } from '../protocol/host-pattern.ts';
-import { formatIp, type IpAddress, parseIp, withoutMapping } from '../protocol/ip-address.ts';
+import { hostKey } from '../protocol/authority.ts';
+import { formatIp, type IpAddress, parseIpWithZone, withoutMapping } from '../protocol/ip-address.ts';
 import type { Per } from './options.ts';
 
 /** What limits know of a request. */
@@ -19,8 +19,7 @@ export interface Subject {
 }
 
 export function subjectOf({ request, principal }: Identified): Subject {
-  const [bare = ''] = request.client.address.split('%');
-  const parsed = parseIp(bare);
+  const parsed = parseIpWithZone(request.client.address);
   const address = parsed && withoutMapping(parsed);
   return {
     id: request.id,

@@ -1,6 +1,6 @@
-import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { addressBlock, isAddressBlock } from '../core/address-setting.ts';
+import { hostPattern } from '../core/host-setting.ts';
 
 /** Whether others than this machine's own users can reach any listener: then the defaults are strict. */
 export type Exposure = 'local' | 'exposed';
@@ -51,22 +51,6 @@ export type GuardInput = GuardOptions;
 /** Longer names make a log line hard to read. */
 const RULE_NAME_CHARACTERS_MAX = 64;
 const PORT_MAX = 65_535;
-
-const NAME_PATTERN = /^\.?(?:[a-z0-9_*-]{1,63}\.)*[a-z0-9_*-]{1,63}\.?$/i;
-const LOOKS_LIKE_AN_ADDRESS = /(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$/i;
-
-/** `münchen.example` as resolvers know it. ASCII stays as it is: a URL parser would turn `0x7f.1` into an address. */
-export const toAscii = (pattern: string): string =>
-  /^[\0-\x7f]*$/.test(pattern) ? pattern : domainToASCII(pattern.normalize('NFC'));
-
-function isHostPattern(text: string): boolean {
-  const bracketed = /^\[(.*)\]$/.exec(text)?.[1];
-  if (bracketed !== undefined) return bracketed.includes(':') && isAddressBlock(bracketed);
-  if (isAddressBlock(text)) return true;
-  const name = toAscii(text);
-  if (!NAME_PATTERN.test(name)) return false;
-  return name.includes('*') ? !name.startsWith('.') : !LOOKS_LIKE_AN_ADDRESS.test(name);
-}
 
 function isPortRange(text: string): boolean {
   const [, from, to = from] = /^([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?$/.exec(text) ?? [];
@@ -123,7 +107,7 @@ const timeWindow = z
 
 const conditions = z.strictObject({
   hosts: someOf(
-    z.string().refine(isHostPattern, 'is no host; write a name, .suffix, a name with *, an address or a block'),
+    hostPattern,
     'Target hosts: a name, `.suffix` (the domain and all below it), a name with `*`, an address or a block.',
   ),
   ports: someOf(

@@ -1,5 +1,5 @@
+import { bucketKey, HostIndex, type HostQuery, normalPattern } from '../protocol/host-index.ts';
 import { CidrMap, type IpAddress, knownCidr } from '../protocol/ip-address.ts';
-import { bucketKey, HostIndex, type HostQuery, normalPattern } from './host-index.ts';
 import type { AccessConditions } from './options.ts';
 import { portRange } from './ports.ts';
 

@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import type { Policy } from '../core/contracts.ts';
 import type { Allow, Decision, Deny, Identified } from '../core/stages.ts';
+import { HostIndex, hostQuery } from '../protocol/host-index.ts';
 import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/ip-address.ts';
-import { HostIndex, hostQuery } from './host-index.ts';
 import type { AccessConditions, AccessEntry, AccessOptions, Exposure } from './options.ts';
 import { PortSet } from './ports.ts';
 import { type AccessQuery, type Dimension, RuleIndex } from './rule-index.ts';

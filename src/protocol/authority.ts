@@ -1,6 +1,6 @@
 import { ProxyError } from '../core/failure.ts';
 import type { Authority } from '../core/request.ts';
-import { formatIp, parseIp } from './ip-address.ts';
+import { formatIp, parseIp, withoutMapping } from './ip-address.ts';
 
 /** RFC 1035 §2.3.4: longer ones exist in no zone, and a resolver need not be trusted to say so. */
 const LABEL_CHARACTERS_MAX = 63;
@@ -52,12 +52,15 @@ export function parseHost(text: string): string {
   return text.toLowerCase();
 }
 
-/** What rules compare: without the root dot, and IPv6 in its one canonical spelling. Takes a parsed host. */
+/**
+ * What rules and limits compare: without the root dot, and addresses in their one spelling, where an IPv4-mapped IPv6
+ * is the IPv4 inside. Takes a parsed host.
+ */
 export function hostKey(host: string): string {
   if (host.endsWith('.')) return host.slice(0, -1);
   if (!host.includes(':')) return host;
   const address = parseIp(host);
-  return address ? formatIp(address) : host;
+  return address ? formatIp(withoutMapping(address)) : host;
 }
 
 /** The authority as it goes on the wire: IPv6 in brackets, the port always there. */

@@ -6,8 +6,10 @@ import { ChunkedDecoder } from './chunked.ts';
 export interface BodyEnds {
   /** The body is complete and the wire is free again; `rest` arrived behind it. Called before the receiver's `end`. */
   done(rest: Buffer): void;
-  /** What a body that breaks off becomes. */
+  /** What a body becomes whose peer ends before its end. */
   readonly truncated: FailureCode;
+  /** What a body becomes whose connection breaks. */
+  readonly broken: FailureCode;
   /** What a broken coding becomes. */
   readonly malformed: FailureCode;
 }
@@ -86,7 +88,7 @@ export class BodyReader implements Body, Receiver {
   }
 
   failed(error: Error): void {
-    this.#fail(new ProxyError(this.#ends.truncated, 'the connection broke in the middle of a body', { cause: error }));
+    this.#fail(new ProxyError(this.#ends.broken, 'the connection broke in the middle of a body', { cause: error }));
   }
 
   /** Ends the body where it stands: its connection has another use for the wire, or none. */

@@ -17,10 +17,19 @@ export interface HeadLimits {
 export const HEAD_LIMITS: HeadLimits = { startLineBytesMax: 16_384, headBytesMax: 65_536, fieldsMax: 200 };
 
 export type HeadProgress =
-  | { readonly at: 'more' }
+  /** `startLine` is there once, as soon as it is whole: one that is no HTTP need not wait for the rest of its head. */
+  | { readonly at: 'more'; readonly startLine?: string }
   /** `head` ends before the empty line; `rest` is what the peer sent behind it, and is payload. */
   | { readonly at: 'head'; readonly head: string; readonly rest: Buffer }
-  | { readonly at: 'refused'; readonly why: 'start-line-too-long' | 'head-too-large' | 'bare-lf' };
+  | {
+      readonly at: 'refused';
+      readonly why: 'start-line-too-long' | 'head-too-large' | 'bare-lf';
+      /** The first characters, to tell a long method from a long target. */
+      readonly begins: string;
+    };
+
+/** Of a refused head this much is shown. */
+const BEGINS_BYTES = 64;
 
 const MORE: HeadProgress = { at: 'more' };
 
@@ -57,26 +66,32 @@ export class HeadBuffer {
     const headBytes = (end < 0 ? this.#length : end + 4) - start;
     if (end >= 0 && headBytes <= this.#limits.headBytesMax) return this.#complete(seen, start, end);
     const refusal = this.#refusal(seen, start, headBytes);
+    const startLine = refusal === undefined ? this.#newStartLine(seen, start) : undefined;
     this.#scanned = this.#length;
-    return refusal ?? MORE;
+    return refusal ?? (startLine === undefined ? MORE : { at: 'more', startLine });
   }
 
   #complete(bytes: Buffer, start: number, end: number): HeadProgress {
     const lineEnd = bytes.indexOf(LF, start);
-    if (lineEnd - start >= this.#limits.startLineBytesMax) return { at: 'refused', why: 'start-line-too-long' };
+    if (lineEnd - start >= this.#limits.startLineBytesMax) return refused('start-line-too-long', bytes, start);
     return { at: 'head', head: bytes.toString('latin1', start, end), rest: Buffer.from(bytes.subarray(end + 4)) };
   }
 
   #refusal(seen: Buffer, start: number, headBytes: number): HeadProgress | undefined {
     const lineEnd = seen.indexOf(LF, start);
     const lineBytes = (lineEnd < 0 ? seen.length : lineEnd) - start;
-    if (lineBytes >= this.#limits.startLineBytesMax) return { at: 'refused', why: 'start-line-too-long' };
-    if (headBytes > this.#limits.headBytesMax) return { at: 'refused', why: 'head-too-large' };
+    if (lineBytes >= this.#limits.startLineBytesMax) return refused('start-line-too-long', seen, start);
+    if (headBytes > this.#limits.headBytesMax) return refused('head-too-large', seen, start);
     // A sender that ends lines in a bare LF never sends CRLF CRLF: say so now rather than when its time is up.
     for (let at = seen.indexOf(LF, Math.max(start, this.#scanned)); at >= 0; at = seen.indexOf(LF, at + 1)) {
-      if (at === start || seen[at - 1] !== CR) return { at: 'refused', why: 'bare-lf' };
+      if (at === start || seen[at - 1] !== CR) return refused('bare-lf', seen, start);
     }
     return undefined;
+  }
+
+  #newStartLine(seen: Buffer, start: number): string | undefined {
+    const lineEnd = seen.indexOf(LF, start);
+    return lineEnd >= Math.max(start + 1, this.#scanned) ? seen.toString('latin1', start, lineEnd - 1) : undefined;
   }
 
   #append(chunk: Buffer): void {
@@ -90,6 +105,12 @@ export class HeadBuffer {
     this.#length = needed;
   }
 }
+
+const refused = (why: (HeadProgress & { at: 'refused' })['why'], seen: Buffer, start: number): HeadProgress => ({
+  at: 'refused',
+  why,
+  begins: seen.toString('latin1', start, start + BEGINS_BYTES),
+});
 
 /** A recipient ignores empty lines before the start line (RFC 9112 §2.2); two are enough for every known client. */
 function skipEmptyLines(bytes: Buffer): number {

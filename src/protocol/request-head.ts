@@ -21,17 +21,25 @@ export interface RequestHeadText {
 /** Parses a whole request head without its final empty line (RFC 9112 §3, §5). */
 export function parseRequestHead(head: string, fieldsMax: number): RequestHeadText {
   const lineEnd = head.indexOf('\r\n');
-  const line = lineEnd < 0 ? head : head.slice(0, lineEnd);
+  const line = parseRequestLine(lineEnd < 0 ? head : head.slice(0, lineEnd));
+  const rules: FieldRules = { fieldsMax, blame: 'bad_request', tooMany: 'head_too_large', repair: 'refuse' };
+  const headers = lineEnd < 0 ? [] : parseFields(head, lineEnd + 2, rules);
+  return { ...line, headers };
+}
+
+/** Parses the first line alone: whoever sends another protocol is told so before its head ends, which may be never. */
+export function parseRequestLine(line: string): Pick<RequestHeadText, 'method' | 'target' | 'version'> {
   const match = REQUEST_LINE.exec(line);
   if (match === null) throw notARequestLine(line);
   const [, method = '', target = '', major, minor] = match;
   if (major !== '1') throw new ProxyError('version_unsupported', `HTTP/${major}.${minor}`);
   if (method.length > METHOD_CHARS_MAX) throw new ProxyError('not_implemented', 'the method is too long');
-  const rules: FieldRules = { fieldsMax, blame: 'bad_request', tooMany: 'head_too_large', repair: 'refuse' };
-  const headers = lineEnd < 0 ? [] : parseFields(head, lineEnd + 2, rules);
   // A minor version above 1 is served as 1.1, the highest that we speak (RFC 9110 §2.5).
-  return { method, target, version: minor === '0' ? '1.0' : '1.1', headers };
+  return { method, target, version: minor === '0' ? '1.0' : '1.1' };
 }
+
+/** Whether what begins a line that is too long is a method without an end, which is 501 and not 414. */
+export const isMethodTooLong = (begins: string): boolean => !begins.slice(0, METHOD_CHARS_MAX + 1).includes(' ');
 
 const notARequestLine = (line: string): ProxyError =>
   OTHER_VERSION.test(line) && !/ HTTP\/1\.\d$/.test(line)

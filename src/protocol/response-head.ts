@@ -15,12 +15,18 @@ export interface ResponseHead {
 /** Parses a whole response head without its final empty line. `blame` tells an origin's fault from a parent's. */
 export function parseResponseHead(head: string, fieldsMax: number, blame: FailureCode): ResponseHead {
   const lineEnd = head.indexOf('\r\n');
-  const match = STATUS_LINE.exec(lineEnd < 0 ? head : head.slice(0, lineEnd));
-  if (match === null) throw new ProxyError(blame, 'the status line is not HTTP/1.x SP status SP reason');
-  const [, minor, status = '', reason = ''] = match;
+  const line = parseStatusLine(lineEnd < 0 ? head : head.slice(0, lineEnd), blame);
   const headers =
     lineEnd < 0
       ? []
       : parseFields(head, lineEnd + 2, { fieldsMax, blame, tooMany: 'origin_head_too_large', repair: 'repair' });
-  return { version: minor === '0' ? '1.0' : '1.1', status: Number(status), reason, headers };
+  return { ...line, headers };
+}
+
+/** Parses the first line alone: a server that speaks another protocol first often waits for more behind its banner. */
+export function parseStatusLine(line: string, blame: FailureCode): Omit<ResponseHead, 'headers'> {
+  const match = STATUS_LINE.exec(line);
+  if (match === null) throw new ProxyError(blame, 'the status line is not HTTP/1.x SP status SP reason');
+  const [, minor, status = '', reason = ''] = match;
+  return { version: minor === '0' ? '1.0' : '1.1', status: Number(status), reason };
 }

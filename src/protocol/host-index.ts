@@ -1,8 +1,7 @@
-import { hostKey } from '../protocol/authority.ts';
-import { CidrMap, formatIp, type IpAddress, parseCidr, parseIp, withoutMapping } from '../protocol/ip-address.ts';
-import { judgedAs } from '../protocol/ip-embedded.ts';
+import { hostKey } from './authority.ts';
 import { globMatcher } from './glob.ts';
-import { toAscii } from './options.ts';
+import { CidrMap, formatIp, type IpAddress, parseCidr, parseIp, withoutMapping } from './ip-address.ts';
+import { judgedAs } from './ip-embedded.ts';
 
 /** A target host, ready to be looked up. */
 export interface HostQuery {
@@ -38,7 +37,7 @@ export class HostIndex {
   readonly #buckets = new Map<string, Bucket>();
   readonly #blocks = new CidrMap<number>();
 
-  /** Patterns as options.ts describes them; rule numbers come in ascending order. */
+  /** Patterns as core/host-setting.ts has checked them; rule numbers come in ascending order. */
   add(given: string, rule: number): void {
     const pattern = normalPattern(given);
     const block = parseCidr(pattern);
@@ -87,7 +86,7 @@ export class HostIndex {
 /** One spelling for all that mean the same: it is also the key by which patterns are counted. */
 export function normalPattern(given: string): string {
   const bare = given.startsWith('[') ? given.slice(1, -1) : given;
-  const pattern = toAscii(bare).toLowerCase();
+  const pattern = bare.toLowerCase();
   return pattern.length > 1 && pattern.endsWith('.') ? pattern.slice(0, -1) : pattern;
 }
 
