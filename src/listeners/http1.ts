@@ -9,6 +9,7 @@ import { refuseMalformed } from '../pipeline/malformed.ts';
 import type { Rooms } from '../pipeline/rooms.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
 import { HeadBuffer, type HeadLimits, type HeadProgress } from '../protocol/head-buffer.ts';
+import { isMethodTooLong, parseRequestLine } from '../protocol/request-head.ts';
 import type { IdleWatch, Watched } from '../relay/idle-watch.ts';
 import { Answer, type AnswerHost } from './answer.ts';
 import { type ParsedRequest, readRequest } from './read-request.ts';
@@ -143,7 +144,14 @@ export class Http1Connection implements Receiver, Watched {
     if (begins && first < 0x21 && first !== 0x0d) return this.#refuseHead('bad_request', 'no request begins like this');
     const progress = buffer.add(chunk);
     if (progress.at === 'head') return this.#serve(progress.head, progress.rest);
-    if (progress.at === 'refused') return this.#refuseHead(REFUSED[progress.why], `the request head: ${progress.why}`);
+    if (progress.at === 'refused') return this.#refuseHead(refusalOf(progress), `the request head: ${progress.why}`);
+    if (progress.startLine !== undefined) {
+      try {
+        parseRequestLine(progress.startLine);
+      } catch (thrown) {
+        return this.#refuse(asProxyError(thrown));
+      }
+    }
     const now = this.#services.clock.now();
     if (begins) {
       state.sinceMs = now;
@@ -238,7 +246,9 @@ export class Http1Connection implements Receiver, Watched {
     // Until somebody wants it, the body stays in the kernel.
     this.#wire.deliverTo(undefined);
     this.#openBody = new BodyReader(this.#wire, framing, rest, {
-      truncated: 'client_gone',
+      // A client that shut down its sending side may still read the answer; one that broke off has gone.
+      truncated: 'bad_request',
+      broken: 'client_gone',
       malformed: 'bad_request',
       done: (behind) => {
         this.#openBody = undefined;
@@ -308,7 +318,11 @@ const NOTHING = Buffer.alloc(0);
 
 const LAST_REQUEST = { method: 'GET', version: '1.1', kind: 'own', persistent: false } as const;
 
-const REFUSED: Readonly<Record<(HeadProgress & { at: 'refused' })['why'], FailureCode>> = {
+type RefusedHead = HeadProgress & { readonly at: 'refused' };
+const refusalOf = ({ why, begins }: RefusedHead): FailureCode =>
+  why === 'start-line-too-long' && isMethodTooLong(begins) ? 'not_implemented' : REFUSED[why];
+
+const REFUSED: Readonly<Record<RefusedHead['why'], FailureCode>> = {
   'start-line-too-long': 'target_too_long',
   'head-too-large': 'head_too_large',
   'bare-lf': 'bad_request',

@@ -134,6 +134,7 @@ export class OriginExchange implements Exchange {
       body = new BodyReader(connection.wire, framing, rest, {
         done: release,
         truncated: 'response_incomplete',
+        broken: 'response_incomplete',
         malformed: 'origin_protocol',
       });
     }

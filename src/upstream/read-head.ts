@@ -1,7 +1,7 @@
 import { type FailureCode, ProxyError } from '../core/failure.ts';
 import type { Receiver, Wire } from '../core/source.ts';
 import { HeadBuffer, type HeadLimits } from '../protocol/head-buffer.ts';
-import { parseResponseHead, type ResponseHead } from '../protocol/response-head.ts';
+import { parseResponseHead, parseStatusLine, type ResponseHead } from '../protocol/response-head.ts';
 import { nodeFailure } from './node-failure.ts';
 
 /** Whose answer is read, and what its faults are called. */
@@ -43,13 +43,16 @@ export function readHead(
     const onAbort = () => finish(() => reject(signal.reason));
     const add = (chunk: Buffer) => {
       const progress = buffer.add(chunk);
-      if (progress.at === 'more') return;
       if (progress.at === 'refused') {
         const code = progress.why === 'bare-lf' ? faults.malformed : faults.tooLarge;
         return refuse(new ProxyError(code, `response head: ${progress.why}`));
       }
-      const { head: text, rest } = progress;
       try {
+        if (progress.at === 'more') {
+          if (progress.startLine !== undefined) parseStatusLine(progress.startLine, faults.malformed);
+          return;
+        }
+        const { head: text, rest } = progress;
         const head = parseResponseHead(text, limits.fieldsMax, faults.malformed);
         finish(() => resolve({ head, text, rest }));
       } catch (error) {

@@ -11,19 +11,38 @@ import { CREDENTIALS } from './profiles.ts';
 import { Stage } from './stage.ts';
 
 const cases = process.argv.slice(2).flatMap((file) => readCases(file));
-const profiles = new Set(cases.map(({ profile }) => profile));
 
-/** Cases of one profile, in order; a proxy that does not survive one is replaced. */
-async function playAll(profile: Profile): Promise<void> {
-  const credentials = profile === 'auth' ? CREDENTIALS : '';
-  let stage = await Stage.open(profile);
+/** Cases mostly wait, for what must not happen: so many proxies are played on at a time. */
+const LANES = 6;
+/** Cases of one profile that share a proxy; fewer would spend the time on starting it. */
+const LANE_CASES_MIN = 40;
+
+interface Lane {
+  readonly profile: Profile;
+  readonly cases: readonly Case[];
+}
+
+function lanes(): Lane[] {
+  return Object.entries(Object.groupBy(cases, ({ profile }) => profile)).flatMap(([, ofProfile]) => {
+    const [{ profile } = { profile: 'base' as const }] = ofProfile;
+    const count = Math.min(LANES, Math.ceil(ofProfile.length / LANE_CASES_MIN));
+    return Array.from({ length: count }, (_, lane) => ({
+      profile,
+      cases: ofProfile.filter((_one, at) => at % count === lane),
+    }));
+  });
+}
+
+/** Plays cases in order; a proxy that does not survive one is replaced. */
+async function playAll(lane: Lane): Promise<void> {
+  const credentials = lane.profile === 'auth' ? CREDENTIALS : '';
+  let stage = await Stage.open(lane.profile);
   try {
-    for (const one of cases) {
-      if (one.profile !== profile) continue;
+    for (const one of lane.cases) {
       const problems = await playOne(one, stage, credentials);
       if (problems.length === 0) continue;
       await stage[Symbol.asyncDispose]();
-      stage = await Stage.open(profile);
+      stage = await Stage.open(lane.profile);
     }
   } finally {
     await stage[Symbol.asyncDispose]();
@@ -41,4 +60,4 @@ async function playOne(one: Case, stage: Stage, credentials: string): Promise<st
   return problems;
 }
 
-await Promise.all([...profiles].map(playAll));
+await Promise.all(lanes().map(playAll));

@@ -42,7 +42,7 @@ export const PROFILES: Readonly<Record<Profile, (origin: OriginAt) => ConfigInpu
     listen: '[::]:0',
     open: true,
     guard: { deny: [] },
-    access: [{ default: 'allow' }],
+    access: [{ allow: { methods: ['CONNECT'] } }],
     timeouts: { connect: '3s', head: '3s' },
     log: { format: 'clf' },
   }),
