@@ -1,11 +1,15 @@
+import { loadUsers, UsersError } from '../identity/htpasswd.ts';
 import { isExposed } from '../listeners/options.ts';
-import { readText } from './file.ts';
-import { ConfigError, type Path, type Problem } from './problems.ts';
+import type { Path, Problem } from './problems.ts';
 import type { Config } from './schema.ts';
 
+/** Who says which users there are: `clients.users`, or an `authenticate` hook too. */
+export type KnownBy = 'configuration' | 'program';
+
 /** What no setting can know of another: problems that only the whole configuration has. */
-export function crossCheck(config: Config): Problem[] {
+export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): Problem[] {
   const users = knownUsers(config);
+  if (knownBy === 'program') return [...listenedTwice(config), ...users.problems, ...rulesOfOneName(config)];
   return [
     ...exposedToEveryone(config),
     ...listenedTwice(config),
@@ -39,15 +43,12 @@ function listenedTwice({ listen }: Config): Problem[] {
 function knownUsers({ clients }: Config): { names: ReadonlySet<string> | undefined; problems: Problem[] } {
   const { users } = clients;
   if (users === undefined) return { names: undefined, problems: [] };
-  if (typeof users !== 'string') return { names: new Set(Object.keys(users)), problems: [] };
   try {
-    const lines = readText(users)
-      .split(/\r?\n/)
-      .filter((line) => line.trim() !== '' && !line.startsWith('#'));
-    return { names: new Set(lines.map((line) => line.split(':', 1)[0] ?? '')), problems: [] };
+    return { names: new Set(loadUsers(users).keys()), problems: [] };
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return { names: undefined, problems: [{ path: ['clients', 'users'], message: error.message }] };
+    if (!(error instanceof UsersError)) throw error;
+    const path = ['clients', 'users', ...(error.user === undefined ? [] : [error.user])];
+    return { names: undefined, problems: [{ path, message: error.message }] };
   }
 }
 

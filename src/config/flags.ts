@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { hashOfPlain } from '../identity/password-hash.ts';
 import type { Path } from './problems.ts';
 
 /** What one flag or variable says about one setting. */
@@ -169,14 +169,16 @@ function yesOrNo(text: string): boolean {
   throw new FlagError(`${JSON.stringify(text)} is neither true nor false`);
 }
 
-/** A file of users, or one user. The password is hashed at once: nothing holds it longer than this call. */
+/**
+ * A file of users, or one user. The password is hashed at once: nothing holds it longer than this call.
+ * The file comes first, since a path may hold a colon, and a password must not be taken for the name of a file.
+ */
 function usersOf(text: string): unknown {
   const colon = text.indexOf(':');
-  // A path may hold a colon too; a file that exists is what was meant.
   if (colon < 0 || existsSync(text)) return text;
-  if (colon === 0 || colon === text.length - 1) throw new FlagError('write a file of users, or USER:PASS');
-  const digest = createHash('sha1')
-    .update(text.slice(colon + 1))
-    .digest('base64');
-  return { [text.slice(0, colon)]: `{SHA}${digest}` };
+  const [name, password] = [text.slice(0, colon), text.slice(colon + 1)];
+  if (name === '' || password === '') throw new FlagError('write a file of users, or USER:PASS');
+  // Basic cannot send them (RFC 7617 §2): this user could never come in.
+  if (/[\0-\x1f\x7f]/.test(text)) throw new FlagError('names and passwords have no control characters');
+  return { [name]: hashOfPlain(password) };
 }

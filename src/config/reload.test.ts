@@ -77,8 +77,8 @@ test('a touch that leaves the text alone does nothing, and a request always read
 });
 
 test('a password that changes is reloaded, and its hash is not told', async () => {
-  using at = house('clients: { users: { a: "{SHA}one" } }\n');
-  writeFileSync(at.path, 'clients: { users: { a: "{SHA}two" } }\n');
+  using at = house('clients: { users: { a: "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" } }\n');
+  writeFileSync(at.path, 'clients: { users: { a: "{SHA}TMiviCuZ0dJ1E2Y0OtYiSEIAJZQ=" } }\n');
   await at.reloader.fileTouched();
   assert.deepEqual([at.applied.length, at.told], [1, ['viaduct.yaml: reloaded: clients.users.a']]);
 });

@@ -29,3 +29,9 @@ test('a wrong option is one error that names its path', () => {
     message: 'listen: 99999 is no port; write 0 to 65535',
   });
 });
+
+test('options may not open the proxy to everyone by accident either', () => {
+  assert.throws(() => resolveOptions({ listen: '0.0.0.0:0' }), /^ConfigError: listen: everyone who reaches 0\.0\.0\.0/);
+  assert.equal(resolveOptions({ listen: '0.0.0.0:0', open: true }).open, true);
+  assert.ok(resolveOptions({ listen: '0.0.0.0:0' }, 'program'), 'a program that asks who they are may');
+});

@@ -14,6 +14,7 @@ import {
 } from '../policy/options.ts';
 import { relayTimeouts } from '../relay/options.ts';
 import { upstreamTimeouts } from '../upstream/options.ts';
+import { crossCheck, type KnownBy } from './cross-checks.ts';
 import { defaultsOf, type JsonSchema } from './outline.ts';
 import { ConfigError, type Problem, pathText, problemsOf } from './problems.ts';
 
@@ -156,10 +157,12 @@ export function checkInput(values: unknown): { readonly problems: readonly Probl
 const LIBRARY_DEFAULTS: ConfigInput = { listen: 'http://127.0.0.1:0', quiet: true };
 
 /** The same settings from a plain object, for `startProxy()`. Throws ConfigError, whose message names each path. */
-export function resolveOptions(given: ConfigInput = {}): Config {
+export function resolveOptions(given: ConfigInput = {}, knownBy: KnownBy = 'configuration'): Config {
   const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const { problems, config } = checkInput({ ...LIBRARY_DEFAULTS, ...written });
-  if (config !== undefined) return config;
+  const checked = checkInput({ ...LIBRARY_DEFAULTS, ...written });
+  const { config } = checked;
+  const problems = config === undefined ? checked.problems : crossCheck(config, knownBy);
+  if (config !== undefined && problems.length === 0) return config;
   throw new ConfigError(problems.map(({ path, message }) => `${pathText(path) || 'options'}: ${message}`));
 }
 

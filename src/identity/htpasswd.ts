@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { UsersOptions } from './options.ts';
-import { hashOfPlain, type PasswordHash, parsePasswordHash } from './password-hash.ts';
+import { type PasswordHash, parsePasswordHash } from './password-hash.ts';
 import type { Users } from './users.ts';
 
 /** More than a hundred thousand users; a mistaken path to a disk image must not be read into memory. */
@@ -34,20 +34,6 @@ export function loadUsers(source: UsersOptions): Users {
     }
   }
   return users;
-}
-
-/**
- * What `--auth` names: the path of a file that is there, else `USER:PASS`. Throws UsersError.
- * The file comes first, since a path may hold a colon, and a password must not be taken for the name of a file.
- */
-export function usersFromFlag(text: string): Users {
-  if (CONTROL.test(text)) throw new UsersError('--auth: names and passwords have no control characters');
-  const colon = text.indexOf(':');
-  if (colon < 0 || isFile(text)) return loadUsers(text);
-  const name = text.slice(0, colon);
-  const password = text.slice(colon + 1);
-  if (name === '' || password === '') throw new UsersError('--auth takes the path of an htpasswd file, or USER:PASS');
-  return new Map([[name, hashOfPlain(password)]]);
 }
 
 /** The text of an htpasswd file; `file` is its name in errors. Throws UsersError. */
@@ -108,14 +94,6 @@ const READING: Readonly<Record<string, string>> = {
   EACCES: 'this user may not read it',
   EISDIR: 'it is a folder',
 };
-
-function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-}
 
 const quoted = (name: string): string => JSON.stringify(name);
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,4 @@
-import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { apr1 } from './apr1.ts';
 
 /** A password that can be recognised but not read. */
@@ -12,7 +12,7 @@ export interface PasswordHash {
 const BCRYPT_COST_MAX = 17;
 const BCRYPT_COST_MIN = 4;
 
-/** What `htpasswd` writes. Throws an Error that says in plain words what is wrong and how to mend it. */
+/** What `htpasswd` writes, and `{SSHA256}`. Throws an Error that says in plain words what is wrong and how to mend it. */
 export function parsePasswordHash(text: string): PasswordHash {
   const bcrypt = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/.exec(text);
   if (bcrypt) return bcryptHash(text, Number(bcrypt[1]));
@@ -22,16 +22,25 @@ export function parsePasswordHash(text: string): PasswordHash {
   if (salt !== undefined && digest !== undefined) {
     return { costUs: 2500, verify: async (password) => same(await apr1(password, salt), digest) };
   }
+  const salted = /^\{SSHA256\}([A-Za-z0-9+/]{43,}={0,2})$/.exec(text)?.[1];
+  if (salted !== undefined) return saltedShaHash(Buffer.from(salted, 'base64'));
   throw new Error(complaint(text));
 }
 
-/** A password given as it is: kept only as a keyed digest, so that no dump of memory shows it. */
-export function hashOfPlain(password: string): PasswordHash {
-  const key = randomBytes(32);
-  const digestOf = (text: string) => createHmac('sha256', key).update(text).digest('base64');
-  const expected = digestOf(password);
-  return { costUs: 2, verify: async (given) => same(digestOf(given), expected) };
+let ownSalt: Buffer | undefined;
+
+/**
+ * A password that was given as it is, as `{SSHA256}`. Salted, so that no table of common passwords gives it away; the
+ * salt is the same for the life of this process, so that a reload does not take an unchanged password for another one.
+ */
+export function hashOfPlain(password: string): string {
+  ownSalt ??= randomBytes(SALT_BYTES);
+  return `{SSHA256}${Buffer.concat([sha256(password, ownSalt), ownSalt]).toString('base64')}`;
 }
+const SALT_BYTES = 16;
+const SHA256_BYTES = 32;
+const sha256 = (password: string, salt: Uint8Array): Buffer =>
+  createHash('sha256').update(password).update(salt).digest();
 
 function bcryptHash(text: string, cost: number): PasswordHash {
   if (cost < BCRYPT_COST_MIN || cost > BCRYPT_COST_MAX) {
@@ -53,6 +62,13 @@ const shaHash = (expected: string): PasswordHash => ({
   costUs: 1,
   verify: async (password) => same(hash('sha1', password, 'base64'), expected),
 });
+
+/** As OpenLDAP and Dovecot write it: the digest of password and salt, and then the salt. */
+function saltedShaHash(bytes: Buffer): PasswordHash {
+  const expected = bytes.subarray(0, SHA256_BYTES);
+  const salt = bytes.subarray(SHA256_BYTES);
+  return { costUs: 1, verify: async (password) => timingSafeEqual(sha256(password, salt), expected) };
+}
 
 /** In time that depends on the lengths alone, which every hash of a kind has the same. */
 function same(one: string, other: string): boolean {
