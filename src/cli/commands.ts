@@ -1,4 +1,5 @@
 import type { Given } from '../config/sources.ts';
+import { explainCommand } from './explain/command.ts';
 
 /** A flag that one command alone has. */
 export interface CommandFlag {
@@ -51,6 +52,19 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     takes: 'settings',
     completes: 'file',
     load: () => import('./check.ts'),
+  },
+  explainCommand,
+  {
+    name: 'why',
+    summary: 'say what would be decided about a URL, and why, without sending anything',
+    operands: ['URL'],
+    takes: 'settings',
+    flags: [
+      { name: 'as', argument: 'USER', summary: 'the user who would ask, with the password taken for right' },
+      { name: 'from', argument: 'IP', summary: 'the address that the client would have; default 127.0.0.1' },
+      { name: 'json', summary: 'print one JSON object' },
+    ],
+    load: () => import('./why.ts'),
   },
   {
     name: 'completion',

@@ -9,6 +9,7 @@ const EXAMPLES: readonly (readonly [command: string, does: string])[] = [
   ['viaduct --rate 4Mbit', 'leave the rest of the line to others'],
   ['viaduct --listen 0.0.0.0 --auth users.htpasswd', 'serve a network, with passwords'],
   ['viaduct --config viaduct.yaml', 'rules, limits and more; reloaded when it is saved'],
+  ['viaduct explain https://example.com/', 'what is said on every hop, step by step'],
   ['viaduct check', 'every setting in force, and where it came from'],
 ];
 

@@ -13,7 +13,7 @@ function stage(open: number, echoes: SignalOptions['echoes'] = 'none') {
   let reloads = 0;
   let finish: (cut: number) => void = () => {};
   const stopped = untilStopped({
-    proxy: {
+    proxy: Promise.resolve({
       open,
       close: ({ drainMs }) => {
         closes.push(drainMs);
@@ -21,7 +21,7 @@ function stage(open: number, echoes: SignalOptions['echoes'] = 'none') {
           finish = (cut) => resolve({ cut });
         });
       },
-    },
+    }),
     drainMs: () => 30_000,
     reload: () => {
       reloads++;
@@ -35,8 +35,9 @@ function stage(open: number, echoes: SignalOptions['echoes'] = 'none') {
 }
 
 test('the first signal drains, says how many are open, and leaves no listener behind', async () => {
-  const { source, told, closes, stopped, finish } = stage(2);
+  const { source, clock, told, closes, stopped, finish } = stage(2);
   source.emit('SIGTERM');
+  await clock.pass(0);
   assert.deepEqual(closes, [30_000]);
   assert.deepEqual(told, ['stopping: 2 open requests have up to 30 s to finish; a second signal cuts at once']);
   finish(1);
@@ -45,8 +46,9 @@ test('the first signal drains, says how many are open, and leaves no listener be
 });
 
 test('with nothing open there is nothing to say', async () => {
-  const { source, told, stopped, finish } = stage(0);
+  const { source, clock, told, stopped, finish } = stage(0);
   source.emit('SIGINT');
+  await clock.pass(0);
   finish(0);
   assert.equal(await stopped, 0);
   assert.deepEqual(told, []);
@@ -56,19 +58,20 @@ test('a second signal cuts at once, and what hangs all the same is not waited fo
   const { source, clock, closes, stopped } = stage(3);
   source.emit('SIGTERM');
   source.emit('SIGINT');
+  await clock.pass(1000);
   assert.deepEqual(closes, [30_000, 0]);
-  clock.advance(1000);
   assert.equal(await stopped, 3);
 });
 
-test('under npm the echo of one Ctrl-C is no second one', () => {
+test('under npm the echo of one Ctrl-C is no second one', async () => {
   const { source, clock, closes } = stage(3, 'npm');
   source.emit('SIGINT');
-  clock.advance(5);
+  await clock.pass(5);
   source.emit('SIGINT');
+  await clock.pass(200);
   assert.deepEqual(closes, [30_000]);
-  clock.advance(200);
   source.emit('SIGINT');
+  await clock.pass(0);
   assert.deepEqual(closes, [30_000, 0]);
 });
 
@@ -76,4 +79,19 @@ test('SIGHUP reloads and stops nothing', () => {
   const { source, closes, reloads } = stage(1);
   source.emit('SIGHUP');
   assert.deepEqual([closes, reloads()], [[], 1]);
+});
+
+test('a signal during a start that fails stops the wait', async () => {
+  const source = new EventEmitter();
+  const stopped = untilStopped({
+    proxy: Promise.reject(new Error('busy')),
+    drainMs: () => 30_000,
+    reload: () => {},
+    tell: () => {},
+    source,
+    clock: new ManualClock(),
+    echoes: 'none',
+  });
+  source.emit('SIGTERM');
+  assert.equal(await stopped, 0);
 });

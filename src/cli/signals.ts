@@ -15,7 +15,8 @@ export interface Stoppable {
 }
 
 export interface SignalOptions {
-  readonly proxy: Stoppable;
+  /** Signals are heard while it still starts: one that comes then stops it as soon as there is something to stop. */
+  readonly proxy: Promise<Stoppable>;
   /** Read when the signal comes: a reload may have changed it. */
   drainMs(): number;
   readonly reload: () => void;
@@ -33,32 +34,36 @@ const LAST_MS = 1000;
 
 /** Resolves when the proxy has stopped, after a drain or at once on a second signal, with the requests that were cut. */
 export function untilStopped(options: SignalOptions): Promise<number> {
-  const { proxy, source, clock, tell } = options;
+  const { source, clock, tell } = options;
   return new Promise((resolve, reject) => {
     let firstMs: number | undefined;
     let hasStopped = false;
-    const stop = () => {
+    const heard = () => {
       if (firstMs !== undefined && options.echoes === 'npm' && clock.now() - firstMs < ECHO_MS) return;
       const drainMs = firstMs === undefined ? options.drainMs() : 0;
       firstMs ??= clock.now();
+      // Whoever waits for the start hears why it failed; here nothing is left to stop.
+      options.proxy.then((proxy) => stop(proxy, drainMs)).catch(() => finish(() => resolve(0)));
+    };
+    const stop = (proxy: Stoppable, drainMs: number) => {
       if (drainMs > 0 && proxy.open > 0) tell(drainText(proxy.open, drainMs));
+      // A person who asks twice is not kept waiting by whatever hangs.
+      if (drainMs === 0) clock.after(LAST_MS, () => finish(() => resolve(proxy.open)));
       proxy.close({ drainMs }).then(
         ({ cut }) => finish(() => resolve(cut)),
         (error) => finish(() => reject(error)),
       );
-      // A person who asks twice is not kept waiting by whatever hangs.
-      if (drainMs === 0) clock.after(LAST_MS, () => finish(() => resolve(proxy.open)));
     };
     const finish = (settle: () => void) => {
       if (hasStopped) return;
       hasStopped = true;
-      source.off('SIGINT', stop);
-      source.off('SIGTERM', stop);
+      source.off('SIGINT', heard);
+      source.off('SIGTERM', heard);
       source.off('SIGHUP', options.reload);
       settle();
     };
-    source.on('SIGINT', stop);
-    source.on('SIGTERM', stop);
+    source.on('SIGINT', heard);
+    source.on('SIGTERM', heard);
     source.on('SIGHUP', options.reload);
   });
 }

@@ -43,14 +43,13 @@ test('-q says nothing', async () => {
 
 /** A quiet proxy is ready when it accepts. */
 async function untilAccepts(port: number): Promise<void> {
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const [event] = await Promise.race([
-      once(socket, 'connect').then(() => ['ready']),
-      once(socket, 'error').then(() => ['wait']),
-    ]);
-    socket.destroy();
-    if (event === 'ready') return;
+  let accepted = false;
+  while (!accepted) {
+    accepted = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
+      socket.on('connect', () => socket.destroy());
+    });
   }
 }
 
