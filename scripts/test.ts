@@ -16,7 +16,7 @@ import { installLabPackages } from './lab-packages.ts';
 import { compileForOldestNode, nodeOfMajor } from './other-nodes.ts';
 import { ROOT, run } from './tools.ts';
 
-const EVERYTHING = ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'];
+const EVERYTHING = ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'];
 /** What the other Nodes run: our code, not the lab around it. */
 const PORTABLE = ['src/**/*.test.ts', 'test/{wire,story}/**/*.test.ts'];
 
