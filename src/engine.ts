@@ -4,6 +4,7 @@ import type { Clock } from './core/clock.ts';
 import type { Authenticator, Limiter, Observe, Policy, Resolver, Router } from './core/contracts.ts';
 import { clientAuthenticator } from './identity/clients.ts';
 import { loadUsers } from './identity/htpasswd.ts';
+import type { LimitHook } from './limits/hook.ts';
 import { isExposed } from './listeners/options.ts';
 import type { ProxyIdentity, Rooms } from './pipeline/rooms.ts';
 import { addressGuard } from './policy/address-guard.ts';
@@ -38,15 +39,22 @@ export interface Hall {
 
 /** Rooms that a program which embeds the proxy brings instead of those of the configuration. */
 export interface Brought {
+  /** Asked after `clients.users`, when nobody there was recognised. */
   readonly authenticator?: Authenticator | undefined;
   /** Asked after the rules of the configuration have allowed a request. */
   readonly policy?: Policy | undefined;
   readonly router?: Router | undefined;
+  /** Asked when the limits of the configuration have let a request in. */
+  readonly limit?: LimitHook | undefined;
 }
 
-const authenticatorOf = ({ clients }: Config, clock: Clock): Authenticator =>
+const authenticatorOf = ({ clients }: Config, { authenticator }: Brought, clock: Clock): Authenticator =>
   clientAuthenticator(
-    { allow: clients.allow, users: clients.users === undefined ? undefined : loadUsers(clients.users), others: [] },
+    {
+      allow: clients.allow,
+      users: clients.users === undefined ? undefined : loadUsers(clients.users),
+      others: authenticator === undefined ? [] : [authenticator],
+    },
     clock,
   );
 
@@ -83,7 +91,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms
   ]);
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
   return {
-    authenticator: brought.authenticator ?? authenticatorOf(config, clock),
+    authenticator: authenticatorOf(config, brought, clock),
     policy: brought.policy === undefined ? rules : policyChain([rules, brought.policy]),
     guard: addressGuard(config.guard, exposure, hall.own),
     limiter: hall.limiter,

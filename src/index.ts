@@ -4,6 +4,8 @@ import { type ConfigInput, resolveOptions } from './config/schema.ts';
 import type { Exporter } from './core/contracts.ts';
 import type { ProxyEvent } from './core/event.ts';
 import { parseDuration } from './core/units.ts';
+import { type AuthenticateHook, hookAuthenticator } from './identity/hook.ts';
+import type { LimitHook } from './limits/hook.ts';
 import { type AuthorizeHook, hookPolicy } from './policy/hook.ts';
 import { type RunningProxy, startProxy as start } from './proxy.ts';
 import { hookRouter, type RouteHook } from './routing/hook.ts';
@@ -14,6 +16,9 @@ export type { ProxyEvent } from './core/event.ts';
 export { FAILURES, type FailureCode, ProxyError } from './core/failure.ts';
 export type { ProxyRecord } from './core/record.ts';
 export type { Authority, ClientInfo, Headers } from './core/request.ts';
+export type { Credentials } from './identity/basic.ts';
+export type { AuthenticateHook } from './identity/hook.ts';
+export type { Budget, LimitHook, RequestBudgets } from './limits/hook.ts';
 export { ListenError } from './listeners/accept.ts';
 export type { AuthorizeContext, AuthorizeHook } from './policy/hook.ts';
 export type { RouteChoice, RouteHook } from './routing/hook.ts';
@@ -24,10 +29,14 @@ export type { ConfigInput };
 
 /** Everything that a configuration file may say, and hooks: one question each, sync or async; a throw refuses. */
 export interface ProxyOptions extends ConfigInput {
+  /** Who is asking? Default: whom `clients.users` knows, else nobody has to say. Both together: either may know them. */
+  readonly authenticate?: AuthenticateHook;
   /** May they go there? Asked after the rules of `access`. Default: yes. */
   readonly authorize?: AuthorizeHook;
   /** By which way? Default: direct. */
   readonly route?: RouteHook;
+  /** How fast? Besides `limits`, all of which hold as well. Default: no further limit. */
+  readonly limit?: LimitHook;
   /** Resolves names to addresses, best first, instead of the system's resolver. */
   readonly lookup?: Lookup;
 }
@@ -56,11 +65,16 @@ export interface ViaductProxy extends AsyncDisposable {
  * Rejects with an Error that names the option when one is wrong, and with a ListenError when an address is taken.
  */
 export async function startProxy(options: ProxyOptions = {}): Promise<ViaductProxy> {
-  const { authorize, route, lookup, ...settings } = options;
-  const config = resolveOptions({ listen: 'http://127.0.0.1:0', ...settings });
+  const { authenticate, authorize, route, limit, lookup, ...settings } = options;
+  const config = resolveOptions(settings, authenticate === undefined ? 'configuration' : 'program');
   const events = new EventEmitter();
   const running = await start(config, {
-    brought: { policy: authorize && hookPolicy(authorize), router: route && hookRouter(route) },
+    brought: {
+      authenticator: authenticate && hookAuthenticator(authenticate),
+      policy: authorize && hookPolicy(authorize),
+      router: route && hookRouter(route),
+      limit,
+    },
     exporters: [emitting(events)],
     ...(lookup !== undefined && { lookup }),
   });

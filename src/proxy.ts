@@ -58,7 +58,12 @@ export interface RunningProxy extends AsyncDisposable {
 export async function startProxy(config: Config, options: StartOptions = {}): Promise<RunningProxy> {
   const { clock = systemClock, brought = {} } = options;
   const events = hub(options.exporters ?? []);
-  const limits = createLimits(config.limits, { clock, observe: events.observe, stateDir: options.stateDir });
+  const limits = createLimits(config.limits, {
+    clock,
+    observe: events.observe,
+    stateDir: options.stateDir,
+    hook: brought.limit,
+  });
   const hall = buildHall({
     clock,
     observe: events.observe,

@@ -34,6 +34,7 @@ export const FAILURES = {
   over_rate: row(429, 'http_request_denied', 'You have reached a limit of this proxy; try again later.'),
   head_too_large: row(431, 'http_request_error', 'The request head is larger than this proxy accepts.'),
   internal: row(500, 'proxy_internal_error', 'Something went wrong inside the proxy.'),
+  hook_failed: row(500, 'proxy_internal_error', 'The program that runs this proxy could not decide about the request.'),
   not_implemented: row(501, 'http_request_error', 'This proxy does not do that.'),
   no_route: row(502, 'destination_not_found', 'No way leads to that destination.'),
   dns_failed: row(502, 'dns_error', 'The host name could not be resolved.', 'next-route'),

@@ -20,7 +20,7 @@ export function authenticatorChain(authenticators: readonly Authenticator[]): Au
         challenges.push(answer.challenge);
         if (answer.reason !== undefined) reasons.push(answer.reason);
       }
-      return { challenge: challenges.join(', '), reason: [...new Set(reasons)].join('; ') };
+      return { challenge: [...new Set(challenges)].join(', '), reason: [...new Set(reasons)].join('; ') };
     },
   };
 }

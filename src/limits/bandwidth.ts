@@ -1,6 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { BandwidthLimit } from './bandwidth-limit.ts';
+import type { Bucket } from './bucket.ts';
 import { type Allowance, Flow, Share } from './flow.ts';
+import type { ExtraBucket } from './hook.ts';
 import type { Names } from './names.ts';
 import type { BandwidthOptions } from './options.ts';
 import { Shaper } from './shaper.ts';
@@ -23,6 +25,8 @@ export interface Lane {
   /** Quotas count what passes here, too. */
   allowances: readonly Allowance[];
   bindings: readonly Binding[];
+  /** Buckets that the limits of the configuration know nothing of. */
+  readonly extras: readonly ExtraBucket[];
 }
 
 export interface BandwidthState {
@@ -57,13 +61,14 @@ export class Bandwidth {
     return this.#limits.filter(({ isMeant }) => isMeant(subject)).map(({ name }) => name);
   }
 
-  open(subject: Subject, allowances: readonly Allowance[]): Lane {
+  open(subject: Subject, allowances: readonly Allowance[], extras: readonly ExtraBucket[] = []): Lane {
     const lane: Lane = {
       up: new Flow(this.#shaper),
       down: new Flow(this.#shaper),
       subject,
       allowances,
       bindings: [],
+      extras,
     };
     this.#bind(lane);
     this.#lanes.add(lane);
@@ -91,6 +96,11 @@ export class Bandwidth {
       return limit;
     });
     this.#rebind();
+  }
+
+  /** Reckons anew when a bucket among the extras can serve, after its pace has changed. */
+  repaced(bucket: Bucket): void {
+    this.#shaper.replan([bucket]);
   }
 
   /** Sets the rate (bytes per second) of a limit until the next update. `false`: no limit of this name has a rate. */
@@ -147,15 +157,20 @@ export class Bandwidth {
     for (const direction of DIRECTIONS) {
       const flow = lane[direction];
       const before = flow.shares;
-      const isBackground = applying.some((limit) => limit.isBackground(direction));
+      const extras = lane.extras.filter((extra) => extra.direction === 'both' || extra.direction === direction);
+      const isBackground =
+        applying.some((limit) => limit.isBackground(direction)) ||
+        extras.some(({ priority }) => priority === 'background');
+      const buckets = [...bound.filter(({ limit }) => limit.concerns(direction)), ...extras].map(
+        ({ bucket }) => bucket,
+      );
       flow.allowances = lane.allowances;
-      flow.shares = bound
-        .filter(({ limit }) => limit.concerns(direction))
-        .map(({ bucket }) => {
-          const share = before.find((one) => one.bucket === bucket) ?? new Share(flow, bucket);
-          share.isBackground = isBackground;
-          return share;
-        });
+      // One bucket that is named twice counts once.
+      flow.shares = [...new Set(buckets)].map((bucket) => {
+        const share = before.find((one) => one.bucket === bucket) ?? new Share(flow, bucket);
+        share.isBackground = isBackground;
+        return share;
+      });
     }
   }
 }

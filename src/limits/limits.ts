@@ -5,6 +5,7 @@ import type { Identified, Permit } from '../core/stages.ts';
 import { Bandwidth, type BandwidthState } from './bandwidth.ts';
 import { Concurrency, type TunnelState } from './concurrency.ts';
 import type { KeptQuotas } from './counter.ts';
+import { type BudgetHold, HookBudgets, type LimitHook, NO_BUDGETS } from './hook.ts';
 import { Names } from './names.ts';
 import type { LimitsOptions } from './options.ts';
 import { LimitsPermit } from './permit.ts';
@@ -22,6 +23,8 @@ export interface LimitsScope {
   readonly observe: Observe;
   /** Where quotas are kept unless `options.state` names a file; `undefined`: nowhere, a restart forgets them. */
   readonly stateDir?: string | undefined;
+  /** Of a program that embeds the proxy. */
+  readonly hook?: LimitHook | undefined;
 }
 
 /** All limits of one proxy. */
@@ -47,16 +50,18 @@ const NO_PLACE: Disposable = { [Symbol.dispose]() {} };
 
 class AllLimits implements Limits {
   readonly #bandwidth: Bandwidth;
+  readonly #budgets: HookBudgets | undefined;
   readonly #concurrency: Concurrency;
   readonly #requests: RequestRate;
   readonly #quotas: Quotas;
   readonly #file: QuotaFile | undefined;
   readonly #permits = new Set<LimitsPermit>();
 
-  constructor(options: LimitsOptions, { clock, observe, stateDir }: LimitsScope) {
+  constructor(options: LimitsOptions, { clock, observe, stateDir, hook }: LimitsScope) {
     const path = options.state ?? (stateDir === undefined ? undefined : join(stateDir, STATE_FILE));
     this.#file = path === undefined ? undefined : new QuotaFile(path, clock, observe);
     this.#bandwidth = new Bandwidth(clock);
+    this.#budgets = hook && new HookBudgets(clock, hook, (bucket) => this.#bandwidth.repaced(bucket));
     this.#concurrency = new Concurrency(clock, options.tunnels);
     this.#requests = new RequestRate(clock);
     const snapshot = () => this.#quotas.snapshot();
@@ -72,8 +77,8 @@ class AllLimits implements Limits {
     const subject = subjectOf(from);
     this.#quotas.check(subject);
     this.#requests.count(subject);
-    if (!subject.isTunnel) return this.#open(subject, NO_PLACE);
-    const place = this.#concurrency.take(subject, from.request.signal);
+    const place = subject.isTunnel ? this.#concurrency.take(subject, from.request.signal) : NO_PLACE;
+    if (this.#budgets !== undefined) return this.#openAsked(subject, place, this.#budgets, from);
     return place instanceof Promise ? place.then((free) => this.#open(subject, free)) : this.#open(subject, place);
   }
 
@@ -118,8 +123,23 @@ class AllLimits implements Limits {
     ];
   }
 
-  #open(subject: Subject, place: Disposable): Permit {
-    const permit = new LimitsPermit(subject, this.#quotas.hold(subject), {
+  async #openAsked(
+    subject: Subject,
+    place: Disposable | Promise<Disposable>,
+    budgets: HookBudgets,
+    from: Identified,
+  ): Promise<Permit> {
+    const free = await place;
+    try {
+      return this.#open(subject, free, await budgets.ask(from));
+    } catch (error) {
+      free[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #open(subject: Subject, place: Disposable, budgets: BudgetHold = NO_BUDGETS): Permit {
+    const permit = new LimitsPermit(subject, this.#quotas.hold(subject), budgets, {
       bandwidth: this.#bandwidth,
       names: () => this.#namesOf(subject),
       closed: () => {

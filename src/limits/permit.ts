@@ -1,5 +1,6 @@
 import type { Gate, Permit } from '../core/stages.ts';
 import type { Bandwidth, Lane } from './bandwidth.ts';
+import type { BudgetHold } from './hook.ts';
 import type { QuotaHold } from './quota.ts';
 import type { Subject } from './subject.ts';
 
@@ -15,14 +16,16 @@ export class LimitsPermit implements Permit {
   readonly subject: Subject;
   readonly #home: PermitHome;
   readonly #lane: Lane;
+  readonly #budgets: BudgetHold;
   #quotas: QuotaHold;
   #isOpen = true;
 
-  constructor(subject: Subject, quotas: QuotaHold, home: PermitHome) {
+  constructor(subject: Subject, quotas: QuotaHold, budgets: BudgetHold, home: PermitHome) {
     this.subject = subject;
     this.#home = home;
     this.#quotas = quotas;
-    this.#lane = home.bandwidth.open(subject, quotas.counters);
+    this.#budgets = budgets;
+    this.#lane = home.bandwidth.open(subject, quotas.counters, budgets.buckets);
   }
 
   /** Both gates are always there: a limit that is set later must find them. Without limits they grant at once. */
@@ -35,7 +38,7 @@ export class LimitsPermit implements Permit {
   }
 
   get limits(): string[] {
-    return this.#home.names();
+    return [...this.#home.names(), ...this.#budgets.names];
   }
 
   /** Counts by other quotas from now on; the bandwidth room passes them on to the gates at its next update. */
@@ -50,6 +53,7 @@ export class LimitsPermit implements Permit {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#home.bandwidth.close(this.#lane);
+    this.#budgets[Symbol.dispose]();
     this.#quotas[Symbol.dispose]();
     this.#home.closed();
   }

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { bytesWithin, jain, Taker, tunnelOf } from '../../test/support/takers.ts';
+import { ProxyError } from '../core/failure.ts';
+import type { Gate, Permit } from '../core/stages.ts';
+import type { LimitHook } from './hook.ts';
+import { createLimits } from './limits.ts';
+import { type LimitsInput, limitsSchema } from './options.ts';
+
+const KIB = 1024;
+
+function world(hook: LimitHook, options: LimitsInput = {}) {
+  const clock = new ManualClock();
+  const limits = createLimits(limitsSchema.parse(options), { clock, observe: () => {}, hook });
+  let count = 0;
+  const open = async (
+    more: Parameters<typeof tunnelOf>[0] = {},
+  ): Promise<{ limits: Permit['limits']; up: Gate; down: Gate }> => {
+    const permit = await limits.acquire(tunnelOf({ id: `r${++count}`, ...more }));
+    const { up, down } = permit;
+    assert.ok(up && down);
+    return { limits: permit.limits, up, down };
+  };
+  return { clock, limits, open };
+}
+
+test('requests that name one key share one bucket, and each direction has its own', async () => {
+  const at = world((ctx) => ({ down: [{ key: `user:${ctx.user?.id}`, rate: '64KiB' }] }));
+  const [first, second, other] = [
+    await at.open({ user: 'ann' }),
+    await at.open({ user: 'ann' }),
+    await at.open({ user: 'bob' }),
+  ];
+  assert.deepEqual(first.limits, ['user:ann']);
+  const down = [first, second, other].map((permit) => new Taker(permit.down, at.clock, { chunk: 16 * KIB }));
+  await at.clock.pass(11_000);
+  const sums = down.map((taker) => bytesWithin([taker], 1000, 11_000));
+  assert.ok(jain(sums.slice(0, 2)) > 0.99, String(sums));
+  for (const sum of [(sums[0] ?? 0) + (sums[1] ?? 0), sums[2] ?? 0]) {
+    assert.ok(Math.abs(sum / (640 * KIB) - 1) < 0.02, String(sum));
+  }
+  assert.equal(first.up.take(1e9), 1e9, 'nothing was said about the other direction');
+});
+
+test('the rate of the latest call holds for all who share the key, at once', async () => {
+  let rate: string | number = '64KiB';
+  const at = world(() => ({ both: [{ key: 'all', rate }] }));
+  const permit = await at.open();
+  const taker = new Taker(permit.down, at.clock, { chunk: 16 * KIB });
+  await at.clock.pass(5000);
+  rate = 8 * KIB;
+  await at.open();
+  await at.clock.pass(10_000);
+  const sum = bytesWithin([taker], 5000, 15_000);
+  assert.ok(Math.abs(sum / (80 * KIB) - 1) < 0.02, String(sum));
+});
+
+test('limits of the configuration hold besides, and outlive a change of theirs', async () => {
+  const at = world(() => ({ down: [{ key: 'all', rate: '1MiB' }] }), { bandwidth: { name: 'slow', rate: '32KiB' } });
+  const permit = await at.open();
+  assert.deepEqual(permit.limits, ['slow', 'all']);
+  const taker = new Taker(permit.down, at.clock, { chunk: 64 * KIB });
+  await at.clock.pass(10_000);
+  assert.ok(Math.abs(bytesWithin([taker], 0, 10_000) / (326 * KIB) - 1) < 0.02);
+  at.limits.update(limitsSchema.parse({}));
+  await at.clock.pass(10_000);
+  assert.ok(Math.abs(bytesWithin([taker], 10_000, 20_000) / (10_240 * KIB) - 1) < 0.02);
+});
+
+test('an answer of nothing limits nothing', async () => {
+  const permit = await world(() => undefined).open();
+  assert.deepEqual([permit.down.take(1e9), permit.limits], [1e9, []]);
+});
+
+test('a hook that fails refuses the request and gives its place back', async () => {
+  const wrong: LimitHook[] = [
+    () => {
+      throw new Error('no such table');
+    },
+    () => Promise.reject(new Error('timed out')),
+    () => ({ down: [{ key: 'a', rate: 'fast' }] }),
+    () => ({ down: [{ key: 'a', rate: -1 }] }),
+    () => ({ down: [{ key: '', rate: 1 }] }),
+  ];
+  for (const hook of wrong) {
+    const at = world(hook, { tunnels: { total: 1, wait: 0 } });
+    for (const _ of [1, 2]) {
+      await assert.rejects(at.open(), (error) => error instanceof ProxyError && error.code === 'hook_failed');
+    }
+  }
+  const at = world(() => {
+    throw new ProxyError('over_rate', 'not today');
+  });
+  await assert.rejects(at.open(), (error) => error instanceof ProxyError && error.code === 'over_rate');
+});
