@@ -160,7 +160,8 @@ export interface Meter {
   up: number;
   down: number;
 }
-export type RelayEnd = 'client' | 'upstream' | 'idle' | 'aborted' | 'error';
+/** `limit`: a limit lets nothing more pass, e.g. a quota that is used up. */
+export type RelayEnd = 'client' | 'upstream' | 'idle' | 'limit' | 'aborted' | 'error';
 export interface RelayResult {
   readonly up: number;
   readonly down: number;

@@ -47,7 +47,7 @@ function remarks(record: ProxyRecord, paint: Paint): string[] {
     said.push(paint('red', `${record.failure}${why === undefined ? '' : `: ${printable(why)}`}`));
   }
   if (record.wouldDeny !== undefined) said.push(paint('yellow', `rule ${printable(record.wouldDeny)} would deny`));
-  if (record.end === 'idle' || record.end === 'aborted' || record.end === 'error') {
+  if (record.end !== undefined && record.end !== 'client' && record.end !== 'upstream') {
     said.push(paint('yellow', ENDS[record.end]));
   }
   if (record.route?.via === 'proxies') said.push(paint('cyan', `via ${printable(routeText(record.route))}`));
@@ -56,7 +56,12 @@ function remarks(record: ProxyRecord, paint: Paint): string[] {
   return said;
 }
 
-const ENDS = { idle: 'closed: idle', aborted: 'cut by the proxy', error: 'cut: connection error' } as const;
+const ENDS = {
+  idle: 'closed: idle',
+  limit: 'cut: a limit is used up',
+  aborted: 'cut by the proxy',
+  error: 'cut: connection error',
+} as const;
 
 /** Who it was, where that says anything: not for a nameless client on this very machine. */
 function clientText({ principal, client }: ProxyRecord): string | undefined {

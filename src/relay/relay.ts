@@ -59,10 +59,12 @@ class Tunnel implements Watched {
   }
 
   wasTouched(): boolean {
+    // Whoever waits for a limit is not silent: it is us who hold its bytes.
+    const isHeld = this.#up.waitsFor === 'gate' || this.#down.waitsFor === 'gate';
     const touched = this.#up.touched || this.#down.touched;
     this.#up.touched = false;
     this.#down.touched = false;
-    return touched;
+    return touched || isHeld;
   }
 
   expired(): void {
@@ -87,13 +89,12 @@ class Tunnel implements Watched {
   }
 
   #ended(end: FlowEnd, side: Side, from: Connection, to: Connection): void {
-    if (end.at === 'failed' || end.at === 'broken') {
+    if (end.at !== 'ended') {
       // Whoever is left learns of the cut as a cut: a FIN would tell it that the data is complete.
       from.wire.reset();
       to.wire.reset();
-      return this.#cut('error');
+      return this.#cut(end.at === 'forbidden' ? 'limit' : 'error');
     }
-    if (end.at === 'forbidden') return this.#cut('aborted');
     if (this.#firstToEnd === undefined) {
       this.#firstToEnd = side;
       this.#idle.lookSooner(this);
