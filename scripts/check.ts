@@ -6,6 +6,7 @@ const PARTS: readonly (readonly [name: string, run: () => number])[] = [
   ['lint and format', () => runTool('biome', 'check', '--error-on-warnings', '.')],
   ['floors', () => runScript('floors.ts')],
   ['generated pages', () => runScript('docs.ts', '--check')],
+  ['lock file', () => runScript('lock.ts', '--check')],
   ['unused code', () => runTool('knip', '--no-progress')],
 ];
 
