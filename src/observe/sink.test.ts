@@ -51,27 +51,27 @@ function setUp(bytesMax = 100): { out: Sink; outlet: HeldOutlet; clock: ManualCl
   });
   return { out, outlet, clock, said };
 }
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const failure = (code: string): NodeJS.ErrnoException => Object.assign(new Error(`${code}: it failed`), { code });
 
-test('lines of one turn leave in one write, in order', async () => {
-  const { out, outlet } = setUp();
+test('lines that come close together leave in one write, in order', async () => {
+  const { out, outlet, clock } = setUp();
   out.write('one');
   out.write('two');
   assert.deepEqual(outlet.seen, []);
-  await turn();
+  clock.advance(50);
   assert.deepEqual(outlet.seen, ['one\ntwo\n']);
   out.write('three');
-  await turn();
+  clock.advance(50);
   assert.deepEqual(outlet.seen, ['one\ntwo\n']);
   outlet.all();
+  clock.advance(50);
   assert.deepEqual(outlet.seen, ['one\ntwo\n', 'three\n']);
 });
 
 test('a write that took only a part goes on where it stopped', async () => {
-  const { out, outlet } = setUp();
+  const { out, outlet, clock } = setUp();
   out.write('abcdef');
-  await turn();
+  clock.advance(50);
   outlet.answer({ at: 'written', bytes: 4 });
   assert.deepEqual(outlet.seen, ['abcdef\n', 'ef\n']);
 });
@@ -82,11 +82,12 @@ test('a full queue drops lines, says so once, and tells the gap in the log when 
   for (let n = 0; n < 4; n++) out.write(line);
   out.write('lost 1');
   out.write('lost 2');
-  await turn();
+  clock.advance(50);
   assert.deepEqual(said, ['log: too slow, lines are being dropped']);
   outlet.all(); // two lines of 25 bytes: exactly half is left
   out.write('after the gap');
   outlet.all();
+  clock.advance(50);
   outlet.all();
   assert.equal(outlet.seen.join(''), `${`${line}\n`.repeat(4)}(2 lost)\nafter the gap\n`);
   assert.equal(said.length, 1);
@@ -101,7 +102,7 @@ test('a full queue drops lines, says so once, and tells the gap in the log when 
 test('a full disk keeps the lines and tries again each second', async () => {
   const { out, outlet, clock, said } = setUp();
   out.write('kept');
-  await turn();
+  clock.advance(50);
   outlet.answer({ at: 'again', error: failure('ENOSPC') });
   clock.advance(999);
   assert.deepEqual(outlet.seen, ['kept\n']);
@@ -114,7 +115,7 @@ test('a full disk keeps the lines and tries again each second', async () => {
 test('a stopped terminal is tried again soon, and in silence', async () => {
   const { out, outlet, clock, said } = setUp();
   out.write('kept');
-  await turn();
+  clock.advance(50);
   outlet.answer({ at: 'again', error: failure('EAGAIN') });
   clock.advance(20);
   assert.deepEqual(outlet.seen, ['kept\n', 'kept\n']);
@@ -122,12 +123,12 @@ test('a stopped terminal is tried again soon, and in silence', async () => {
 });
 
 test('a reader that has gone ends the log, not the process', async () => {
-  const { out, outlet, said } = setUp();
+  const { out, outlet, said, clock } = setUp();
   out.write('one');
-  await turn();
+  clock.advance(50);
   outlet.answer({ at: 'fatal', error: failure('EPIPE') });
   out.write('two');
-  await turn();
+  clock.advance(50);
   assert.deepEqual(outlet.seen, ['one\n']);
   assert.deepEqual(said, ['log: nobody reads it any more, it has ended: EPIPE: it failed']);
   await out[Symbol.asyncDispose]();
@@ -135,9 +136,9 @@ test('a reader that has gone ends the log, not the process', async () => {
 });
 
 test('reopening waits for the write under way, and goes on with the next line', async () => {
-  const { out, outlet, said } = setUp();
+  const { out, outlet, said, clock } = setUp();
   out.write('old');
-  await turn();
+  clock.advance(50);
   out.reopen();
   out.write('new');
   outlet.all();
@@ -151,9 +152,9 @@ test('reopening waits for the write under way, and goes on with the next line', 
 });
 
 test('reopening is what helps against a full disk: it does not wait for the next try', async () => {
-  const { out, outlet } = setUp();
+  const { out, outlet, clock } = setUp();
   out.write('kept');
-  await turn();
+  clock.advance(50);
   outlet.answer({ at: 'again', error: failure('ENOSPC') });
   out.reopen();
   outlet.reopened();
@@ -164,7 +165,7 @@ test('the end waits for what is written, but not for ever', async () => {
   const quick = setUp();
   quick.out.write('last');
   const written = quick.out[Symbol.asyncDispose]();
-  await turn();
+  quick.clock.advance(50);
   quick.outlet.all();
   await written;
   assert.equal(quick.outlet.closed, 1);
@@ -172,12 +173,12 @@ test('the end waits for what is written, but not for ever', async () => {
   const stalled = setUp();
   stalled.out.write('last');
   const given = stalled.out[Symbol.asyncDispose]();
-  await turn();
+  stalled.clock.advance(50);
   stalled.clock.advance(1000);
   await given;
   assert.equal(stalled.outlet.closed, 1);
   stalled.outlet.all();
   stalled.out.write('too late');
-  await turn();
+  stalled.clock.advance(50);
   assert.deepEqual(stalled.outlet.seen, ['last\n']);
 });

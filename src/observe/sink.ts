@@ -29,6 +29,9 @@ export const SINK_BYTES_MAX: number = 1024 * 1024;
 const STALLED_RETRY_MS = 20;
 /** A full disk is tried again this often. */
 const FAILED_RETRY_MS = 1000;
+/** Lines are gathered this long, or until there is a chunk of them: a system call for each costs more than the line. */
+const GATHER_MS = 50;
+const GATHER_BYTES = 4096;
 /** At most one notice of a kind in this time: what is lost already floods, telling so must not. */
 const NOTICE_MS = 10_000;
 /** How long the end of the process waits for a reader that does not read. */
@@ -47,8 +50,11 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   let at: 'rest' | 'scheduled' | 'busy' = 'rest';
   let reopening = false;
   let retry: Disposable | undefined;
+  let gathering: Disposable | undefined;
   let onEmpty: (() => void) | undefined;
   const notice = limitedNotices(clock, observe);
+  /** Bytes that are worth a write at once. */
+  const enough = Math.min(GATHER_BYTES, bytesMax / 2);
 
   const take = (line: string) => {
     const text = `${line}\n`;
@@ -57,6 +63,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   };
 
   const next = () => {
+    gathering?.[Symbol.dispose]();
     at = 'rest';
     if (state === 'closed') return;
     if (reopening) {
@@ -94,7 +101,15 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
     // Only from half empty on, so that a queue that is just about full does not alternate between lines and gaps.
     if (lost > 0 && waiting <= bytesMax / 2) tellLost();
     chunk = result.bytes < chunk.length ? chunk.subarray(result.bytes) : undefined;
-    next();
+    at = 'rest';
+    if (chunk !== undefined || reopening || state === 'closing' || waiting >= enough) next();
+    else if (waiting > 0) gather();
+  };
+
+  /** Many requests that end close together are one system call. */
+  const gather = () => {
+    at = 'scheduled';
+    gathering = clock.after(GATHER_MS, next);
   };
 
   const tellLost = () => {
@@ -121,14 +136,12 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
         return;
       }
       take(line);
-      if (at !== 'rest') return;
-      at = 'scheduled';
-      // One system call for all the requests that end in the same turn.
-      setImmediate(next);
+      if (at === 'rest') gather();
+      else if (at === 'scheduled' && waiting >= enough) next();
     },
     reopen() {
       reopening = true;
-      if (retry !== undefined || at === 'rest') {
+      if (retry !== undefined || at !== 'busy') {
         retry?.[Symbol.dispose]();
         retry = undefined;
         next();
@@ -144,7 +157,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
         await new Promise<void>((resolve) => {
           onEmpty = resolve;
           clock.after(FLUSH_MS, resolve);
-          if (at === 'rest') next();
+          if (at !== 'busy') next();
         });
         clearInterval(alive);
       }

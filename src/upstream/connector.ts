@@ -16,7 +16,7 @@ export class RouteConnector implements Connector {
     to: Authority,
     within: DialScope,
   ): Promise<{ route: Route; upstream: Connection }> {
-    let failure = new ProxyError('no_route', `no route to ${to.host}`);
+    let failure: ProxyError | undefined;
     for (const route of routes) {
       try {
         return { route, upstream: await this.#along(route, to, within) };
@@ -25,7 +25,7 @@ export class RouteConnector implements Connector {
         if (FAILURES[failure.code].retry === 'never') throw failure;
       }
     }
-    throw failure;
+    throw failure ?? new ProxyError('no_route', `no route to ${to.host}`);
   }
 
   #along(route: Route, to: Authority, within: DialScope): Promise<Connection> {
