@@ -45,6 +45,12 @@ export class RawPeer implements Disposable {
     return this.#bytes;
   }
 
+  /** Drops the first bytes that were received. */
+  forget(bytes: number): void {
+    this.#chunks = [this.received.subarray(bytes)];
+    this.#bytes -= bytes;
+  }
+
   send(bytes: string | Uint8Array): this {
     if (typeof bytes === 'string') this.socket.write(bytes, 'latin1');
     else this.socket.write(bytes);
