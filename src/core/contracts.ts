@@ -53,6 +53,8 @@ export interface Router {
 
 /** Addresses of a name, best first. Rejects with `dns_failed` or `dns_timeout`. */
 export interface Resolver {
+  /** Addresses that need no waiting; `undefined` when the name has to be looked up. */
+  known(host: string): readonly string[] | undefined;
   resolve(host: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
@@ -123,11 +125,14 @@ export interface Reply extends ReplyHead {
 }
 /** The listener's end of a CONNECT: it becomes a tunnel or it is refused, exactly one of the two. */
 export interface TunnelSide {
+  /** Whether the client has been told anything final: a failure after that can only cut. */
+  readonly begun: boolean;
   established(): Promise<Connection>;
   refuse(reply: Reply): Promise<void>;
 }
 /** The listener's end of a forwarded request: any number of 1xx, then one final answer. */
 export interface ForwardSide {
+  readonly begun: boolean;
   inform(head: ReplyHead): void;
   /** Sends the head and then the body, if any; resolves with the body's bytes when all has been handed to the kernel. */
   respond(head: ReplyHead, body: Body | undefined, terms: AnswerTerms): Promise<number>;
@@ -173,7 +178,13 @@ export interface BodyMover {
   /** Resolves with the bytes of payload when the whole body, its last chunk and trailers included, is written. */
   move(body: Body, to: Writable, terms: BodyTerms): Promise<number>;
 }
+export interface BodyHead {
+  readonly bytes: Buffer;
+  written(): void;
+}
 export interface BodyTerms {
+  /** Goes out in front of the body; a body that fails before its first byte takes nothing with it. */
+  readonly head: BodyHead | undefined;
   readonly coding: 'raw' | 'chunked';
   /** Trailer fields that may go on, out of those that arrived. */
   readonly trailers: (arrived: Headers) => Headers;

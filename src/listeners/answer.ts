@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import type { AnswerTerms, BodyMover, ForwardSide, Reply, ReplyHead, TunnelSide } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { Body, Headers } from '../core/request.ts';
@@ -10,110 +11,145 @@ import { reasonOf } from '../protocol/reasons.ts';
 export interface AnswerHost {
   readonly wire: Wire;
   readonly bodies: BodyMover;
-  readonly signal: AbortSignal;
-  readonly method: string;
-  readonly version: '1.0' | '1.1';
-  /** Whether the connection may serve another request once this answer is out. */
-  staysOpen(): boolean;
-  /** Gives the socket away, with what the client has sent ahead. */
-  leave(): Connection;
+  readonly clock: Clock;
+  /** Whether the connection could serve another request after this answer. */
+  mayGoOn(): boolean;
+  /** Gives the socket away, with what the client has sent ahead; `abort` still ends it. */
+  leave(abort: AbortController): Connection;
   /** The answer is out, and either another request may follow or nothing more will. */
   answered(then: 'next' | 'close'): void;
-  /** Shows a head to whoever reads along. */
-  tap(head: string): void;
-  /** HTTP date of now. */
-  date(): string;
+}
+
+/** What an answer needs to know of the request. */
+export interface Asked {
+  readonly method: string;
+  readonly version: '1.0' | '1.1';
+  readonly kind: 'tunnel' | 'forward' | 'own';
+  /** Whether the client leaves the connection open. */
+  readonly persistent: boolean;
 }
 
 /** The answer to one request, in HTTP/1: framing is ours, and made for what this client can read. */
 export class Answer implements ForwardSide, TunnelSide {
   readonly #host: AnswerHost;
+  readonly #asked: Asked;
+  readonly #abort: AbortController;
+  /** Shows a head to whoever reads along. */
+  readonly #tap: ((head: string) => void) | undefined;
+  #begun = false;
+  /** An answer was to be sent on, and its body broke before its first byte. */
+  #hasTried = false;
 
-  constructor(host: AnswerHost) {
+  constructor(host: AnswerHost, asked: Asked, abort: AbortController, tap: ((head: string) => void) | undefined) {
     this.#host = host;
+    this.#asked = asked;
+    this.#abort = abort;
+    this.#tap = tap;
+  }
+
+  get begun(): boolean {
+    return this.#begun;
   }
 
   inform(head: ReplyHead): void {
     // A 1.0 client would take a 1xx for the answer (RFC 9110 §15.2).
-    if (this.#host.version === '1.1') this.#writeHead(head.status, head.reason, head.headers);
+    if (this.#asked.version === '1.1') this.#writeHead(head, head.headers);
   }
 
   async respond(head: ReplyHead, body: Body | undefined, terms: AnswerTerms): Promise<number> {
     this.#checkClient();
-    const { wire, version } = this.#host;
-    const coding = body === undefined || body.framing.kind === 'length' || version === '1.0' ? 'raw' : 'chunked';
-    const delimited = body === undefined || body.framing.kind === 'length' || coding === 'chunked';
-    const then = delimited && this.#host.staysOpen() ? 'next' : 'close';
-    // Head and first bytes of the body leave together: one packet for a small answer, not two.
-    wire.stream.cork();
-    this.#writeHead(head.status, head.reason, [...head.headers, ...framing(body, coding), ...closing(then)]);
+    this.#hasTried = true;
+    const { wire, bodies } = this.#host;
+    const isSized = body === undefined || body.framing.kind === 'length';
+    const coding = isSized || this.#asked.version === '1.0' ? 'raw' : 'chunked';
+    const then = isSized || coding === 'chunked' ? this.#then() : 'close';
+    const text = this.#headText(head, [...head.headers, ...framing(body, coding), ...closing(then)]);
     if (body === undefined) {
-      wire.stream.uncork();
+      this.#begin();
+      wire.stream.write(text, 'latin1');
       this.#host.answered(then);
       return 0;
     }
-    const moved = this.#host.bodies.move(body, wire.stream, {
+    const bytes = await bodies.move(body, wire.stream, {
       ...terms,
+      // Head and first bytes of the body leave together: one packet for a small answer, not two.
+      head: { bytes: Buffer.from(text, 'latin1'), written: () => this.#begin() },
       coding,
-      signal: this.#host.signal,
+      signal: this.#abort.signal,
       silent: 'origin_silent',
       stuck: 'client_too_slow',
       broken: 'client_gone',
     });
-    wire.stream.uncork();
-    const bytes = await moved;
     this.#host.answered(then);
     return bytes;
   }
 
   async upgrade(head: ReplyHead): Promise<Connection> {
     this.#checkClient();
-    this.#writeHead(head.status, head.reason, head.headers);
-    return this.#host.leave();
+    this.#begin();
+    this.#writeHead(head, head.headers);
+    return this.#host.leave(this.#abort);
   }
 
   /** A bare 200: a client must ignore framing here, and some trip over `Connection` (RFC 9110 §9.3.6). */
   async established(): Promise<Connection> {
     this.#checkClient();
-    const head = `HTTP/${this.#host.version} 200 Connection established`;
-    this.#host.tap(head);
+    const head = `HTTP/${this.#asked.version} 200 Connection established`;
+    this.#begin();
+    this.#tap?.(head);
     this.#host.wire.stream.write(`${head}\r\n\r\n`, 'latin1');
-    return this.#host.leave();
+    return this.#host.leave(this.#abort);
   }
 
   async refuse(reply: Reply): Promise<void> {
-    const then = this.#host.staysOpen() ? 'next' : 'close';
+    const { stream } = this.#host.wire;
+    if (stream.destroyed) return;
+    const then = this.#hasTried ? 'close' : this.#then();
     const body = Buffer.from(reply.body);
     const headers: Headers = [
       ...reply.headers,
-      ['Date', this.#host.date()],
+      ['Date', new Date(this.#host.clock.wallMs()).toUTCString()],
       ['Content-Length', String(body.length)],
       ...closing(then),
     ];
-    const { stream } = this.#host.wire;
-    if (stream.destroyed) return;
-    stream.cork();
-    this.#writeHead(reply.status, reply.reason, headers);
-    if (this.#host.method !== 'HEAD' && body.length > 0) stream.write(body);
-    stream.uncork();
+    const head = Buffer.from(this.#headText(reply, headers), 'latin1');
+    stream.write(this.#asked.method === 'HEAD' ? head : Buffer.concat([head, body]));
     this.#host.answered(then);
   }
 
   abort(): void {
     // A client that was told a length, or chunks, sees a plain end as what it is. One that reads until the end of the
     // connection would take it for success, so it gets a reset.
-    if (this.#host.version === '1.0') this.#host.wire.reset();
+    if (this.#asked.version === '1.0') this.#host.wire.reset();
     else this.#host.wire.stream.destroy();
   }
 
-  #writeHead(status: number, reason: string, headers: Headers): void {
+  #begin(): void {
+    this.#begun = true;
+  }
+
+  #writeHead(head: ReplyHead, headers: Headers): void {
+    this.#host.wire.stream.write(this.#headText(head, headers), 'latin1');
+  }
+
+  #headText({ status, reason }: ReplyHead, headers: Headers): string {
     const head = `HTTP/1.1 ${status} ${reason || reasonOf(status)}\r\n${printFields(headers)}`;
-    this.#host.tap(head);
-    this.#host.wire.stream.write(`${head}\r\n`, 'latin1');
+    this.#tap?.(head);
+    return `${head}\r\n`;
+  }
+
+  /**
+   * A refused CONNECT ends the connection: its client may have sent bytes for the tunnel that are no request
+   * (RFC 9931). An open tunnel never asks.
+   */
+  #then(): 'next' | 'close' {
+    const { persistent, kind } = this.#asked;
+    return persistent && kind !== 'tunnel' && this.#host.mayGoOn() ? 'next' : 'close';
   }
 
   #checkClient(): void {
-    if (this.#host.signal.aborted) throw this.#host.signal.reason;
+    const { signal } = this.#abort;
+    if (signal.aborted) throw signal.reason;
     if (this.#host.wire.stream.destroyed) throw new ProxyError('client_gone', 'the client closed the connection');
   }
 }

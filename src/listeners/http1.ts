@@ -49,8 +49,8 @@ type State =
   | { readonly at: 'gone' };
 
 /** One client connection in HTTP/1: one request at a time, in order, and nothing is read behind the last one. */
-export class Http1Connection implements Receiver, Watched {
-  readonly #wire: Wire;
+export class Http1Connection implements Receiver, Watched, AnswerHost {
+  readonly wire: Wire;
   readonly #client: ClientInfo;
   readonly #services: Http1Services;
   readonly #watching: Disposable;
@@ -63,7 +63,7 @@ export class Http1Connection implements Receiver, Watched {
   #touched = false;
 
   constructor(wire: Wire, client: ClientInfo, services: Http1Services) {
-    this.#wire = wire;
+    this.wire = wire;
     this.#client = client;
     this.#services = services;
     this.#state = this.#awaitHead('first');
@@ -83,13 +83,21 @@ export class Http1Connection implements Receiver, Watched {
 
   /** Closes a connection that is not busy. */
   close(): void {
-    this.#wire.stream.destroy();
+    this.wire.stream.destroy();
   }
 
   /** Ends whatever is going on, now. */
   cut(reason: ProxyError): void {
     if (this.#state.at === 'request' || this.#state.at === 'left') this.#state.abort.abort(reason);
-    if (!this.#wire.stream.destroyed) this.#wire.stream.destroy();
+    if (!this.wire.stream.destroyed) this.wire.stream.destroy();
+  }
+
+  get bodies(): BodyMover {
+    return this.#services.bodies;
+  }
+
+  get clock(): Clock {
+    return this.#services.clock;
   }
 
   get limitMs(): number {
@@ -108,7 +116,7 @@ export class Http1Connection implements Receiver, Watched {
   expired(): void {
     if (this.#state.at === 'head' && this.#state.buffer.length > 0)
       this.#refuseHead('client_too_slow', 'the head stopped');
-    else this.#wire.stream.destroy();
+    else this.wire.stream.destroy();
   }
 
   bytes(chunk: Buffer, ownership: Ownership): void {
@@ -120,7 +128,7 @@ export class Http1Connection implements Receiver, Watched {
 
   end(): void {
     this.#clientEnded = true;
-    if (this.#state.at === 'head' || this.#state.at === 'closing') this.#wire.stream.destroy();
+    if (this.#state.at === 'head' || this.#state.at === 'closing') this.wire.stream.destroy();
     // A client that ends before its tunnel is open and has sent nothing for it has gone away. One that has sent
     // something has only finished sending, and still wants the answer.
     else if (this.#state.at === 'request' && this.#state.kind === 'tunnel' && this.#stashBytes === 0) {
@@ -175,11 +183,9 @@ export class Http1Connection implements Receiver, Watched {
     rooms.tap?.({ type: 'wire', id, hop: 'client', sent: 'by-peer', head: text });
     const { method, version, headers } = parsed;
     const body = this.#bodyOf(parsed, rest);
-    const answer = new Answer(
-      this.#host(parsed, abort, (head) => {
-        rooms.tap?.({ type: 'wire', id, hop: 'client', sent: 'by-us', head });
-      }),
-    );
+    const { tap } = rooms;
+    const show = tap && ((head: string) => tap({ type: 'wire', id, hop: 'client', sent: 'by-us', head }));
+    const answer = new Answer(this, parsed, abort, show);
     const startedMs = rooms.clock.now();
     const common = { id, version, headers, client: this.#client, signal: abort.signal, startedMs };
     switch (parsed.kind) {
@@ -206,35 +212,8 @@ export class Http1Connection implements Receiver, Watched {
   #refuse(error: ProxyError): void {
     const abort = new AbortController();
     this.#state = { at: 'request', kind: 'own', abort };
-    const host = this.#host(LAST_REQUEST, abort, () => undefined);
     const reply = refuseMalformed(error, this.#services.nextId(), this.#client, this.#services.rooms());
-    void new Answer(host).refuse(reply);
-  }
-
-  #host(
-    { method, version, kind, persistent }: Pick<ParsedRequest, 'method' | 'version' | 'kind' | 'persistent'>,
-    abort: AbortController,
-    tap: (head: string) => void,
-  ): AnswerHost {
-    return {
-      wire: this.#wire,
-      bodies: this.#services.bodies,
-      signal: abort.signal,
-      method,
-      version,
-      tap,
-      // A refused CONNECT ends the connection: its client may have sent bytes for the tunnel that are no request
-      // (RFC 9931). So does a body that nobody has read.
-      staysOpen: () =>
-        persistent &&
-        kind !== 'tunnel' &&
-        this.#openBody === undefined &&
-        (!this.#clientEnded || this.#stashBytes > 0) &&
-        !this.#services.draining(),
-      leave: () => this.#leave(abort),
-      answered: (then) => this.#answered(then),
-      date: () => new Date(this.#services.clock.wallMs()).toUTCString(),
-    };
+    void new Answer(this, LAST_REQUEST, abort, undefined).refuse(reply);
   }
 
   /** The rest of the read is the body's where there is one, and otherwise comes next. */
@@ -244,8 +223,8 @@ export class Http1Connection implements Receiver, Watched {
       return undefined;
     }
     // Until somebody wants it, the body stays in the kernel.
-    this.#wire.deliverTo(undefined);
-    this.#openBody = new BodyReader(this.#wire, framing, rest, {
+    this.wire.deliverTo(undefined);
+    this.#openBody = new BodyReader(this.wire, framing, rest, {
       // A client that shut down its sending side may still read the answer; one that broke off has gone.
       truncated: 'bad_request',
       broken: 'client_gone',
@@ -253,7 +232,7 @@ export class Http1Connection implements Receiver, Watched {
       done: (behind) => {
         this.#openBody = undefined;
         this.#keep(behind);
-        this.#wire.deliverTo(this);
+        this.wire.deliverTo(this);
       },
     });
     return this.#openBody;
@@ -263,7 +242,7 @@ export class Http1Connection implements Receiver, Watched {
     if (bytes.length === 0) return;
     this.#stash.push(bytes);
     this.#stashBytes += bytes.length;
-    if (this.#stashBytes >= STASH_BYTES_MAX) this.#wire.pause();
+    if (this.#stashBytes >= STASH_BYTES_MAX) this.wire.pause();
   }
 
   #takeStash(): Buffer {
@@ -274,23 +253,29 @@ export class Http1Connection implements Receiver, Watched {
     return stash.length <= 1 ? first : Buffer.concat(stash);
   }
 
-  #answered(then: 'next' | 'close'): void {
+  mayGoOn(): boolean {
+    const isReading = !this.#clientEnded || this.#stashBytes > 0;
+    // A body that nobody has read stands in the way of the next request.
+    return isReading && this.#openBody === undefined && !this.#services.draining();
+  }
+
+  answered(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
     if (then === 'close' || this.#openBody !== undefined) return this.#close();
     const stash = this.#takeStash();
     this.#state = this.#awaitHead('next');
     this.#touched = true;
-    this.#wire.deliverTo(this);
+    this.wire.deliverTo(this);
     // In a turn of its own: a hundred pipelined requests would otherwise be a hundred stack frames.
     if (stash.length > 0) queueMicrotask(() => this.bytes(stash, 'fresh'));
   }
 
-  #leave(abort: AbortController): Connection {
+  leave(abort: AbortController): Connection {
     this.#state = { at: 'left', abort };
     const early = this.#takeStash();
-    this.#wire.deliverTo(undefined);
-    const { stream } = this.#wire;
-    return { wire: this.#wire, early, address: undefined, [Symbol.dispose]: () => void stream.destroy() };
+    this.wire.deliverTo(undefined);
+    const { stream } = this.wire;
+    return { wire: this.wire, early, address: undefined, [Symbol.dispose]: () => void stream.destroy() };
   }
 
   #close(): void {
@@ -300,13 +285,13 @@ export class Http1Connection implements Receiver, Watched {
     this.#openBody = undefined;
     this.#touched = true;
     this.#services.idle.lookSooner(this);
-    this.#wire.stream.end();
-    this.#wire.deliverTo(this);
+    this.wire.stream.end();
+    this.wire.deliverTo(this);
   }
 
   #closed(): void {
     this.#watching[Symbol.dispose]();
-    this.#wire.deliverTo(undefined);
+    this.wire.deliverTo(undefined);
     if (this.#state.at === 'request') {
       this.#state.abort.abort(new ProxyError('client_gone', 'the client closed the connection'));
     }

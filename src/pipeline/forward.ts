@@ -91,6 +91,7 @@ function outgoingBody(
     },
     async sendTo({ wire }) {
       const bytes = await rooms.bodies.move(body, wire.stream, {
+        head: undefined,
         coding: body.framing.kind === 'chunked' ? 'chunked' : 'raw',
         trailers: (arrived) => allowedTrailers(arrived, nominated),
         gate: permit.up,

@@ -19,7 +19,7 @@ export const handleForward = (request: ForwardRequest, client: ForwardSide, room
 /** One request that is for the proxy itself. */
 export const handleOwn = (
   request: OwnRequest,
-  client: Pick<ForwardSide, 'refuse' | 'abort'>,
+  client: Pick<ForwardSide, 'refuse' | 'abort' | 'begun'>,
   rooms: Rooms,
 ): Promise<void> =>
   story(request, client, rooms, async (account) => {
@@ -30,7 +30,7 @@ export const handleOwn = (
 
 async function story(
   request: TunnelRequest | ForwardRequest | OwnRequest,
-  client: { refuse: ForwardSide['refuse']; abort?: ForwardSide['abort'] },
+  client: Pick<ForwardSide, 'refuse' | 'begun'> & Partial<Pick<ForwardSide, 'abort'>>,
   rooms: Rooms,
   tell: (account: Account) => Promise<void>,
 ): Promise<void> {
@@ -43,7 +43,7 @@ async function story(
     account.failure = { code: error.code, detail: error.detail };
     if (error.code === 'internal')
       rooms.observe({ type: 'notice', level: 'error', message: `request ${request.id}: ${error.detail}` });
-    if (account.status === 0) {
+    if (!client.begun) {
       account.status = FAILURES[error.code].status;
       await client.refuse(refusal(error, request.id, request.version, rooms.identity)).catch(() => undefined);
     } else {

@@ -45,6 +45,7 @@ class Move implements Watched {
       to,
       coding: terms.coding,
       gate: terms.gate,
+      prefix: terms.head,
       count: (bytes) => {
         this.#bytes += bytes;
         terms.count(bytes);

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import type { BodyHead } from '../core/contracts.ts';
 import type { ByteSource, Ownership, Receiver } from '../core/source.ts';
 import type { Gate } from '../core/stages.ts';
 import { CHUNK_HEAD_BYTES_MAX, CHUNK_TAIL_BYTES, chunkHead } from '../protocol/chunked.ts';
@@ -25,6 +26,8 @@ export interface FlowOptions {
   /** `chunked` wraps what is written in the chunked coding; the last chunk is for the caller to write. */
   readonly coding: 'raw' | 'chunked';
   readonly gate: Gate | undefined;
+  /** Goes out in front of the first bytes, and in the same packet where those are there already; not counted. */
+  readonly prefix?: BodyHead | undefined;
   /** Told of every byte that was handed on. */
   readonly count: (bytes: number) => void;
   /** Told once. Nothing is written afterwards. */
@@ -46,8 +49,11 @@ export class Flow implements Receiver {
   /** Set whenever bytes move, cleared by whoever watches for silence. */
   touched = true;
 
+  #prefix: BodyHead | undefined;
+
   constructor(options: FlowOptions) {
     this.#options = options;
+    this.#prefix = options.prefix;
   }
 
   get waitsFor(): 'nothing' | 'stream' | 'gate' {
@@ -59,6 +65,7 @@ export class Flow implements Receiver {
     if (early.length > 0) this.bytes(early, 'fresh');
     if (this.#state !== 'flowing') return this;
     this.#options.source.deliverTo(this);
+    this.#writePrefix();
     if (this.#waitsFor !== 'nothing') this.#options.source.pause();
     return this;
   }
@@ -163,7 +170,7 @@ export class Flow implements Receiver {
   #write(chunk: Buffer): void {
     const { to, coding, count } = this.#options;
     count(chunk.length);
-    to.write(coding === 'chunked' ? this.#wrap(chunk) : chunk, this.#written);
+    to.write(this.#inFront(coding === 'chunked' ? this.#wrap(chunk) : chunk), this.#written);
     // What the kernel took at once leaves the buffer free; the rest stays in it until it is written.
     if (to.writableLength > 0) this.#waitsFor = 'stream';
   }
@@ -175,6 +182,22 @@ export class Flow implements Receiver {
     this.#waitsFor = 'nothing';
     this.#goOn(this.#held);
   };
+
+  #inFront(bytes: Buffer): Buffer {
+    const prefix = this.#prefix;
+    if (prefix === undefined) return bytes;
+    this.#prefix = undefined;
+    prefix.written();
+    return Buffer.concat([prefix.bytes, bytes]);
+  }
+
+  #writePrefix(): void {
+    const prefix = this.#prefix;
+    if (prefix === undefined || this.#state === 'over') return;
+    this.#prefix = undefined;
+    prefix.written();
+    this.#options.to.write(prefix.bytes);
+  }
 
   #wrap(chunk: Buffer): Buffer {
     const head = chunkHead(chunk.length);
@@ -188,6 +211,7 @@ export class Flow implements Receiver {
 
   #finish(end: FlowEnd): void {
     if (this.#state === 'over') return;
+    if (end.at === 'ended') this.#writePrefix();
     this.stop();
     this.#options.ended(end);
   }

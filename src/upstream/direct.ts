@@ -24,7 +24,8 @@ export class DirectDialer implements Dialer {
   }
 
   async dial(_hop: undefined, to: Authority, within: DialScope): Promise<Connection> {
-    const addresses = interleave(allowed(await this.#resolve(to, within), to, within));
+    const found = this.#options.resolver.known(to.host) ?? (await this.#resolve(to, within));
+    const addresses = interleave(allowed(found, to, within));
     using limit = deadline(within.signal, this.#options.connectMs, 'connect_timeout', `connecting to ${to.host}`);
     return await race({
       addresses,

@@ -16,6 +16,8 @@ type Answer = { readonly addresses: readonly string[] } | { readonly error: Prox
 interface Entry {
   readonly answer: Promise<Answer>;
   untilMs: number;
+  /** The answer again, for those who do not want to wait for a promise. */
+  found: readonly string[] | undefined;
 }
 
 /** Asks the system: it knows /etc/hosts, split DNS of a VPN and whatever else this machine resolves names with. */
@@ -30,9 +32,11 @@ export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resol
   const begin = (host: string): Entry => {
     const entry: Entry = {
       untilMs: Number.POSITIVE_INFINITY,
+      found: undefined,
       answer: ask(host).then(
         (addresses): Answer => {
           entry.untilMs = clock.now() + FOUND_MS;
+          if (addresses.length > 0) entry.found = addresses;
           return { addresses };
         },
         (cause): Answer => {
@@ -47,6 +51,11 @@ export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resol
   };
 
   return {
+    known(host) {
+      if (isIP(host) !== 0) return [host];
+      const entry = entries.get(host);
+      return entry !== undefined && entry.untilMs > clock.now() ? entry.found : undefined;
+    },
     async resolve(host, signal) {
       if (isIP(host) !== 0) return [host];
       const known = entries.get(host);
