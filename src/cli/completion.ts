@@ -75,12 +75,13 @@ function zsh(): string {
     allFlags(command).flatMap((flag) =>
       dashed(flag).map((word) => `'*${word}[${zshText(flag.summary)}]${argument(flag)}'`),
     );
-  const operand = ({ completes }: Command): string[] => {
-    if (completes === undefined) return [];
-    return [`'2:word:${completes === 'file' ? '_files' : `(${completes.join(' ')})`}'`];
+  // Every word needs a place: one that has none ends all completion.
+  const operands = ({ completes }: Command): string[] => {
+    const action = completes === 'file' ? '_files' : completes === undefined ? '' : `(${completes.join(' ')})`;
+    return ["'1:command:'", `'2:word:${action}'`];
   };
   const cases = COMMANDS.map(
-    (command) => `    ${command.name}) _arguments ${[...specs(command), ...operand(command)].join(' ')} ;;`,
+    (command) => `    ${command.name}) _arguments ${[...specs(command), ...operands(command)].join(' ')} ;;`,
   );
   const names = COMMANDS.map(({ name, summary }) => `'${name}:${zshText(summary)}'`).join(' ');
   return `#compdef viaduct

@@ -129,6 +129,15 @@ test('anchors and merge keys work, and an alias is told where it stands', () => 
   assert.deepEqual(told(text), []);
 });
 
+test('aliases that multiply are refused before they fill the memory', () => {
+  const level = (at: number) =>
+    `l${at}: &l${at} [${Array(20)
+      .fill(`*l${at - 1}`)
+      .join(', ')}]`;
+  const text = ['l0: &l0 [x]', level(1), level(2), level(3), level(4), level(5)].join('\n');
+  assert.match(told(text)[0] ?? '', /^viaduct\.yaml: Excessive alias count/);
+});
+
 test('relative paths are relative to the file', () => {
   const text = 'clients: { users: users.htpasswd }\nlog: { file: /var/log/a.log }\nlisten: [unix:v.sock, localhost]\n';
   assert.deepEqual(parseConfigFile(text, '/etc/viaduct/viaduct.yaml').values, {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { ConfigError, type Path, pathText } from './problems.ts';
 
 /** Bigger than any configuration a person writes; a mistaken path to a disk image must not be read into memory. */
@@ -65,11 +65,20 @@ export function parseConfigFile(text: string, name: string): ConfigFile {
     }
     return line;
   };
-  const values: unknown = withPathsFrom(dirname(name), document.toJS() ?? {});
+  const values: unknown = withPathsFrom(dirname(name), plainValues(document, name) ?? {});
   if (!isPlainMap(values)) {
     throw new ConfigError([`${name}:${lineAt([])}: has no settings of the form \`key: value\``]);
   }
   return { name, text, values, lineAt };
+}
+
+/** A few aliases of aliases make gigabytes of a short text; the parser counts them and gives up. */
+function plainValues(document: Document, name: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new ConfigError([`${name}: ${error instanceof Error ? error.message : String(error)}`]);
+  }
 }
 
 function childOf(node: unknown, part: string | number): { at: unknown; value: unknown } | undefined {

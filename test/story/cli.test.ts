@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
@@ -148,6 +149,19 @@ for (const shell of ['bash', 'zsh', 'fish']) {
     for (const word of ['check', 'completion', 'log-file', 'squid']) assert.ok(out.includes(word), word);
   });
 }
+
+test('bash completes commands, flags and values', async () => {
+  const { out: script } = await viaductEnds(['completion', 'bash']);
+  const complete = `COMP_WORDS=($1); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _viaduct; echo "\${COMPREPLY[*]}"`;
+  const completed = (words: string) =>
+    execFileSync('bash', ['-c', `${script}\n${complete}`, 'bash', words])
+      .toString()
+      .trim();
+  assert.equal(completed('viaduct che'), 'check');
+  assert.equal(completed('viaduct --log-f'), '--log-file');
+  assert.equal(completed('viaduct --log p'), 'pretty');
+  assert.equal(completed('viaduct completion f'), 'fish');
+});
 
 test('the configuration is reloaded when it is saved and on SIGHUP; a bad file changes nothing', async () => {
   const path = fileOf('live.yaml', 'listen: 127.0.0.1:0\nname: one\n');
