@@ -71,6 +71,20 @@ test('a reset reaches the peer as one', async () => {
   assert.equal(await pair.peer.ended(), 'reset');
 });
 
+for (const bytes of [0, 10, 30_000_000]) {
+  test(`a reset right behind an end closes the socket, with ${bytes} bytes before it`, async () => {
+    await using pair = await wirePair();
+    pair.peer.socket.pause();
+    const closed = once(pair.wire.stream, 'close');
+    pair.wire.stream.write(Buffer.alloc(bytes));
+    pair.wire.stream.end();
+    pair.wire.reset();
+    await closed;
+    pair.peer.socket.resume();
+    assert.equal(await pair.peer.ended(), bytes > 10 ? 'reset' : 'fin');
+  });
+}
+
 test('a paused wire leaves the bytes in the kernel, and a resumed one goes on where it was', async () => {
   await using pair = await wirePair();
   const notes = new Notes();

@@ -108,7 +108,10 @@ export class SocketWire extends AnyWire<Socket> {
   }
 
   reset(): void {
-    this.stream.resetAndDestroy();
+    const { writableEnded, writableFinished, writableLength } = this.stream;
+    // While the FIN is on its way libuv refuses to reset, and Node then never closes the socket: it would be lost.
+    if (writableEnded && !writableFinished && writableLength === 0) this.stream.destroy();
+    else this.stream.resetAndDestroy();
   }
 
   lend(buffer: Buffer | undefined): void {

@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** An address that answers nothing: connecting to it takes as long as somebody is willing to wait. */
+export interface BlackHole extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Listens, and never comes back to its loop to accept anything. */
+const LISTENER = `
+const server = require('node:net').createServer();
+server.listen({ host: process.argv[1], port: 0, backlog: 1 }, () => {
+  require('node:fs').writeSync(1, server.address().port + '\\n');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+});`;
+
+/** A full backlog hides a port as well as a firewall does. */
+export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> {
+  const child = spawn(process.execPath, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(child.stdout, 'data');
+  const port = Number(line);
+  const fillers: Socket[] = [];
+  for (let isFull = false; !isFull; ) {
+    const filler = connect({ host, port });
+    filler.on('error', () => undefined);
+    fillers.push(filler);
+    isFull = await Promise.race([once(filler, 'connect').then(() => false), wait(100, true)]);
+  }
+  return {
+    host,
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const filler of fillers) filler.destroy();
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    },
+  };
+}
