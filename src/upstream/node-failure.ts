@@ -4,6 +4,7 @@ import { type FailureCode, ProxyError } from '../core/failure.ts';
 const FROM_NODE: Readonly<Record<string, FailureCode>> = {
   ECONNREFUSED: 'refused',
   ETIMEDOUT: 'connect_timeout',
+  ETIMEOUT: 'connect_timeout',
   EHOSTUNREACH: 'unroutable',
   ENETUNREACH: 'unroutable',
   EHOSTDOWN: 'unroutable',
@@ -32,9 +33,17 @@ const FROM_NODE: Readonly<Record<string, FailureCode>> = {
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
-/** What a failed connect or lookup means. The original stays as `cause`, for the log. */
+/** What a failed connect means. The original stays as `cause`, for the log. */
 export function nodeFailure(cause: unknown, doing: string): ProxyError {
   if (cause instanceof ProxyError) return cause;
   const code = codeOf(cause);
   return new ProxyError(FROM_NODE[code] ?? 'connect_failed', code === '' ? doing : `${doing}: ${code}`, { cause });
+}
+
+/** What a failed lookup means. Name servers refuse, reset and time out as destinations do, under the same codes. */
+export function lookupFailure(cause: unknown, doing: string): ProxyError {
+  const failure = nodeFailure(cause, doing);
+  if (failure === cause || failure.code === 'at_capacity' || failure.code === 'dns_failed') return failure;
+  const code = failure.code === 'connect_timeout' ? 'dns_timeout' : 'dns_failed';
+  return new ProxyError(code, failure.detail, { cause });
 }

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Resolver } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
-import { nodeFailure } from './node-failure.ts';
+import { lookupFailure } from './node-failure.ts';
 
 /** Names whose answers are remembered; the one that was asked for longest ago is forgotten first. */
 const NAMES_MAX = 4_096;
@@ -41,7 +41,7 @@ export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resol
         },
         (cause): Answer => {
           entry.untilMs = clock.now() + FAILED_MS;
-          return { error: nodeFailure(cause, `resolving ${host}`) };
+          return { error: lookupFailure(cause, `resolving ${host}`) };
         },
       ),
     };

@@ -7,21 +7,20 @@ import { setTimeout as wait } from 'node:timers/promises';
 export interface BlackHole extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
+  /** From now on it accepts, and says `late`. Whoever waits gets through when the kernel asks again, within 2 s. */
+  wake(): void;
 }
 
-/** Listens, and never comes back to its loop to accept anything. */
 const LISTENER = `
-const server = require('node:net').createServer();
-server.listen({ host: process.argv[1], port: 0, backlog: 1 }, () => {
-  require('node:fs').writeSync(1, server.address().port + '\\n');
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-});`;
+const server = require('node:net').createServer((socket) => socket.on('error', () => {}).end('late'));
+server.listen({ host: process.argv[1], port: 0, backlog: 1 }, () => console.log(server.address().port));`;
 
-/** A full backlog hides a port as well as a firewall does. */
+/** A full backlog hides a port as well as a firewall does: the listener is stopped, and others fill its queue. */
 export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> {
   const child = spawn(process.execPath, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = await once(child.stdout, 'data');
   const port = Number(line);
+  child.kill('SIGSTOP');
   const fillers: Socket[] = [];
   for (let isFull = false; !isFull; ) {
     const filler = connect({ host, port });
@@ -32,6 +31,10 @@ export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> 
   return {
     host,
     port,
+    wake() {
+      for (const filler of fillers) filler.destroy();
+      child.kill('SIGCONT');
+    },
     async [Symbol.asyncDispose]() {
       for (const filler of fillers) filler.destroy();
       child.kill('SIGKILL');

@@ -16,7 +16,8 @@ export type Party = 'client' | 'upstream';
 export type Step =
   | { readonly do: 'send'; readonly by: Party; readonly bytes: Buffer }
   | { readonly do: 'expect'; readonly at: Party; readonly parts: readonly Part[]; readonly shown: string }
-  | { readonly do: 'end' | 'reset'; readonly by: Party }
+  | { readonly do: 'end'; readonly by: Party }
+  | { readonly do: 'reset'; readonly by: Party }
   | { readonly do: 'see'; readonly at: Party; readonly ending: 'fin' | 'reset' };
 
 type Part =
