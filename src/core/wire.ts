@@ -82,12 +82,37 @@ abstract class AnyWire<S extends Duplex> implements Wire {
   }
 }
 
-/** A socket that was opened with `onread`: no allocation per read, and at most one full buffer per turn of the loop. */
+/**
+ * Full buffers that all wires together may read in one turn of the loop. libuv reads on while a socket fills the buffer,
+ * up to 32 times before it looks at another, which is 25 ms for whoever types next to four downloads. One busy wire
+ * gets several reads, since stopping and starting again costs two system calls; of four or more each gets one.
+ */
+const FULL_READS_PER_TURN = 4;
+
+/** Wires that have read their share of this turn; they go on in the next. */
+const resting: SocketWire[] = [];
+/** Counts turns of the loop in which somebody filled a buffer, and how many did in this one. */
+let turn = 0;
+let turnEnds = false;
+let busyWires = 0;
+let share = FULL_READS_PER_TURN;
+
+function endTurn(): void {
+  turnEnds = false;
+  turn += 1;
+  share = Math.max(1, Math.floor(FULL_READS_PER_TURN / busyWires));
+  busyWires = 0;
+  for (const wire of resting.splice(0)) wire.wake();
+}
+
+/** A socket that was opened with `onread`: no allocation for a read, and no more than its share of a turn. */
 export class SocketWire extends AnyWire<Socket> {
   #socket: Socket | undefined;
   #buffer: Buffer = SHARED;
-  #resting = false;
+  #isResting = false;
   #inCallback = false;
+  #turn = -1;
+  #fullReads = 0;
 
   /** To be passed to `net.connect` or `new net.Socket`; then call `attach` with the socket. */
   readonly onread = {
@@ -118,13 +143,19 @@ export class SocketWire extends AnyWire<Socket> {
     this.#buffer = buffer ?? SHARED;
   }
 
+  /** The next turn has begun. */
+  wake(): void {
+    this.#isResting = false;
+    if (!this.paused && !this.stream.destroyed) this.stream.resume();
+  }
+
   protected stopReading(): void {
     // Inside the read callback its return value stops the reading, which is cheaper.
     if (!this.#inCallback) this.stream.pause();
   }
 
   protected startReading(): void {
-    if (!this.#inCallback && !this.#resting) this.stream.resume();
+    if (!this.#inCallback && !this.#isResting) this.stream.resume();
   }
 
   #read(bytes: number, buffer: Uint8Array): boolean {
@@ -132,15 +163,24 @@ export class SocketWire extends AnyWire<Socket> {
     this.received(Buffer.from(buffer.buffer, buffer.byteOffset, bytes), buffer === SHARED ? 'shared' : 'lent');
     this.#inCallback = false;
     if (this.paused) return false;
-    if (bytes < buffer.byteLength) return true;
-    // libuv reads on while a socket fills the buffer, up to 32 times before it looks at another socket: that is
-    // 25 ms for whoever types next to four downloads. One full buffer, then everybody else.
-    this.#resting = true;
-    setImmediate(() => {
-      this.#resting = false;
-      if (!this.paused && !this.stream.destroyed) this.stream.resume();
-    });
+    if (bytes < buffer.byteLength || this.#hasShareLeft()) return true;
+    this.#isResting = true;
+    resting.push(this);
     return false;
+  }
+
+  #hasShareLeft(): boolean {
+    if (!turnEnds) {
+      turnEnds = true;
+      setImmediate(endTurn);
+    }
+    if (this.#turn !== turn) {
+      this.#turn = turn;
+      this.#fullReads = 0;
+      busyWires += 1;
+    }
+    this.#fullReads += 1;
+    return this.#fullReads < share;
   }
 }
 
