@@ -21,7 +21,7 @@ async function refused(proxy: ProxyUnderTest, kind: Kind, authority: string, cod
   using client = await proxy.client();
   client.send(request(kind, authority));
   const { status, sentence } = FAILURES[code];
-  const text = await client.until(new RegExp(`\\r\\n\\r\\n[^]*${code}[^]*\\.\\n$`));
+  const text = await client.until(new RegExp(`\\r\\n\\r\\n[\\s\\S]*${code}[\\s\\S]*\\.\\n$`));
   assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
   assert.match(text, new RegExp(`^Proxy-Status: viaduct; error=${token}\\r$`, 'm'));
   assert.match(text, /^Via: 1\.1 viaduct-[0-9a-f]{12}\r$/m);
