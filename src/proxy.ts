@@ -132,6 +132,8 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
         logging = log && events.add(log);
       }
       limits.update(next.limits);
+      // Idle connections lead to addresses that the guard of before has judged.
+      hall.pool.clear();
       config = next;
       rooms = nextRooms;
     },
