@@ -20,12 +20,16 @@ export interface Instance extends AsyncDisposable {
   readonly port: number;
 }
 
-const running = new Set<number>();
+/** Their folders, by process. */
+const running = new Map<number, string>();
 
 /** Whatever ends this process, nothing that it started stays behind. */
 export function endInstancesOnExit(): void {
   process.once('exit', () => {
-    for (const pid of running) for (const one of treeOf(pid)) signal(one, 'SIGKILL');
+    for (const [pid, folder] of running) {
+      for (const one of treeOf(pid)) signal(one, 'SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
 }
@@ -47,7 +51,7 @@ export async function startInstance(peer: Peer): Promise<Instance> {
   });
   closeSync(output);
   const pid = child.pid ?? 0;
-  if (pid > 0) running.add(pid);
+  if (pid > 0) running.set(pid, folder);
   const end = async () => {
     await stop(child);
     running.delete(pid);
