@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { missing } from './requires.ts';
 
 /** An address that the namespace has besides loopback, so that a machine with more than one name can be played. */
@@ -25,4 +26,34 @@ export function noNamespace(): string | false {
 export function startWithoutNetwork(script: URL, ...words: readonly string[]): ChildProcess {
   const program = [process.execPath, '--disable-warning=ExperimentalWarning', script.pathname, ...words];
   return spawn('unshare', [...FLAGS, 'sh', '-c', SETUP, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+/** Tells a test file that runs itself again that it is where it wanted to be. */
+const INSIDE = 'VIADUCT_TEST_INSIDE';
+export const isInside = (): boolean => process.env[INSIDE] === '1';
+
+/**
+ * Runs a test file once more, where there is loopback and nothing else, and `isInside()` holds. Rejects with what it
+ * printed when a test in it fails. `setup` is shell script that is run first, with mounts that nobody else sees.
+ */
+export function runInside(file: string, setup = 'true'): Promise<void> {
+  const program = [process.execPath, '--disable-warning=ExperimentalWarning', fileURLToPath(file)];
+  const script = SETUP.replace('&& exec', `&& { ${setup}; } && exec`);
+  // Without the variable by which the test runner's own children know that they are its children.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const child = spawn('unshare', [...FLAGS, '-m', 'sh', '-c', script, ...program], {
+    env: { ...env, [INSIDE]: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(said))));
+  });
 }
