@@ -116,16 +116,15 @@ test('a reset reaches the peer as a reset', async () => {
   assert.equal(error.code, 'ECONNRESET');
 });
 
-test('a reset behind a FIN that still waits closes the socket all the same', async () => {
+test('a reset while a FIN is on its way closes the socket all the same', async () => {
   const { wire, peer } = await pair();
-  peer.pause();
-  // More than the kernel takes: the FIN has to wait behind it.
-  wire.stream.write(Buffer.alloc(32 * 1024 * 1024));
   wire.stream.end();
+  // Now libuv has been asked for the FIN and has not answered yet.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
   const closed = once(wire.stream, 'close');
   wire.reset();
   await closed;
-  assert.equal(wire.stream.destroyed, true);
+  assert.equal(wire.stream.errored, null);
   peer.destroy();
 });
 
