@@ -30,8 +30,12 @@ async function main(): Promise<number> {
   return run(asked.call);
 }
 
+/** A reader of our output that has stopped reading does not keep the process from ending for longer than this. */
+const OUTPUT_MS = 1000;
+
 /** Ends the process even if something is still open: a command that is done is done. Output is written first. */
 function exit(code: number): void {
+  setTimeout(() => process.exit(code), OUTPUT_MS);
   process.stdout.write('', () => process.exit(code));
 }
 

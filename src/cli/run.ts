@@ -8,9 +8,9 @@ import type { Config } from '../config/schema.ts';
 import { load, type Sources } from '../config/sources.ts';
 import { watchBeside } from '../config/watch.ts';
 import { systemClock } from '../core/clock.ts';
+import { notices } from '../observe/notices.ts';
 import { startProxy } from '../proxy.ts';
 import type { Call } from './commands.ts';
-import { noticesTo } from './notices.ts';
 import { warnOfFewFiles } from './open-files.ts';
 import { tell } from './print.ts';
 import { untilStopped } from './signals.ts';
@@ -29,7 +29,8 @@ export async function run({ settings }: Call): Promise<number> {
   for (const notice of loaded.notices) tell(`viaduct: ${notice}`);
   warnOfFewFiles(inform);
 
-  const starting = startProxy(config, { exporters: [noticesTo(report)], stateDir: stateFolder(process.env) });
+  const heard = notices({ stderr: process.stderr, clock: systemClock, from: config.quiet ? 'error' : 'info' });
+  const starting = startProxy(config, { exporters: [heard], stateDir: stateFolder(process.env) });
   const reloader = new Reloader(loaded, {
     load: () => load(sources),
     text: textNow,
