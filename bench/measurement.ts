@@ -1,4 +1,5 @@
 import type { Origin } from './load.ts';
+import type { Peer } from './peer.ts';
 
 /** Something that is measured of every proxy. One file in `measure/` each, and one line in `measure/all.ts`. */
 export interface Measurement {
@@ -25,6 +26,7 @@ export interface Metric {
 
 /** The proxy under load, and the origin behind it. */
 export interface Target {
+  readonly peer: Peer;
   readonly pid: number;
   readonly port: number;
   readonly origin: Origin;

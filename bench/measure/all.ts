@@ -4,6 +4,7 @@ import { echo } from './echo.ts';
 import { idle } from './idle.ts';
 import { plain } from './plain.ts';
 import { setup } from './setup.ts';
+import { shaping } from './shaping.ts';
 
 /** In the order of the table. */
-export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo];
+export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo, shaping];

@@ -1,0 +1,113 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { jain } from '../../test/support/takers.ts';
+import { arrived, counting, median, roundTrips, TrafficOrigin, tunnel } from '../../test/support/traffic.ts';
+import { cpuOf } from '../cpu.ts';
+import { startInstance } from '../instance.ts';
+import { load } from '../load.ts';
+import { type Measurement, type Size, sized, type Target } from '../measurement.ts';
+import type { Peer } from '../peer.ts';
+import { viaduct } from '../peers/viaduct.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const windowMsOf = (size: Size): number => sized(size, 10_000, 5_000, 500);
+const bytesOf = (size: Size): number => sized(size, 1.5e9, 0.6e9, 4e6);
+const roundTripsOf = (size: Size): number => sized(size, 300, 150, 10);
+/** The burst has gone, and every tunnel is up to speed. */
+const BEGUN_MS = 1_000;
+
+/** Rates and counts of tunnels whose exactness is shown. */
+const EXACT = [
+  { name: '64 KiB/s, 1 tunnel', rate: 64 * KIB, tunnels: 1 },
+  { name: '1 MiB/s, 500 tunnels', rate: MIB, tunnels: 500 },
+  { name: '100 MiB/s, 1 tunnel', rate: 100 * MIB, tunnels: 1 },
+  { name: '100 MiB/s, 200 tunnels', rate: 100 * MIB, tunnels: 200 },
+] as const;
+
+/** Only Viaduct has such limits, so only Viaduct has figures here. */
+export const shaping: Measurement = {
+  name: 'shaping',
+  how: (size) =>
+    `shaping: downloads under one limit, counted for ${windowMsOf(size) / 1000} s after the burst has gone; ${roundTripsOf(size)} echoes of 64 bytes beside 16 downloads under 512 KiB/s, which are normal or background traffic; ${bytesOf(size) / 1e6} MB through one tunnel with a limit of 100 MiB/s and without`,
+  on: 'shared',
+  metrics: [
+    ...EXACT.map(({ name }) => ({ name: `achieved of ${name}`, unit: '%', better: 'higher', digits: 2 }) as const),
+    { name: "Jain's index, 500 tunnels", unit: '', better: 'higher', digits: 4 },
+    { name: "Jain's index, 200 tunnels", unit: '', better: 'higher', digits: 4 },
+    { name: 'echo under 512 KiB/s, alone', unit: 'ms', better: 'lower', digits: 2 },
+    { name: 'echo beside 16 downloads', unit: 'ms', better: 'lower', digits: 2 },
+    { name: 'echo beside 16 downloads in the background', unit: 'ms', better: 'lower', digits: 2 },
+    { name: 'download at 100 MiB/s, limited', unit: 'CPU-s/GB', better: 'lower', digits: 2 },
+    { name: 'download, not limited', unit: 'CPU-s/GB', better: 'lower', digits: 2 },
+  ],
+  async round(target, size) {
+    if (target.peer.name !== viaduct.name) return {};
+    const exact: Record<string, number> = {};
+    for (const { name, rate, tunnels } of EXACT) {
+      const { part, index } = await share(rate, tunnels, windowMsOf(size));
+      exact[`achieved of ${name}`] = part * 100;
+      if (tunnels > 1) exact[`Jain's index, ${tunnels} tunnels`] = index;
+    }
+    return {
+      ...exact,
+      'echo under 512 KiB/s, alone': await echoBeside('nothing', size),
+      'echo beside 16 downloads': await echoBeside('normal', size),
+      'echo beside 16 downloads in the background': await echoBeside('background', size),
+      'download at 100 MiB/s, limited': await cpuPerGb({ bandwidth: { rate: '100MiB' } }, target, size),
+      'download, not limited': await cpuPerGb({}, target, size),
+    };
+  },
+};
+
+/** Viaduct as everywhere else, and with limits. */
+const limited = (limits: ConfigInput['limits']): Peer => ({
+  ...viaduct,
+  prepare(place) {
+    const launch = viaduct.prepare(place);
+    const file = join(place.folder, 'viaduct.json');
+    writeFileSync(file, JSON.stringify({ limits }));
+    return { ...launch, args: [...launch.args, '--config', file] };
+  },
+});
+
+async function share(rate: number, tunnels: number, windowMs: number): Promise<{ part: number; index: number }> {
+  await using proxy = await startInstance(limited({ bandwidth: { rate } }));
+  await using origin = await TrafficOrigin.listen();
+  const opened = await Promise.all(Array.from({ length: tunnels }, () => tunnel(proxy.port, origin, 'flood 65536')));
+  const all = opened.map((one) => counting(one).down);
+  await sleep(BEGUN_MS);
+  const fromMs = performance.now();
+  await sleep(windowMs);
+  const toMs = performance.now();
+  for (const one of opened) one.socket.destroy();
+  return {
+    part: arrived(all, fromMs, toMs) / ((rate * (toMs - fromMs)) / 1000),
+    index: jain(all.map((one) => arrived([one], fromMs, toMs))),
+  };
+}
+
+async function echoBeside(downloads: 'nothing' | 'normal' | 'background', size: Size): Promise<number> {
+  await using origin = await TrafficOrigin.listen();
+  await using bulk = await TrafficOrigin.listen();
+  const match = { ports: [bulk.port] };
+  const background = downloads === 'background' ? [{ match, priority: downloads }] : [];
+  await using proxy = await startInstance(limited({ bandwidth: [{ rate: '512KiB' }, ...background] }));
+  const count = downloads === 'nothing' ? 0 : 16;
+  const greedy = await Promise.all(Array.from({ length: count }, () => tunnel(proxy.port, bulk, 'flood 65536')));
+  for (const one of greedy) counting(one);
+  await sleep(BEGUN_MS);
+  const times = await roundTrips(await tunnel(proxy.port, origin, 'echo'), roundTripsOf(size));
+  for (const one of greedy) one.socket.destroy();
+  return median(times);
+}
+
+async function cpuPerGb(limits: ConfigInput['limits'], { origin }: Target, size: Size): Promise<number> {
+  await using proxy = await startInstance(limited(limits));
+  await load('down', proxy.port, origin.source, 1, bytesOf(size) / 10);
+  const { cpuS, result } = await cpuOf(proxy.pid, () => load('down', proxy.port, origin.source, 1, bytesOf(size)));
+  return cpuS / ((result.bytes ?? 0) / 1e9);
+}
