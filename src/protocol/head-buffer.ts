@@ -2,6 +2,8 @@ const CRLF_CRLF = Buffer.from('\r\n\r\n');
 const LF = 10;
 const CR = 13;
 
+const NOTHING = Buffer.alloc(0);
+
 /** A head is rarely longer than this; a longer one doubles the buffer until the bound. */
 const FIRST_BYTES = 2048;
 
@@ -39,7 +41,7 @@ const MORE: HeadProgress = { at: 'more' };
  */
 export class HeadBuffer {
   readonly #limits: HeadLimits;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   #length = 0;
   #scanned = 0;
 

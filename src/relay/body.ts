@@ -23,6 +23,7 @@ class Move implements Watched {
   readonly #resolve: (bytes: number) => void;
   readonly #reject: (error: unknown) => void;
   #bytes = 0;
+  #isOver = false;
   #watching: Disposable | undefined;
 
   constructor(
@@ -57,9 +58,11 @@ class Move implements Watched {
   start(): void {
     const { signal } = this.#terms;
     if (signal.aborted) return this.#onAbort();
+    this.#flow.start(NOTHING);
+    // Most bodies came with their head and are through: nothing to wait for.
+    if (this.#isOver) return;
     signal.addEventListener('abort', this.#onAbort);
     this.#watching = this.#idle.watch(this);
-    this.#flow.start(NOTHING);
   }
 
   wasTouched(): boolean {
@@ -96,6 +99,7 @@ class Move implements Watched {
   }
 
   #release(): void {
+    this.#isOver = true;
     this.#watching?.[Symbol.dispose]();
     this.#terms.signal.removeEventListener('abort', this.#onAbort);
   }

@@ -3,11 +3,12 @@ import type { BodyHead } from '../core/contracts.ts';
 import type { ByteSource, Ownership, Receiver } from '../core/source.ts';
 import type { Gate } from '../core/stages.ts';
 import { CHUNK_HEAD_BYTES_MAX, CHUNK_TAIL_BYTES, chunkHead } from '../protocol/chunked.ts';
-import { BULK_BYTES, returnBulkBuffer, takeBulkBuffer } from './buffers.ts';
+import { returnBulkBuffer, takeBulkBuffer } from './buffers.ts';
 
 /** A read of this size says that more is waiting: the flow gets a buffer of its own. */
-const BULK_FROM_BYTES = BULK_BYTES / 2;
-/** After so many reads in a row below an eighth of the buffer, the flow gives it back. */
+const BULK_FROM_BYTES = 32_768;
+/** After so many reads in a row that are smaller than this, the flow gives it back. */
+const SMALL_READ_BYTES = 8_192;
 const SMALL_READS_MAX = 16;
 
 export type FlowEnd =
@@ -103,7 +104,7 @@ export class Flow implements Receiver {
       if (chunk.length >= BULK_FROM_BYTES) this.#borrowBulk();
       return this.#copy(chunk);
     }
-    if (chunk.length >= BULK_BYTES / 8) {
+    if (chunk.length >= SMALL_READ_BYTES) {
       this.#smallReads = 0;
       return chunk;
     }

@@ -8,9 +8,12 @@ const PER_KEY_MAX = 32;
 /** Idle connections in all. Each holds a file descriptor and a few KB here, and a slot at the origin. */
 const TOTAL_MAX = 512;
 
+/** Looks for connections that have been idle too long are this far apart. */
+const LOOK_MS = IDLE_MS / 4;
+
 interface Idle {
   readonly connection: Connection;
-  readonly expiry: Disposable;
+  readonly sinceMs: number;
 }
 
 /**
@@ -21,6 +24,7 @@ export class IdlePool {
   readonly #clock: Clock;
   readonly #idle = new Map<string, Idle[]>();
   #size = 0;
+  #look: Disposable | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,9 +36,11 @@ export class IdlePool {
 
   /** The connection that was used last, which is the least likely to be closed meanwhile. */
   take(key: string): Connection | undefined {
-    const idle = this.#idle.get(key)?.pop();
-    if (idle === undefined) return undefined;
-    this.#removed(key, idle);
+    const list = this.#idle.get(key);
+    const idle = list?.pop();
+    if (list === undefined || idle === undefined) return undefined;
+    this.#size -= 1;
+    if (list.length === 0) this.#idle.delete(key);
     idle.connection.wire.deliverTo(undefined);
     return idle.connection;
   }
@@ -42,17 +48,31 @@ export class IdlePool {
   put(key: string, connection: Connection): void {
     const list = this.#idle.get(key) ?? [];
     if (this.#size >= TOTAL_MAX || list.length >= PER_KEY_MAX) return connection[Symbol.dispose]();
-    const drop = () => this.#drop(key, idle);
-    const idle: Idle = { connection, expiry: this.#clock.after(IDLE_MS, drop) };
+    const idle: Idle = { connection, sinceMs: this.#clock.now() };
     list.push(idle);
     this.#idle.set(key, list);
     this.#size += 1;
+    const drop = () => this.#drop(key, idle);
     connection.wire.deliverTo({ bytes: drop, end: drop, failed: drop });
+    this.#look ??= this.#clock.after(LOOK_MS, () => this.#expire());
   }
 
   /** Closes everything: the network changed, or the proxy stops. */
   clear(): void {
-    for (const [key, list] of this.#idle) for (const idle of [...list]) this.#drop(key, idle);
+    this.#dropAll(() => true);
+    this.#look?.[Symbol.dispose]();
+    this.#look = undefined;
+  }
+
+  #expire(): void {
+    this.#look = undefined;
+    const tooOldMs = this.#clock.now() - IDLE_MS;
+    this.#dropAll(({ sinceMs }) => sinceMs <= tooOldMs);
+    if (this.#size > 0) this.#look = this.#clock.after(LOOK_MS, () => this.#expire());
+  }
+
+  #dropAll(isDue: (idle: Idle) => boolean): void {
+    for (const [key, list] of this.#idle) for (const idle of list.filter(isDue)) this.#drop(key, idle);
   }
 
   #drop(key: string, idle: Idle): void {
@@ -60,14 +80,9 @@ export class IdlePool {
     const at = list?.indexOf(idle) ?? -1;
     if (list === undefined || at < 0) return;
     list.splice(at, 1);
-    this.#removed(key, idle);
+    this.#size -= 1;
+    if (list.length === 0) this.#idle.delete(key);
     idle.connection.wire.deliverTo(undefined);
     idle.connection[Symbol.dispose]();
-  }
-
-  #removed(key: string, idle: Idle): void {
-    this.#size -= 1;
-    idle.expiry[Symbol.dispose]();
-    if (this.#idle.get(key)?.length === 0) this.#idle.delete(key);
   }
 }
