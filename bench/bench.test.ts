@@ -47,7 +47,7 @@ test('a whole run writes the page, a partial one does not', () => {
 
 test('a name that nobody has is refused with those that there are', () => {
   assert.throws(() => parseOptions(['--only', 'bulk,speed']), {
-    message: '--only speed: there are bulk, setup, plain, idle, echo',
+    message: `--only speed: there are ${MEASUREMENTS.map(({ name }) => name).join(', ')}`,
   });
   assert.throws(() => parseOptions(['--rounds', '0']), { message: '--rounds is 1 to 20' });
 });

@@ -11,7 +11,7 @@ export const viaduct: Peer = {
   needs: [],
   settings: 'defaults; one process; access log as json to a file',
   version: () =>
-    `${spawnSync(process.execPath, [COMMAND, '--version'], { encoding: 'utf8' }).stdout.trim()}, Node ${process.versions.node}`,
+    `${spawnSync(process.execPath, [COMMAND, '--version'], { encoding: 'utf8' }).stdout.replace('viaduct', '').trim()}, Node ${process.versions.node}`,
   prepare: ({ folder, port }) => ({
     command: process.execPath,
     args: [
