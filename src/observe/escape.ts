@@ -8,7 +8,9 @@ export const FIELD_CHARS_MAX = 2048;
 
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0');
 
-const cut = (text: string): string => (text.length > FIELD_CHARS_MAX ? `${text.slice(0, FIELD_CHARS_MAX)}...` : text);
+/** No longer than one value may be. */
+export const cut = (text: string): string =>
+  text.length > FIELD_CHARS_MAX ? `${text.slice(0, FIELD_CHARS_MAX)}...` : text;
 
 const backslashed = (char: string): string => {
   if (char === '"' || char === '\\') return `\\${char}`;
@@ -33,12 +35,12 @@ export function word(text: string | undefined): string {
   });
 }
 
-/** One line of JSON in ASCII. JSON itself lets DEL, C1 controls and line separators through. */
+/**
+ * One line of JSON in ASCII. JSON itself lets DEL, C1 controls and line separators through. Long values are for the
+ * caller to `cut`: a replacer function costs more than the rest of the line.
+ */
 export const jsonLine = (value: unknown): string =>
-  JSON.stringify(value, (_key, item: unknown) => (typeof item === 'string' ? cut(item) : item)).replace(
-    /[\x7f-\uffff]/g,
-    (char) => `\\u${hex(char.charCodeAt(0), 4)}`,
-  );
+  JSON.stringify(value).replace(/[\x7f-\uffff]/g, (char) => `\\u${hex(char.charCodeAt(0), 4)}`);
 
 /**
  * A URL without what may be secret: userinfo, query and fragment.

@@ -1,7 +1,7 @@
 import type { ProxyRecord } from '../core/record.ts';
 import type { Route } from '../core/stages.ts';
 import { formatAuthority } from '../protocol/authority.ts';
-import { jsonLine, publicUrl } from './escape.ts';
+import { cut, jsonLine, publicUrl } from './escape.ts';
 
 /** `direct`, or the hops nearest first: `http://proxy.corp:8080`. */
 export const routeText = (route: Route): string =>
@@ -23,12 +23,12 @@ export function jsonRecord(record: ProxyRecord): string {
     client: record.client.address,
     clientPort: record.client.port,
     listener: record.client.listener,
-    user: record.principal,
+    user: shown(record.principal),
     method: record.method,
     target: record.target && formatAuthority(record.target),
-    url: record.url === undefined ? undefined : publicUrl(record.url),
+    url: record.url === undefined ? undefined : cut(publicUrl(record.url)),
     protocol: `HTTP/${record.protocol}`,
-    userAgent: record.userAgent,
+    userAgent: shown(record.userAgent),
     rule: record.rule,
     wouldDeny: record.wouldDeny,
     limits: record.limits.length > 0 ? record.limits : undefined,
@@ -36,13 +36,21 @@ export function jsonRecord(record: ProxyRecord): string {
     address: record.address,
     status: record.status,
     failure: record.failure,
-    detail: record.detail,
+    detail: shown(record.detail),
     end: record.end,
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,
     ms: tenths(record.durationMs),
-    stages: Object.fromEntries(Object.entries(record.stageMs).map(([stage, ms]) => [stage, tenths(ms)])),
+    stages: stagesOf(record.stageMs),
   });
+}
+
+const shown = (text: string | undefined): string | undefined => (text === undefined ? undefined : cut(text));
+
+function stagesOf(stageMs: ProxyRecord['stageMs']): Record<string, number> {
+  const stages: Record<string, number> = {};
+  for (const [stage, ms] of Object.entries(stageMs)) stages[stage] = tenths(ms);
+  return stages;
 }
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10;

@@ -43,13 +43,15 @@ export function accessPolicy(entries: AccessOptions, { exposure, clock }: Access
 
   return {
     decide({ request, principal }: Identified): Decision {
-      const query = new RequestQuery(request, principal.name, clock);
       let reported: Rule | undefined;
-      for (const at of index.candidates(query)) {
-        const rule = rules[at];
-        if (!rule?.tests.every((test) => test(query))) continue;
-        if (rule.effect === 'decide') return decision(rule.verdict, rule.name, reported);
-        reported ??= rule;
+      if (conditional.length > 0) {
+        const query = new RequestQuery(request, principal.name, clock);
+        for (const at of index.candidates(query)) {
+          const rule = rules[at];
+          if (!rule?.tests.every((test) => test(query))) continue;
+          if (rule.effect === 'decide') return decision(rule.verdict, rule.name, reported);
+          reported ??= rule;
+        }
       }
       if (last?.effect === 'report') reported ??= last;
       else if (last?.verdict === 'deny') return decision('deny', last.name, reported);
