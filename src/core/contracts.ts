@@ -144,7 +144,10 @@ export interface ForwardSide {
 }
 
 /** What an answer passes under, and who counts it while it passes. */
-export type AnswerTerms = Pick<BodyTerms, 'gate' | 'trailers' | 'idleMs' | 'count'>;
+export type AnswerTerms = Pick<BodyTerms, 'gate' | 'trailers' | 'idleMs' | 'count'> & {
+  /** The request body that still moves while the answer does; the connection is not closed before it settles. */
+  readonly upload: Promise<unknown> | undefined;
+};
 
 /** Moves the bytes of one tunnel until it ends. */
 export interface Relay {

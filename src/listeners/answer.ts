@@ -62,11 +62,13 @@ export class Answer implements ForwardSide, TunnelSide {
     const { wire, bodies } = this.#host;
     const isSized = body === undefined || body.framing.kind === 'length';
     const coding = isSized || this.#asked.version === '1.0' ? 'raw' : 'chunked';
-    const then = isSized || coding === 'chunked' ? this.#then() : 'close';
+    const isDelimited = isSized || coding === 'chunked';
+    const then = isDelimited ? this.#then() : 'close';
     const text = this.#headText(head, [...head.headers, ...framing(body, coding), ...closing(then)]);
     if (body === undefined) {
       this.#begin();
       wire.stream.write(text, 'latin1');
+      await settled(terms.upload);
       this.#host.answered(then);
       return 0;
     }
@@ -80,6 +82,8 @@ export class Answer implements ForwardSide, TunnelSide {
       stuck: 'client_too_slow',
       broken: 'client_gone',
     });
+    // Who reads until the end of the connection waits for that end, whatever it still sends.
+    if (isDelimited) await settled(terms.upload);
     this.#host.answered(then);
     return bytes;
   }
@@ -153,6 +157,9 @@ export class Answer implements ForwardSide, TunnelSide {
     if (this.#host.wire.stream.destroyed) throw new ProxyError('client_gone', 'the client closed the connection');
   }
 }
+
+/** How an upload ends behind a complete answer changes nothing for anybody. */
+const settled = (upload: Promise<unknown> | undefined): Promise<unknown> | undefined => upload?.catch(() => undefined);
 
 const NO_FIELDS: Headers = [];
 const CHUNKED: Headers = [['Transfer-Encoding', 'chunked']];

@@ -54,6 +54,8 @@ export async function forward(
       trailers: (arrived) => allowedTrailers(arrived, nominated),
       idleMs: rooms.times.idleMs,
       count: (bytes) => (account.down += bytes),
+      // An origin that refuses wants no more of the request; any other may be reading on while it answers.
+      upload: reply.head.status < 400 ? reply.sent : undefined,
     }),
   );
 }

@@ -86,6 +86,16 @@ class Move implements Watched {
     if (this.#terms.coding === 'chunked') {
       this.#to.write(`0\r\n${printFields(this.#terms.trailers(this.#body.trailers))}\r\n`, 'latin1');
     }
+    if (this.#to.writableLength === 0) return this.#finish();
+    // Whoever is told that all is sent may close the connection, and what still waits to be written would be lost.
+    this.#to.write(NOTHING, (error) => {
+      if (error) this.#fail(new ProxyError(this.#terms.broken, 'writing the end of a body', { cause: error }));
+      else this.#finish();
+    });
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
     this.#release();
     this.#resolve(this.#bytes);
   }

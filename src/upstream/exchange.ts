@@ -119,20 +119,28 @@ export class OriginExchange implements Exchange {
       const upgraded: Connection = { ...connection, early: rest, [Symbol.dispose]: () => connection[Symbol.dispose]() };
       return { ...common, body: undefined, upgraded, [Symbol.dispose]: () => connection[Symbol.dispose]() };
     }
-    let state: 'in-use' | 'released' = 'in-use';
-    const release = (after: Buffer) => {
-      if (state === 'released') return;
-      state = 'released';
-      // Bytes behind the answer belong to nobody (RFC 9112 §9.2); an unfinished request cannot be followed by another.
-      if (after.length > 0 || !staysOpen(head) || !requestIsOut(outgoing)) connection[Symbol.dispose]();
-      else this.#options.pool.put(key, connection);
+    /** What came behind the answer, once that is complete. */
+    let behind: Buffer | undefined;
+    let isReleased = false;
+    const release = () => {
+      if (isReleased) return;
+      isReleased = true;
+      // Bytes behind the answer belong to nobody (RFC 9112 §9.2); an unfinished message cannot be followed by another.
+      const mayGoOn = behind?.length === 0 && staysOpen(head) && requestIsOut(outgoing);
+      if (mayGoOn) this.#options.pool.put(key, connection);
+      else connection[Symbol.dispose]();
+    };
+    const done = (rest: Buffer) => {
+      behind = rest;
+      // An origin that answers before it has the whole request may still be reading it.
+      if (requestIsOut(outgoing)) release();
     };
     const framing = responseFraming(head.headers, head.status, outgoing.method, head.version);
     let body: Body | undefined;
-    if (framing.kind === 'none') release(rest);
+    if (framing.kind === 'none') done(rest);
     else {
       body = new BodyReader(connection.wire, framing, rest, {
-        done: release,
+        done,
         truncated: 'response_incomplete',
         broken: 'response_incomplete',
         malformed: 'origin_protocol',
@@ -142,10 +150,7 @@ export class OriginExchange implements Exchange {
       ...common,
       body,
       upgraded: undefined,
-      [Symbol.dispose]: () => {
-        if (state === 'in-use') connection[Symbol.dispose]();
-        state = 'released';
-      },
+      [Symbol.dispose]: release,
     };
   }
 }

@@ -203,6 +203,24 @@ test(
 );
 
 test(
+  'an origin that answers while it still reads gets the whole upload',
+  leavesNothing(async () => {
+    await using origin = await RawOrigin.listen((peer) => peer.socket.once('data', () => peer.send(ok('early'))));
+    await using proxy = await ProxyUnderTest.start();
+    using client = await proxy.client();
+    const { authority } = origin;
+    const upload = 'x'.repeat(5_000_000);
+    client.send(`POST http://${authority}/ HTTP/1.1\r\nHost: ${authority}\r\nContent-Length: ${upload.length}\r\n\r\n`);
+    await client.until('early');
+    client.send(upload);
+    const upstream = await origin.connection();
+    await upstream.when(({ bytesReceived }) => bytesReceived > upload.length);
+    await client.ended();
+    assert.equal((await proxy.record()).bytesUp, upload.length);
+  }),
+);
+
+test(
   'a message that has been here is a loop; one of another Viaduct is not',
   leavesNothing(async () => {
     await using origin = await RawOrigin.listen(answering(() => ok('ok')));
