@@ -95,7 +95,13 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     accessLog(settings, { stdout: process.stdout, clock, observe: events.observe, env: process.env });
   let log = openLog(config);
   let logging = log && events.add(log);
-  await listeners.listenOn(config.listen);
+  try {
+    await listeners.listenOn(config.listen);
+  } catch (error) {
+    await limits[Symbol.asyncDispose]();
+    await events[Symbol.asyncDispose]();
+    throw error;
+  }
 
   const closing = new Closing(listeners, clock, async () => {
     hall.pool.clear();

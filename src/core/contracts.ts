@@ -121,7 +121,8 @@ export interface OriginReply extends Disposable {
 
 /** A complete answer of our own. */
 export interface Reply extends ReplyHead {
-  readonly body: string;
+  /** Text is sent as UTF-8. */
+  readonly body: string | Buffer;
 }
 /** The listener's end of a CONNECT: it becomes a tunnel or it is refused, exactly one of the two. */
 export interface TunnelSide {

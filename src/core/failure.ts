@@ -22,6 +22,12 @@ export const FAILURES = {
   denied: row(403, 'http_request_denied', 'A rule of this proxy does not allow this request.'),
   // RFC 9209 recommends 502 for a prohibited address; the refusal is ours, so the client gets 403.
   address_prohibited: row(403, 'destination_ip_prohibited', 'This proxy does not connect to that address.'),
+  own_page_unknown: row(
+    404,
+    'http_request_error',
+    'This is a proxy, not a web server: there is nothing here. Ask it for a whole URL.',
+  ),
+  own_method_unknown: row(405, 'http_request_error', 'This is a proxy: ask it for a whole URL.'),
   credentials_required: row(
     407,
     'http_request_denied',

@@ -1,11 +1,13 @@
 import { unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Observe } from '../core/contracts.ts';
-import type { ProxyError } from '../core/failure.ts';
+import { ProxyError } from '../core/failure.ts';
 import type { ClientInfo } from '../core/request.ts';
+import { refusal } from '../pipeline/respond.ts';
 import { adopt } from './adopt.ts';
 import { Http1Connection, type Http1Services } from './http1.ts';
 import type { Listen } from './options.ts';
+import { replyBytes } from './reply-bytes.ts';
 
 /** Connections that the kernel keeps for us while the loop is busy; what the system allows by default today. */
 const BACKLOG = 4096;
@@ -125,7 +127,10 @@ export class Listener {
     this.#refusedSince += 1;
     this.#notice(`${this.#refusedSince} connections turned away: ${this.#options.connectionsMax} are open`);
     socket.on('error', () => undefined);
-    socket.end('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    const { services } = this.#options;
+    const full = new ProxyError('at_capacity', 'too many connections', { fields: [['Retry-After', '1']] });
+    const reply = refusal(full, services.nextId(), '1.1', services.rooms().identity);
+    socket.end(replyBytes(reply, { method: 'GET', after: 'close', wallMs: services.clock.wallMs() }));
     socket.resume();
     socket.setTimeout(1_000, () => socket.destroy());
   }

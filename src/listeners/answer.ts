@@ -6,6 +6,7 @@ import type { Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
 import { printFields } from '../protocol/header-list.ts';
 import { reasonOf } from '../protocol/reasons.ts';
+import { replyBytes } from './reply-bytes.ts';
 
 /** What an answer needs of the connection that it goes out on. */
 export interface AnswerHost {
@@ -109,15 +110,9 @@ export class Answer implements ForwardSide, TunnelSide {
     const { stream } = this.#host.wire;
     if (stream.destroyed) return;
     const then = this.#hasTried ? 'close' : this.#then();
-    const body = Buffer.from(reply.body);
-    const headers: Headers = [
-      ...reply.headers,
-      ['Date', new Date(this.#host.clock.wallMs()).toUTCString()],
-      ['Content-Length', String(body.length)],
-      ...closing(then),
-    ];
-    const head = Buffer.from(this.#headText(reply, headers), 'latin1');
-    stream.write(this.#asked.method === 'HEAD' ? head : Buffer.concat([head, body]));
+    const bytes = replyBytes(reply, { method: this.#asked.method, after: then, wallMs: this.#host.clock.wallMs() });
+    this.#tap?.(bytes.toString('latin1', 0, bytes.indexOf('\r\n\r\n') + 2));
+    stream.write(bytes);
     this.#host.answered(then);
   }
 

@@ -42,8 +42,8 @@ type State =
   /** Before or inside a head. */
   | { readonly at: 'head'; readonly buffer: HeadBuffer; readonly which: 'first' | 'next'; sinceMs: number }
   | { readonly at: 'request'; readonly kind: ParsedRequest['kind']; readonly abort: AbortController }
-  /** Our last byte is out; what still comes is thrown away. */
-  | { readonly at: 'closing' }
+  /** Nothing more is served; what still comes is thrown away. Once our last byte is out, the client has a moment to close. */
+  | { readonly at: 'closing'; isFlushed: boolean }
   /** The socket is a tunnel's. */
   | { readonly at: 'left'; readonly abort: AbortController }
   | { readonly at: 'gone' };
@@ -53,7 +53,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   readonly wire: Wire;
   readonly #client: ClientInfo;
   readonly #services: Http1Services;
-  readonly #watching: Disposable;
+  #watching: Disposable;
   #state: State;
   #stash: Buffer[] = [];
   #stashBytes = 0;
@@ -77,6 +77,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     return (
       this.#state.at === 'request' ||
       this.#state.at === 'left' ||
+      (this.#state.at === 'closing' && !this.#state.isFlushed) ||
       (this.#state.at === 'head' && this.#state.buffer.length > 0)
     );
   }
@@ -101,7 +102,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   }
 
   get limitMs(): number {
-    if (this.#state.at === 'closing') return LINGER_MS;
+    if (this.#state.at === 'closing') return this.#state.isFlushed ? LINGER_MS : this.#services.rooms().times.idleMs;
     if (this.#state.at !== 'head') return 0;
     const { which, buffer } = this.#state;
     return which === 'first' || buffer.length > 0 ? this.#services.requestHeadMs : this.#services.keepAliveMs;
@@ -128,7 +129,8 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
 
   end(): void {
     this.#clientEnded = true;
-    if (this.#state.at === 'head' || this.#state.at === 'closing') this.wire.stream.destroy();
+    if (this.#state.at === 'head' || (this.#state.at === 'closing' && this.#state.isFlushed))
+      this.wire.stream.destroy();
     // A client that ends before its tunnel is open and has sent nothing for it has gone away. One that has sent
     // something has only finished sending, and still wants the answer.
     else if (this.#state.at === 'request' && this.#state.kind === 'tunnel' && this.#stashBytes === 0) {
@@ -173,6 +175,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     let parsed: ParsedRequest;
     try {
       parsed = readRequest(text, this.#services.headLimits.fieldsMax);
+      if (this.#services.draining()) throw new ProxyError('draining', 'the proxy is stopping');
     } catch (thrown) {
       return this.#refuse(asProxyError(thrown));
     }
@@ -261,13 +264,20 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
 
   answered(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
-    if (then === 'close' || this.#openBody !== undefined) return this.#close();
+    if (then === 'close' || !this.mayGoOn()) return this.#close();
     const stash = this.#takeStash();
     this.#state = this.#awaitHead('next');
     this.#touched = true;
-    this.wire.deliverTo(this);
     // In a turn of its own: a hundred pipelined requests would otherwise be a hundred stack frames.
-    if (stash.length > 0) queueMicrotask(() => this.bytes(stash, 'fresh'));
+    if (stash.length > 0) queueMicrotask(() => this.#goOnWith(stash));
+    else this.wire.resume();
+  }
+
+  #goOnWith(stash: Buffer): void {
+    this.bytes(stash, 'fresh');
+    // A client that has ended sends no second half of a head.
+    if (this.#clientEnded && this.#state.at === 'head') this.wire.stream.destroy();
+    else if (this.#state.at === 'head' || this.#state.at === 'closing') this.wire.resume();
   }
 
   leave(abort: AbortController): Connection {
@@ -279,14 +289,24 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   }
 
   #close(): void {
-    this.#state = { at: 'closing' };
+    this.#state = { at: 'closing', isFlushed: false };
     this.#takeStash();
     this.#openBody?.abandon(new ProxyError('client_gone', 'the answer was complete before the request'));
     this.#openBody = undefined;
+    // An expiry has ended the watch, and this is the last that anybody hears of the connection.
+    this.#watching[Symbol.dispose]();
+    this.#watching = this.#services.idle.watch(this);
+    this.wire.stream.end(() => this.#flushed());
+    this.wire.deliverTo(this);
+  }
+
+  /** Our FIN is out. A reset now, for bytes that nobody reads, could take the answer from the client (RFC 9112 §9.6). */
+  #flushed(): void {
+    if (this.#state.at !== 'closing') return;
+    if (this.#clientEnded) return void this.wire.stream.destroy();
+    this.#state.isFlushed = true;
     this.#touched = true;
     this.#services.idle.lookSooner(this);
-    this.wire.stream.end();
-    this.wire.deliverTo(this);
   }
 
   #closed(): void {

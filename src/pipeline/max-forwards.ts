@@ -29,7 +29,7 @@ export function answerItself(request: ForwardRequest, { pseudonym }: ProxyIdenti
     status: 200,
     reason: 'OK',
     headers: [via, ['Content-Type', 'message/http']],
-    body: `TRACE ${request.url} HTTP/${request.version}\r\n${printFields(shown)}\r\n`,
+    body: Buffer.from(`TRACE ${request.url} HTTP/${request.version}\r\n${printFields(shown)}\r\n`, 'latin1'),
   };
 }
 

@@ -1,25 +1,26 @@
 import type { Reply } from '../core/contracts.ts';
+import { ProxyError } from '../core/failure.ts';
 import type { OwnRequest } from '../core/request.ts';
-import { reasonOf } from '../protocol/reasons.ts';
 import { viaMember } from '../protocol/via.ts';
 import { ALLOWED } from './max-forwards.ts';
 import type { ProxyIdentity } from './rooms.ts';
 
-/** What the proxy port itself serves. A request in origin-form is for us; it is never sent on to its `Host`. */
+/** What the proxy port itself serves, or a ProxyError. A request in origin-form is for us; it is never sent on to its `Host`. */
 export function serveOwn({ method, path, version }: OwnRequest, { name, pseudonym }: ProxyIdentity): Reply {
-  const via: [string, string] = ['Via', viaMember(version, pseudonym)];
-  const page = (status: number, body: string, ...more: [string, string][]): Reply => ({
-    status,
-    reason: reasonOf(status),
-    headers: [via, ['Content-Type', 'text/plain; charset=utf-8'], ...more],
+  const page = (body: string, field: [string, string]): Reply => ({
+    status: 200,
+    reason: 'OK',
+    headers: [['Via', viaMember(version, pseudonym)], field],
     body,
   });
-  if (method === 'OPTIONS') return page(200, '', ['Allow', ALLOWED]);
-  if (method !== 'GET' && method !== 'HEAD')
-    return page(405, 'This is a proxy; ask it for a whole URL.\n', ['Allow', 'GET, HEAD, OPTIONS']);
-  if (path !== '/')
-    return page(404, 'This is a proxy, not a web server: there is nothing here. Ask it for a whole URL.\n');
-  return page(200, welcome(name));
+  if (method === 'OPTIONS') return page('', ['Allow', ALLOWED]);
+  if (method !== 'GET' && method !== 'HEAD') {
+    throw new ProxyError('own_method_unknown', `${method} in origin-form`, {
+      fields: [['Allow', 'GET, HEAD, OPTIONS']],
+    });
+  }
+  if (path !== '/') throw new ProxyError('own_page_unknown', 'a path in origin-form');
+  return page(welcome(name), ['Content-Type', 'text/plain; charset=utf-8']);
 }
 
 const welcome = (name: string): string => `This is "${name}", a Viaduct forward proxy, and it is working.

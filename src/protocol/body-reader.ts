@@ -79,7 +79,8 @@ export class BodyReader implements Body, Receiver {
     // The rest is copied before the receiver runs: it may lend another buffer or let this one be overwritten.
     const rest = complete ? Buffer.from(chunk.subarray(used)) : undefined;
     if (payload.length > 0) this.#receiver?.bytes(payload, ownership);
-    if (rest !== undefined) this.#complete(rest);
+    // The receiver may have abandoned the body meanwhile.
+    if (rest !== undefined && !this.#finished) this.#complete(rest);
   }
 
   end(): void {

@@ -57,6 +57,11 @@ export class Flow implements Receiver {
     this.#prefix = options.prefix;
   }
 
+  /** Whether bytes have been read that are not written yet. */
+  get isHolding(): boolean {
+    return this.#held !== undefined;
+  }
+
   get waitsFor(): 'nothing' | 'stream' | 'gate' {
     return this.#waitsFor;
   }
@@ -77,7 +82,9 @@ export class Flow implements Receiver {
     this.#state = 'over';
     this.#held = undefined;
     this.#options.source.deliverTo(undefined);
-    this.#releaseBulk();
+    // The socket may still have been given the buffer for its next read, and somebody else may let it read on: such a
+    // buffer is never lent to another flow, or one client's bytes would land in another's answer.
+    this.#bulk = undefined;
   }
 
   bytes(chunk: Buffer, ownership: Ownership): void {
@@ -212,7 +219,10 @@ export class Flow implements Receiver {
 
   #finish(end: FlowEnd): void {
     if (this.#state === 'over') return;
-    if (end.at === 'ended') this.#writePrefix();
+    if (end.at === 'ended') {
+      this.#writePrefix();
+      this.#releaseBulk();
+    }
     this.stop();
     this.#options.ended(end);
   }

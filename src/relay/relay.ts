@@ -117,7 +117,10 @@ class Tunnel implements Watched {
     this.#cut('aborted');
   };
 
+  /** A side that has not got all that came for it is reset: to it, a FIN would mean that the data is complete. */
   #cut(end: RelayEnd): void {
+    if (this.#up.isHolding || this.#upstream.wire.stream.writableLength > 0) this.#upstream.wire.reset();
+    if (this.#down.isHolding || this.#client.wire.stream.writableLength > 0) this.#client.wire.reset();
     this.#up.stop();
     this.#down.stop();
     this.#finish(end);

@@ -37,7 +37,7 @@ export class OriginExchange implements Exchange {
   async send(outgoing: Outgoing, routes: readonly Route[], within: DialScope): Promise<OriginReply> {
     const key = formatAuthority(outgoing.target);
     // The origin may be closing an idle connection right now. A request that cannot be sent again gets a fresh one.
-    const pooled = mayRepeat(outgoing) ? this.#options.pool.take(key) : undefined;
+    const pooled = mayRepeat(outgoing) && mayGo(routes[0]) ? this.#takePooled(key, outgoing, within) : undefined;
     if (pooled !== undefined) {
       try {
         return await this.#over(pooled, { via: 'direct' }, key, outgoing, within);
@@ -47,6 +47,15 @@ export class OriginExchange implements Exchange {
     }
     const { route, upstream } = await this.#options.connector.connect(routes, outgoing.target, within);
     return await this.#over(upstream, route, key, outgoing, within);
+  }
+
+  /** A connection may have been opened under another configuration: its address is judged again. */
+  #takePooled(key: string, { target }: Outgoing, { guard }: DialScope): Connection | undefined {
+    const pooled = this.#options.pool.take(key);
+    if (pooled?.address === undefined) return undefined;
+    if (guard.check(pooled.address, target.port).verdict === 'allow') return pooled;
+    pooled[Symbol.dispose]();
+    return undefined;
   }
 
   /** Owns the connection until it is part of a reply. */
@@ -61,7 +70,7 @@ export class OriginExchange implements Exchange {
     using patience = new Patience(within.signal, this.#options.headMs);
     try {
       const sent = this.#write(connection, outgoing, within, patience);
-      const answer = await this.#finalHead(connection, outgoing, within, patience.signal);
+      const answer = await this.#finalHead(connection, outgoing, within, patience);
       const reply = this.#reply(connection, route, key, outgoing, answer, sent);
       handedOver = true;
       return reply;
@@ -79,6 +88,8 @@ export class OriginExchange implements Exchange {
       patience.begin();
       return NOTHING_SENT;
     }
+    // A client that waits for a 100 sends nothing until it comes: then it is the origin that is silent.
+    if (tokensOf(outgoing.headers, 'expect').length > 0) patience.begin();
     const sent = outgoing.body.sendTo(connection);
     // A body that breaks off also breaks the connection, and whoever reads the answer learns of it there.
     sent.then(
@@ -92,14 +103,15 @@ export class OriginExchange implements Exchange {
     { wire }: Connection,
     outgoing: Outgoing,
     { id, tap }: DialScope,
-    signal: AbortSignal,
+    patience: Patience,
   ): Promise<ReadHead> {
     let rest: Buffer = NOTHING;
     for (let seen = 0; seen <= INTERIM_MAX; seen++) {
-      const read = await readHead(wire, rest, this.#options.limits, ORIGIN_FAULTS, signal);
+      const read = await readHead(wire, rest, this.#options.limits, ORIGIN_FAULTS, patience.signal);
       tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-peer', head: read.text });
       if (read.head.status >= 200 || read.head.status === 101) return read;
       outgoing.inform(read.head);
+      if (outgoing.body !== undefined && !outgoing.body.complete) patience.pause();
       ({ rest } = read);
     }
     throw new ProxyError('origin_protocol', `more than ${INTERIM_MAX} interim answers`);
@@ -126,7 +138,8 @@ export class OriginExchange implements Exchange {
       if (isReleased) return;
       isReleased = true;
       // Bytes behind the answer belong to nobody (RFC 9112 §9.2); an unfinished message cannot be followed by another.
-      const mayGoOn = behind?.length === 0 && staysOpen(head) && requestIsOut(outgoing);
+      const mayGoOn =
+        behind?.length === 0 && staysOpen(head) && requestIsOut(outgoing) && !isAuthenticated(head, outgoing);
       if (mayGoOn) this.#options.pool.put(key, connection);
       else connection[Symbol.dispose]();
     };
@@ -174,6 +187,15 @@ function staysOpen(head: ResponseHead): boolean {
   );
 }
 
+/** NTLM and Negotiate authenticate the connection, not the request: whoever came next would be that user (RFC 4559 §6). */
+const isAuthenticated = (head: ResponseHead, { headers }: Outgoing): boolean =>
+  valuesOf(headers, 'authorization').some(isConnectionBound) ||
+  valuesOf(head.headers, 'www-authenticate').some(isConnectionBound);
+const isConnectionBound = (value: string): boolean => /\b(?:ntlm|negotiate)\b/i.test(value);
+
+/** The pool holds connections that were dialled directly. */
+const mayGo = (route: Route | undefined): boolean => route?.via === 'direct';
+
 /** A 101 must name the protocol that was offered (RFC 9110 §7.8). */
 function checkUpgrade(head: ResponseHead, { upgrade }: Outgoing): void {
   const offered = tokensOf(head.headers, 'upgrade');
@@ -207,6 +229,12 @@ class Patience implements Disposable {
       () => this.giveUp(new ProxyError('origin_silent', `no response head after ${this.#headMs} ms`)),
       this.#headMs,
     );
+  }
+
+  /** The request goes on. */
+  pause(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   giveUp(reason: unknown): void {

@@ -37,8 +37,13 @@ export class IdlePool {
   /** The connection that was used last, which is the least likely to be closed meanwhile. */
   take(key: string): Connection | undefined {
     const list = this.#idle.get(key);
-    const idle = list?.pop();
+    const idle = list?.at(-1);
     if (list === undefined || idle === undefined) return undefined;
+    if (this.#clock.now() - idle.sinceMs >= IDLE_MS) {
+      this.#expire();
+      return undefined;
+    }
+    list.pop();
     this.#size -= 1;
     if (list.length === 0) this.#idle.delete(key);
     idle.connection.wire.deliverTo(undefined);
