@@ -28,9 +28,19 @@ export interface Running extends Disposable {
   says(text: string | RegExp): Promise<string>;
 }
 
-/** Starts `viaduct WORDS…`, on its own: neither the machine's configuration nor npm's variables reach it. */
-export function viaduct(words: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(process.execPath, [builtCommand(), ...words], {
+/**
+ * Starts `viaduct WORDS…`, on its own: neither the machine's configuration nor npm's variables reach it.
+ * `filesMax` is how many files it may have open.
+ */
+export function viaduct(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  filesMax?: number,
+): Running {
+  const command = [process.execPath, builtCommand(), ...words];
+  const [program = '', ...rest] =
+    filesMax === undefined ? command : ['sh', '-c', `ulimit -n ${filesMax} && exec "$0" "$@"`, ...command];
+  const child = spawn(program, rest, {
     env: { PATH: process.env.PATH ?? '', HOME: tmpdir(), XDG_CONFIG_HOME: '/nonexistent', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
