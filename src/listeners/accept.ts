@@ -4,6 +4,7 @@ import type { Observe } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ClientInfo } from '../core/request.ts';
 import { refusal } from '../pipeline/respond.ts';
+import { KEEP_ALIVE_DELAY_MS } from '../upstream/tcp.ts';
 import { adopt } from './adopt.ts';
 import { Http1Connection, type Http1Services } from './http1.ts';
 import type { Listen } from './options.ts';
@@ -11,8 +12,6 @@ import { replyBytes } from './reply-bytes.ts';
 
 /** Connections that the kernel keeps for us while the loop is busy; what the system allows by default today. */
 const BACKLOG = 4096;
-/** Keep-alive probes begin after this silence, so that a client that vanished does not hold a tunnel for ever. */
-const KEEP_ALIVE_DELAY_MS = 60_000;
 /** Said at most this often: an attack must not fill the log with the fact that it goes on. */
 const NOTICE_MS = 10_000;
 

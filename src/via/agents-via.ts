@@ -1,10 +1,9 @@
 import { type AgentOptions, type ClientRequestArgs, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { Authority } from '../core/request.ts';
-import { connectVia, type ProxyUrl, type ViaOptions } from './connect-via.ts';
+import { connectVia, type ProxyUrl, patience, type ViaOptions } from './connect-via.ts';
+import { openTls } from './open-tls.ts';
 
 /** Agents for `node:http` and `node:https`, and for all that takes them, axios for one. */
 export interface ViaAgents {
@@ -37,17 +36,16 @@ class TunnelHttpsAgent extends HttpsAgent {
 
   constructor(proxy: ProxyUrl, options: ViaOptions & AgentOptions) {
     super({ keepAlive: true, ...options });
-    this.#open = (to) => connectVia(proxy, authorityOf(to, 443), options);
+    this.#open = async (to) => {
+      const target = authorityOf(to, 443);
+      const signal = patience(options, String(proxy));
+      const tunnel = await connectVia(proxy, target, { ...options, signal });
+      return await openTls(tunnel, target.host, to, signal);
+    };
   }
 
   override createConnection(to: ClientRequestArgs, done?: Done): undefined {
-    const host = to.host ?? 'localhost';
-    // The name in the certificate is the target's, whoever carries the bytes.
-    const tls: ConnectionOptions = isIP(host) === 0 ? { servername: host } : {};
-    settle(
-      this.#open(to).then((socket) => connectTls(Object.assign(tls, to, { socket }))),
-      done,
-    );
+    settle(this.#open(to), done);
   }
 }
 

@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { FAILURES, ProxyError } from '../core/failure.ts';
@@ -6,6 +6,7 @@ import type { Authority } from '../core/request.ts';
 import { formatAuthority, parseAuthority } from '../protocol/authority.ts';
 import { HEAD_LIMITS, HeadBuffer } from '../protocol/head-buffer.ts';
 import { parseResponseHead } from '../protocol/response-head.ts';
+import { serverNameOf } from './open-tls.ts';
 
 /** A proxy: `http://[user:password@]host:port`, or `https://…` to speak TLS with it. */
 export type ProxyUrl = string | URL;
@@ -34,8 +35,7 @@ export async function connectVia(
 ): Promise<Duplex> {
   const url = new URL(proxy);
   const to = formatAuthority(typeof target === 'string' ? parseAuthority(target) : target);
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+  const signal = patience(options, url.host);
   const socket = dialProxy(url, options.proxyTls);
   try {
     socket.write(`CONNECT ${to} HTTP/1.1\r\nHost: ${to}\r\n${credentials(url)}\r\n`, 'latin1');
@@ -43,8 +43,17 @@ export async function connectVia(
     return socket;
   } catch (error) {
     socket.destroy();
-    throw error === timeout.reason ? new ProxyError('connect_timeout', `no tunnel through ${url.host} in time`) : error;
+    throw error;
   }
+}
+
+/** Aborts with the caller's reason, or with `connect_timeout` when the time is up. */
+export function patience({ signal, timeoutMs = TIMEOUT_MS }: ViaOptions, proxy: string): AbortSignal {
+  const own = new AbortController();
+  const late = () => own.abort(new ProxyError('connect_timeout', `no connection through ${proxy} in ${timeoutMs} ms`));
+  // An open tunnel waits for nothing any more; the timer alone keeps no process alive.
+  setTimeout(late, timeoutMs).unref();
+  return signal === undefined ? own.signal : AbortSignal.any([signal, own.signal]);
 }
 
 function dialProxy(url: URL, tls: ConnectionOptions | undefined): Socket {
@@ -53,8 +62,7 @@ function dialProxy(url: URL, tls: ConnectionOptions | undefined): Socket {
     case 'http:':
       return connectTcp({ host, port: Number(url.port || 80), noDelay: true, allowHalfOpen: true });
     case 'https:': {
-      const name = isIP(host) === 0 ? { servername: host } : {};
-      return connectTls({ host, port: Number(url.port || 443), ...name, ...tls });
+      return connectTls({ host, port: Number(url.port || 443), ...serverNameOf(host), ...tls });
     }
     default:
       throw new ProxyError('no_route', `${url.protocol} is no proxy that can be connected through`);
