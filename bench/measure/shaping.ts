@@ -107,7 +107,8 @@ async function echoBeside(downloads: 'nothing' | 'normal' | 'background', size: 
 
 async function cpuPerGb(limits: ConfigInput['limits'], { origin }: Target, size: Size): Promise<number> {
   await using proxy = await startInstance(limited(limits));
-  await load('down', proxy.port, origin.source, 1, bytesOf(size) / 10);
+  // As much again as warms up a compiler: a slow download warms it up slowly.
+  await load('down', proxy.port, origin.source, 1, bytesOf(size) / 2);
   const { cpuS, result } = await cpuOf(proxy.pid, () => load('down', proxy.port, origin.source, 1, bytesOf(size)));
   return cpuS / ((result.bytes ?? 0) / 1e9);
 }
