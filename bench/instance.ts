@@ -24,7 +24,7 @@ export interface Instance extends AsyncDisposable {
 const running = new Map<number, string>();
 
 /** Whatever ends this process, nothing that it started stays behind. */
-export function endInstancesOnExit(): void {
+function endInstancesOnExit(): void {
   process.once('exit', () => {
     for (const [pid, folder] of running) {
       for (const one of treeOf(pid)) signal(one, 'SIGKILL');
@@ -33,8 +33,11 @@ export function endInstancesOnExit(): void {
   });
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
 }
+let endsInstances = false;
 
 export async function startInstance(peer: Peer): Promise<Instance> {
+  if (!endsInstances) endInstancesOnExit();
+  endsInstances = true;
   const folder = mkdtempSync(join(tmpdir(), `bench-${peer.name}-`));
   // A daemon that was started by root gives up root, and must still reach its configuration and its log.
   chmodSync(folder, 0o755);

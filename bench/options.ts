@@ -6,7 +6,7 @@ import { PEERS } from './peers/all.ts';
 
 export const USAGE: string = `npm run bench [-- --quick] [--only NAME,…] [--peers NAME,…] [--rounds N] [--out FILE]
 
-  --quick        fewer rounds, fewer bytes, viaduct and squid only: under 3 minutes
+  --quick        fewer rounds, bytes and measurements, viaduct and squid only: under 3 minutes
   --only NAMES   of ${MEASUREMENTS.map(({ name }) => name).join(', ')}
   --peers NAMES  of ${PEERS.map(({ name }) => name).join(', ')}
   --rounds N     1 to 20 (5, quick: 3)
@@ -16,6 +16,8 @@ export const USAGE: string = `npm run bench [-- --quick] [--only NAME,…] [--pe
 
 const ROUNDS_MAX = 20;
 const QUICK_PEERS = ['viaduct', 'squid'];
+/** What takes longer is left to a whole run, or to `--only`. */
+const QUICK_MEASUREMENTS = ['bulk', 'setup', 'plain', 'idle', 'echo'];
 const PAGE = 'docs/BENCHMARKS.md';
 
 export interface Options {
@@ -47,7 +49,11 @@ export function parseOptions(args: readonly string[]): Options {
   return {
     size,
     rounds,
-    measurements: choose('--only', values.only, MEASUREMENTS),
+    measurements: choose(
+      '--only',
+      values.only ?? (size === 'quick' ? QUICK_MEASUREMENTS.join() : undefined),
+      MEASUREMENTS,
+    ),
     peers: choose('--peers', values.peers ?? (size === 'full' ? undefined : QUICK_PEERS.join()), PEERS),
     out: values.out ?? (isWhole ? PAGE : undefined),
   };

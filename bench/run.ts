@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { build, isStale } from '../scripts/build.ts';
 import { ROOT } from '../scripts/tools.ts';
 import { installCommand, isInstalled } from '../test/support/requires.ts';
-import { endInstancesOnExit, type Instance, startInstance } from './instance.ts';
+import { type Instance, startInstance } from './instance.ts';
 import { buildLoad, startOrigin, whyNotBuilt } from './load.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
 import { pageOf } from './page.ts';
@@ -19,7 +19,6 @@ export async function bench(options: Options): Promise<Results> {
   const why = whyNotBuilt();
   if (why !== undefined) throw new Error(why);
   buildLoad();
-  endInstancesOnExit();
   using origin = await startOrigin();
   await using stack = new AsyncDisposableStack();
   const instances: Instance[] = [];
