@@ -35,6 +35,9 @@ export interface FlowOptions {
   readonly ended: (end: FlowEnd) => void;
 }
 
+/** Whether the bytes before and behind a piece are free: a chunk is then made around it, where it lies. */
+type Room = 'around' | 'none';
+
 /**
  * One direction of a relay, or one body: moves what a source delivers into a stream, never faster than the stream
  * takes it, and holds at most one read. A tunnel is two of these.
@@ -90,7 +93,7 @@ export class Flow implements Receiver {
   bytes(chunk: Buffer, ownership: Ownership): void {
     if (this.#state !== 'flowing') return;
     this.touched = true;
-    this.#pass(this.#keep(chunk, ownership));
+    this.#pass(this.#keep(chunk, ownership), ownership === 'fresh' ? 'none' : 'around');
     if (this.#waitsFor !== 'nothing') this.#options.source.pause();
   }
 
@@ -135,16 +138,16 @@ export class Flow implements Receiver {
   }
 
   /** Writes as much as gate and stream allow, and holds the rest. */
-  #pass(chunk: Buffer): void {
+  #pass(chunk: Buffer, room: Room): void {
     const { gate } = this.#options;
-    if (gate === undefined) return this.#write(chunk);
+    if (gate === undefined) return this.#write(chunk, room);
     let rest = chunk;
     while (rest.length > 0 && this.#state !== 'over') {
       if (this.#waitsFor === 'stream') return this.#hold(rest);
       const granted = gate.take(rest.length);
       if (typeof granted !== 'number') return this.#waitForGate(rest, granted);
       if (granted === 0) return this.#finish({ at: 'forbidden' });
-      this.#write(granted === rest.length ? rest : rest.subarray(0, granted));
+      this.#write(granted === rest.length ? rest : rest.subarray(0, granted), granted === chunk.length ? room : 'none');
       rest = rest.subarray(granted);
     }
   }
@@ -162,23 +165,23 @@ export class Flow implements Receiver {
       if (bytes === 0) return this.#finish({ at: 'forbidden' });
       this.#waitsFor = 'nothing';
       this.#held = undefined;
-      this.#write(rest.subarray(0, bytes));
+      this.#write(rest.subarray(0, bytes), 'none');
       this.#goOn(rest.subarray(bytes));
     });
   }
 
   #goOn(rest: Buffer | undefined): void {
     this.#held = undefined;
-    if (rest !== undefined && rest.length > 0) this.#pass(rest);
+    if (rest !== undefined && rest.length > 0) this.#pass(rest, 'none');
     if (this.#state === 'over' || this.#held !== undefined || this.#waitsFor !== 'nothing') return;
     if (this.#state === 'draining') this.#finish({ at: 'ended' });
     else this.#options.source.resume();
   }
 
-  #write(chunk: Buffer): void {
+  #write(chunk: Buffer, room: Room): void {
     const { to, coding, count } = this.#options;
     count(chunk.length);
-    to.write(this.#inFront(coding === 'chunked' ? this.#wrap(chunk) : chunk), this.#written);
+    to.write(this.#inFront(coding === 'chunked' ? wrap(chunk, room) : chunk), this.#written);
     // What the kernel took at once leaves the buffer free; the rest stays in it until it is written.
     if (to.writableLength > 0) this.#waitsFor = 'stream';
   }
@@ -207,16 +210,6 @@ export class Flow implements Receiver {
     this.#options.to.write(prefix.bytes);
   }
 
-  #wrap(chunk: Buffer): Buffer {
-    const head = chunkHead(chunk.length);
-    const whole = Buffer.allocUnsafe(head.length + chunk.length + CHUNK_TAIL_BYTES);
-    whole.write(head, 0, 'latin1');
-    chunk.copy(whole, head.length);
-    whole[whole.length - 2] = 13;
-    whole[whole.length - 1] = 10;
-    return whole;
-  }
-
   #finish(end: FlowEnd): void {
     if (this.#state === 'over') return;
     if (end.at === 'ended') {
@@ -233,4 +226,18 @@ export class Flow implements Receiver {
     // While the stream still writes from it, the buffer belongs to the stream; the garbage collector takes it later.
     if (bulk !== undefined && this.#options.to.writableLength === 0) returnBulkBuffer(bulk);
   }
+}
+
+/** A chunk of the chunked coding (RFC 9112 §7.1). Copying each would leave as much garbage as passes in payload. */
+function wrap(piece: Buffer, room: Room): Buffer {
+  const head = chunkHead(piece.length);
+  const length = head.length + piece.length + CHUNK_TAIL_BYTES;
+  const whole =
+    room === 'around'
+      ? Buffer.from(piece.buffer, piece.byteOffset - head.length, length)
+      : Buffer.concat([Buffer.allocUnsafe(head.length), piece, Buffer.allocUnsafe(CHUNK_TAIL_BYTES)], length);
+  whole.write(head, 0, 'latin1');
+  whole[length - 2] = 13;
+  whole[length - 1] = 10;
+  return whole;
 }
