@@ -21,6 +21,9 @@ const TURN_BYTES_MIN = 256;
 /** What one read of the relay brings at most: a larger turn would never be used. */
 const TURN_BYTES_MAX = 64 * 1024;
 
+/** How far a tag may be ahead of the one that is being served: an ordinary turn is one, and the next follows it. */
+const AHEAD_TURNS_MAX = 2;
+
 /** A bucket is served at most this often: at 100 MiB/s a wake-up per read would cost more than the read. */
 export const SERVE_EVERY_MS = 2;
 
@@ -76,6 +79,8 @@ export class Bucket implements Slotted {
    */
   #virtual = 0;
   #virtualNext = 0;
+  /** For how many who wait the tags in the queues were made, at least half. */
+  #taggedFor = 1;
   #interval = 0;
   #intervalMs: number;
   /** What one of several users may take in the present interval. */
@@ -176,7 +181,15 @@ export class Bucket implements Slotted {
   /** Takes a tag for the next turn, which is for `bytes` at most. */
   tag(share: Share, bytes: number): void {
     share.start = Math.max(this.#virtual, share.finish);
-    share.due = share.start + Math.min(bytes, this.turn(share));
+    share.wanted = bytes;
+    this.#setDue(share);
+  }
+
+  #setDue(share: Share): void {
+    const turn = this.turn(share);
+    // A turn that was long when few waited is forgiven when many do, or it would be paid for with many rounds.
+    share.start = Math.min(share.start, this.#virtual + AHEAD_TURNS_MAX * turn);
+    share.due = share.start + Math.min(share.wanted, turn);
   }
 
   spend(share: Share, bytes: number): void {
@@ -201,11 +214,17 @@ export class Bucket implements Slotted {
 
   enqueue(share: Share): void {
     this.#queueOf(share).push(share);
+    if (this.waiting <= 2 * this.#taggedFor) return;
+    // Turns are shorter the more wait. Tags that still count on long ones would come after many turns of those who came
+    // later: whoever was first among 500 would wait for a minute.
+    this.#taggedFor = this.waiting;
+    for (const heap of [this.#normal, this.#background]) heap.reorder((one) => this.#setDue(one));
   }
 
   leave(share: Share): void {
     this.#normal.remove(share);
     this.#background.remove(share);
+    this.#taggedFor = Math.min(this.#taggedFor, this.waiting + 1);
   }
 
   #queueOf(share: Share): Heap<Share> {

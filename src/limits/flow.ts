@@ -12,6 +12,8 @@ export class Share implements Slotted {
   finish = 0;
   /** Tag after that turn, if it is used in full; the smallest goes first, and among equals who asked first. */
   due = 0;
+  /** Bytes of the take that it waits for, at most. */
+  wanted = 0;
   order = 0;
   /** Bytes got in the bucket's interval of that number. */
   got = 0;

@@ -45,6 +45,15 @@ export class Heap<T extends Slotted> {
     this.#sink(item, item.slot);
   }
 
+  /** Puts everything where it belongs after `change` has been made to each. */
+  reorder(change: (item: T) => void): void {
+    for (const item of this.#items) change(item);
+    for (let at = (this.#items.length >> 1) - 1; at >= 0; at--) {
+      const item = this.#items[at];
+      if (item !== undefined) this.#sink(item, at);
+    }
+  }
+
   #rise(item: T, from: number): void {
     let at = from;
     while (at > 0) {

@@ -333,3 +333,16 @@ test('a second take waits for the first and both are answered', async () => {
   await at.clock.pass(200);
   assert.deepEqual(await answers, [50, 50]);
 });
+
+test('whoever was first does not wait for hundreds that come later to catch up', async () => {
+  const at = world({ bandwidth: { rate: MIB } });
+  const first = crowd(at, 2, () => ({ chunk: 64 * KIB }));
+  await at.clock.pass(1000);
+  const all = [...first, ...crowd(at, 498, () => ({ chunk: 64 * KIB }))];
+  await at.clock.pass(11_000);
+  for (const [index, taker] of all.entries()) {
+    assert.ok(bytesWithin([taker], 2000, 4000) > 2 * KIB, `taker ${index} got ${bytesWithin([taker], 2000, 4000)}`);
+  }
+  const index = jain(all.map((taker) => bytesWithin([taker], 2000, 12_000)));
+  assert.ok(index >= 0.999, String(index));
+});

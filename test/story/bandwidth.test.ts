@@ -276,7 +276,8 @@ test('the whole range of rates, with one tunnel and with 500, over 10 s', {
         const all = await way(portIn(await running.says('listening on ')), origin, count, 64 * KIB);
         await sleep(2000);
         assertExact(await partOfRate(all, rate, 10_000), `${count} × ${way.name} at ${rate / KIB} KiB/s`);
-        if (count === 1) continue;
+        // A turn has 256 bytes at least: with less than a few of them a second nobody's share is steady over 10 s.
+        if (count === 1 || rate / count < 2 * KIB) continue;
         const fromMs = performance.now();
         await sleep(10_000);
         const shares = all.map((one) => arrived([one], fromMs, performance.now()));
