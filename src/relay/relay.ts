@@ -102,7 +102,8 @@ class Tunnel implements Watched {
     // RFC 9110 §9.3.6 asks for both ends to be closed once the outstanding data is delivered. The FIN is passed on
     // instead, and the other half stays open for a while: clients that send, shut down and read need it.
     const { stream } = to.wire;
-    if (stream.destroyed) return this.#halfDone();
+    // When the other half is through, closing says the same as a FIN, and saves one.
+    if (stream.destroyed || (this.#open === 1 && stream.writableLength === 0)) return this.#halfDone();
     stream.end(() => this.#halfDone());
   }
 

@@ -8,6 +8,7 @@ import { responseFraming } from '../protocol/framing.ts';
 import type { HeadLimits } from '../protocol/head-buffer.ts';
 import { printFields, tokensOf, valuesOf } from '../protocol/header-list.ts';
 import type { ResponseHead } from '../protocol/response-head.ts';
+import { Patience } from './patience.ts';
 import type { IdlePool } from './pool.ts';
 import { ORIGIN_FAULTS, type ReadHead, readHead } from './read-head.ts';
 
@@ -107,7 +108,7 @@ export class OriginExchange implements Exchange {
   ): Promise<ReadHead> {
     let rest: Buffer = NOTHING;
     for (let seen = 0; seen <= INTERIM_MAX; seen++) {
-      const read = await readHead(wire, rest, this.#options.limits, ORIGIN_FAULTS, patience.signal);
+      const read = await readHead(wire, rest, this.#options.limits, ORIGIN_FAULTS, patience);
       tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-peer', head: read.text });
       if (read.head.status >= 200 || read.head.status === 101) return read;
       outgoing.inform(read.head);
@@ -201,51 +202,5 @@ function checkUpgrade(head: ResponseHead, { upgrade }: Outgoing): void {
   const offered = tokensOf(head.headers, 'upgrade');
   if (upgrade === undefined || !offered.includes(upgrade.toLowerCase())) {
     throw new ProxyError('origin_upgrade', `101 to ${offered.join(', ') || 'nothing'}`);
-  }
-}
-
-/** The wait for a head: without a limit while the request is still being sent, bounded from then on. */
-class Patience implements Disposable {
-  readonly #headMs: number;
-  readonly #own = new AbortController();
-  readonly #parent: AbortSignal;
-  #timer: NodeJS.Timeout | undefined;
-  #over = false;
-
-  constructor(parent: AbortSignal, headMs: number) {
-    this.#parent = parent;
-    this.#headMs = headMs;
-    parent.addEventListener('abort', this.#follow);
-    if (parent.aborted) this.#follow();
-  }
-
-  get signal(): AbortSignal {
-    return this.#own.signal;
-  }
-
-  begin(): void {
-    if (this.#over) return;
-    this.#timer ??= setTimeout(
-      () => this.giveUp(new ProxyError('origin_silent', `no response head after ${this.#headMs} ms`)),
-      this.#headMs,
-    );
-  }
-
-  /** The request goes on. */
-  pause(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  giveUp(reason: unknown): void {
-    this.#own.abort(reason);
-  }
-
-  readonly #follow = (): void => this.giveUp(this.#parent.reason);
-
-  [Symbol.dispose](): void {
-    this.#over = true;
-    clearTimeout(this.#timer);
-    this.#parent.removeEventListener('abort', this.#follow);
   }
 }

@@ -3,6 +3,7 @@ import type { Receiver, Wire } from '../core/source.ts';
 import { HeadBuffer, type HeadLimits } from '../protocol/head-buffer.ts';
 import { parseResponseHead, parseStatusLine, type ResponseHead } from '../protocol/response-head.ts';
 import { nodeFailure } from './node-failure.ts';
+import type { Patience } from './patience.ts';
 
 /** Whose answer is read, and what its faults are called. */
 export interface HeadFaults {
@@ -30,17 +31,16 @@ export function readHead(
   early: Buffer,
   limits: HeadLimits,
   faults: HeadFaults,
-  signal: AbortSignal,
+  patience: Patience,
 ): Promise<ReadHead> {
   return new Promise((resolve, reject) => {
     const buffer = new HeadBuffer(limits);
     const finish = (settle: () => void) => {
       wire.deliverTo(undefined);
-      signal.removeEventListener('abort', onAbort);
+      patience.hear(undefined);
       settle();
     };
-    const refuse = (error: ProxyError) => finish(() => reject(error));
-    const onAbort = () => finish(() => reject(signal.reason));
+    const refuse = (error: unknown) => finish(() => reject(error));
     const add = (chunk: Buffer) => {
       const progress = buffer.add(chunk);
       if (progress.at === 'refused') {
@@ -67,9 +67,8 @@ export function readHead(
       );
     const receiver: Receiver = { bytes: add, end: () => broken(), failed: broken };
 
-    if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', onAbort);
     wire.deliverTo(receiver);
+    patience.hear(refuse);
     if (early.length > 0) add(early);
   });
 }
