@@ -39,6 +39,8 @@ export interface ProxyOptions extends ConfigInput {
   readonly limit?: LimitHook;
   /** Resolves names to addresses, best first, instead of the system's resolver. */
   readonly lookup?: Lookup;
+  /** Aborting it closes the proxy at once; one that is aborted already rejects the start with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** Events by name. `close` comes exactly once for every request, and carries its record. */
@@ -65,7 +67,8 @@ export interface ViaductProxy extends AsyncDisposable {
  * Rejects with an Error that names the option when one is wrong, and with a ListenError when an address is taken.
  */
 export async function startProxy(options: ProxyOptions = {}): Promise<ViaductProxy> {
-  const { authenticate, authorize, route, limit, lookup, ...settings } = options;
+  const { authenticate, authorize, route, limit, lookup, signal, ...settings } = options;
+  signal?.throwIfAborted();
   const config = resolveOptions(settings, authenticate === undefined ? 'configuration' : 'program');
   const events = new EventEmitter();
   const running = await start(config, {
@@ -78,7 +81,11 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ViaductPro
     exporters: [emitting(events)],
     ...(lookup !== undefined && { lookup }),
   });
-  return new Embedded(running, events);
+  const proxy = new Embedded(running, events, signal);
+  // It may have been aborted while the listeners were opened.
+  if (signal?.aborted) await proxy.close();
+  signal?.throwIfAborted();
+  return proxy;
 }
 
 const emitting = (events: EventEmitter): Exporter => ({
@@ -92,10 +99,14 @@ const emitting = (events: EventEmitter): Exporter => ({
 class Embedded implements ViaductProxy {
   readonly #running: RunningProxy;
   readonly #events: EventEmitter;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => void this.close();
 
-  constructor(running: RunningProxy, events: EventEmitter) {
+  constructor(running: RunningProxy, events: EventEmitter, signal: AbortSignal | undefined) {
     this.#running = running;
     this.#events = events;
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#onAbort);
   }
 
   get url(): string {
@@ -126,6 +137,7 @@ class Embedded implements ViaductProxy {
   }
 
   close({ drain = 0 }: { readonly drain?: string | number } = {}): Promise<{ readonly cut: number }> {
+    this.#signal?.removeEventListener('abort', this.#onAbort);
     return this.#running.close({ drainMs: parseDuration(drain) });
   }
 

@@ -1,5 +1,6 @@
 import type { Reply } from '../core/contracts.ts';
 import { printFields } from '../protocol/header-list.ts';
+import { httpDate } from '../protocol/http-date.ts';
 import { reasonOf } from '../protocol/reasons.ts';
 
 export interface ReplySetting {
@@ -14,7 +15,7 @@ export function replyBytes(reply: Reply, { method, after, wallMs }: ReplySetting
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
   const fields = printFields([
     ...reply.headers,
-    ['Date', new Date(wallMs).toUTCString()],
+    ['Date', httpDate(wallMs)],
     ['Content-Length', String(body.length)],
     ...(after === 'close' ? ([['Connection', 'close']] as const) : []),
   ]);

@@ -54,7 +54,6 @@ export class Account implements Meter {
 
   #record(): ProxyRecord {
     const request = this.#request;
-    const userAgent = firstOf(request.headers, 'user-agent');
     return {
       id: request.id,
       kind: request.kind,
@@ -62,25 +61,32 @@ export class Account implements Meter {
       startedAt: this.#startedAt,
       durationMs: this.#rooms.clock.now() - request.startedMs,
       client: request.client,
+      principal: this.principal === undefined || this.principal.scheme === 'none' ? undefined : this.principal.name,
       method: request.method,
-      limits: this.permit?.limits ?? [],
+      target: request.kind === 'own' ? undefined : request.target,
+      url: urlOf(request),
+      userAgent: firstOf(request.headers, 'user-agent'),
+      rule: this.decision?.rule,
+      wouldDeny: this.decision?.wouldDeny,
+      limits: this.permit?.limits ?? NO_LIMITS,
+      route: this.route,
+      address: this.address,
       status: this.status,
+      failure: this.failure?.code,
+      detail: this.failure?.detail,
       bytesUp: this.up,
       bytesDown: this.down,
+      end: this.end,
       stageMs: this.#stageMs,
-      ...(request.kind !== 'own' && { target: request.target }),
-      ...(request.kind === 'forward' && { url: withoutQuery(request.url) }),
-      ...(request.kind === 'own' && { url: withoutQuery(request.path) }),
-      ...(userAgent !== undefined && { userAgent }),
-      ...(this.principal !== undefined && this.principal.scheme !== 'none' && { principal: this.principal.name }),
-      ...(this.decision !== undefined && { rule: this.decision.rule }),
-      ...(this.decision?.wouldDeny !== undefined && { wouldDeny: this.decision.wouldDeny }),
-      ...(this.route !== undefined && { route: this.route }),
-      ...(this.address !== undefined && { address: this.address }),
-      ...(this.end !== undefined && { end: this.end }),
-      ...(this.failure !== undefined && { failure: this.failure.code, detail: this.failure.detail }),
     };
   }
+}
+
+const NO_LIMITS: readonly string[] = [];
+
+function urlOf(request: ProxyRequest | OwnRequest): string | undefined {
+  if (request.kind === 'tunnel') return undefined;
+  return withoutQuery(request.kind === 'forward' ? request.url : request.path);
 }
 
 /** A query often holds a token; no log ever needs it. */

@@ -2,6 +2,7 @@ import type { OriginReply, ReplyHead } from '../core/contracts.ts';
 import type { ForwardRequest, Headers } from '../core/request.ts';
 import { firstOf } from '../protocol/header-list.ts';
 import { endToEnd } from '../protocol/hop-by-hop.ts';
+import { httpDate } from '../protocol/http-date.ts';
 import { viaMember } from '../protocol/via.ts';
 import type { ProxyIdentity, Rooms } from './rooms.ts';
 
@@ -15,7 +16,7 @@ export function outgoingReply(
   const headers = endToEnd(head.headers).filter(([name]) => body?.framing.kind === 'chunked' || !isTrailer(name));
   headers.push(['Via', viaMember(version, rooms.identity.pseudonym)]);
   // RFC 9110 §6.6.1: whoever forwards a dateless answer adds the date of its arrival.
-  if (firstOf(headers, 'date') === undefined) headers.push(['Date', new Date(rooms.clock.wallMs()).toUTCString()]);
+  if (firstOf(headers, 'date') === undefined) headers.push(['Date', httpDate(rooms.clock.wallMs())]);
   const length = lengthWithoutBody(reply, request.method);
   if (length !== undefined) headers.push(['Content-Length', length]);
   if (upgraded !== undefined) {
