@@ -70,6 +70,8 @@ export class IdlePool {
   }
 
   #expire(): void {
+    // Whoever takes may come before the look that was planned.
+    this.#look?.[Symbol.dispose]();
     this.#look = undefined;
     const tooOldMs = this.#clock.now() - IDLE_MS;
     this.#dropAll(({ sinceMs }) => sinceMs <= tooOldMs);
