@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { IdleWatch, type Watched } from './idle-watch.ts';
+
+/** Says when it expired. */
+class Silent implements Watched {
+  limitMs: number;
+  touched = false;
+  readonly expiredMs: number[] = [];
+  readonly #clock: ManualClock;
+
+  constructor(clock: ManualClock, limitMs: number) {
+    this.#clock = clock;
+    this.limitMs = limitMs;
+  }
+
+  wasTouched(): boolean {
+    const { touched } = this;
+    this.touched = false;
+    return touched;
+  }
+
+  expired(): void {
+    this.expiredMs.push(this.#clock.now());
+  }
+}
+
+/** Never too early, and late by less than an eighth of the limit, or by a look where that is longer. */
+function assertExpired({ expiredMs: [atMs = Number.NaN, ...more] }: Silent, dueMs: number, lateMsMax: number): void {
+  assert.ok(atMs >= dueMs && atMs <= dueMs + lateMsMax, `due at ${dueMs} ms, expired at ${atMs} ms`);
+  assert.deepEqual(more, [], 'once');
+}
+
+for (const limitMs of [1, 200, 1_000, 30_000, 3_600_000]) {
+  test(`silence for ${limitMs} ms expires once, and nothing is watched afterwards`, () => {
+    const clock = new ManualClock();
+    const watch = new IdleWatch(clock);
+    const silent = new Silent(clock, limitMs);
+    watch.watch(silent);
+    clock.advance(limitMs * 3 + 100);
+    assertExpired(silent, limitMs, Math.max(limitMs / 8, 20));
+    assert.deepEqual([watch.size, clock.pending], [0, 0]);
+  });
+}
+
+test('what is touched now and then never expires; its silence counts from the look that saw the touch', () => {
+  const clock = new ManualClock();
+  const watch = new IdleWatch(clock);
+  const silent = new Silent(clock, 1_000);
+  watch.watch(silent);
+  for (let round = 0; round < 10; round++) {
+    clock.advance(900);
+    silent.touched = true;
+  }
+  assert.deepEqual(silent.expiredMs, []);
+  clock.advance(3_000);
+  assertExpired(silent, 10_000, 250);
+});
+
+test('a limit of 0 never expires', () => {
+  const clock = new ManualClock();
+  const watch = new IdleWatch(clock);
+  const silent = new Silent(clock, 0);
+  using _watching = watch.watch(silent);
+  clock.advance(86_400_000);
+  assert.deepEqual(silent.expiredMs, []);
+});
+
+test('a limit that becomes shorter holds at once when it is told, and within 5 s when it is not', () => {
+  for (const [told, lateMsMax] of [
+    ['told', 125],
+    ['untold', 5_000],
+  ] as const) {
+    const clock = new ManualClock();
+    const watch = new IdleWatch(clock);
+    const silent = new Silent(clock, 3_600_000);
+    watch.watch(silent);
+    clock.advance(5_001);
+    silent.limitMs = 1_000;
+    silent.touched = true;
+    if (told === 'told') watch.lookSooner(silent);
+    clock.advance(60_000);
+    // The touch is seen at the first look, and the silence counts from there.
+    assertExpired(silent, 5_001 + 1_000, lateMsMax + 125);
+  }
+});
+
+test('a disposed watch never expires, and the last one takes the timer with it', () => {
+  const clock = new ManualClock();
+  const watch = new IdleWatch(clock);
+  const [one, other] = [new Silent(clock, 1_000), new Silent(clock, 2_000)];
+  const [watchingOne, watchingOther] = [watch.watch(one), watch.watch(other)];
+  watchingOne[Symbol.dispose]();
+  clock.advance(1_500);
+  assert.deepEqual([one.expiredMs, watch.size], [[], 1]);
+  watchingOther[Symbol.dispose]();
+  assert.deepEqual([watch.size, clock.pending], [0, 0]);
+});
+
+test('thousands share one timer, and each expires in its own time', () => {
+  const clock = new ManualClock();
+  const watch = new IdleWatch(clock);
+  const all = Array.from({ length: 5_000 }, (_, at) => new Silent(clock, 1_000 + at));
+  for (const silent of all) watch.watch(silent);
+  assert.equal(clock.pending, 1);
+  clock.advance(10_000);
+  for (const silent of all) assertExpired(silent, silent.limitMs, silent.limitMs / 8);
+  assert.equal(clock.pending, 0);
+});
+
+test('what expires may be watched again from within', () => {
+  const clock = new ManualClock();
+  const watch = new IdleWatch(clock);
+  const again = new Silent(clock, 1_000);
+  const first: Watched = { limitMs: 1_000, wasTouched: () => false, expired: () => void watch.watch(again) };
+  watch.watch(first);
+  clock.advance(5_000);
+  assertExpired(again, 2_000, 250);
+  assert.deepEqual([watch.size, clock.pending], [0, 0]);
+});
