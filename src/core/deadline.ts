@@ -24,3 +24,13 @@ export function deadline(parent: AbortSignal, limitMs: number, code: FailureCode
     },
   };
 }
+
+/** For what cannot be cancelled: it goes on, and nobody has to wait for it. Rejects with the signal's reason. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

@@ -40,6 +40,7 @@ export function jsonRecord(record: ProxyRecord): string {
     number('bytesUp', record.bytesUp),
     number('bytesDown', record.bytesDown),
     number('ms', tenths(record.durationMs)),
+    number('rate', bytesPerSecond(record)),
   ].join('')},"stages":{${stages(record.stageMs)}}}`;
 }
 
@@ -63,6 +64,10 @@ function stages(stageMs: ProxyRecord['stageMs']): string {
   }
   return said;
 }
+
+/** Of both directions together, over the whole request. */
+const bytesPerSecond = ({ bytesUp, bytesDown, durationMs }: ProxyRecord): number =>
+  durationMs > 0 ? Math.round(((bytesUp + bytesDown) / durationMs) * 1000) : 0;
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10;
 

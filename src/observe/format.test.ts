@@ -114,6 +114,7 @@ test('json: every field by its promised name, and nothing for what is unknown', 
     bytesUp: 1229,
     bytesDown: 1_048_576,
     ms: 2500,
+    rate: 419915,
     stages: { dns: 1.2, dial: 20.1, relay: 2000 },
   });
   assert.equal(JSON.parse(jsonRecord(get)).url, 'http://example.org/a');

@@ -1,4 +1,5 @@
 import type { DialScope } from '../core/contracts.ts';
+import { unlessAborted } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
 import type { Admitted, Connected, Identified, Received, Routed } from '../core/stages.ts';
@@ -12,7 +13,8 @@ export async function identify<R extends ProxyRequest>(
   rooms: Rooms,
   account: Account,
 ): Promise<Identified<R>> {
-  const answer = await account.timed('identify', () => rooms.authenticator.identify(received));
+  const { signal } = received.request;
+  const answer = await account.timed('identify', () => inTime(rooms.authenticator.identify(received), signal));
   if ('challenge' in answer) {
     throw new ProxyError('credentials_required', answer.reason ?? 'no credentials', {
       fields: [['Proxy-Authenticate', answer.challenge]],
@@ -30,7 +32,7 @@ export async function admit<R extends ProxyRequest>(
 ): Promise<Admitted<R>> {
   const { request } = identified;
   return await account.timed('admit', async () => {
-    const decision = await rooms.policy.decide(identified);
+    const decision = await inTime(rooms.policy.decide(identified), request.signal);
     account.decision = decision;
     rooms.observe({ type: 'decided', id: request.id, decision });
     if (decision.verdict === 'deny') {
@@ -49,7 +51,9 @@ export async function route<R extends ProxyRequest>(
   rooms: Rooms,
   account: Account,
 ): Promise<Routed<R>> {
-  const [best, ...others] = await account.timed('route', () => rooms.router.routes(admitted));
+  const [best, ...others] = await account.timed('route', () =>
+    inTime(rooms.router.routes(admitted), admitted.request.signal),
+  );
   if (best === undefined) throw new ProxyError('no_route', `nothing leads to ${admitted.request.target.host}`);
   rooms.observe({ type: 'routed', id: admitted.request.id, routes: [best, ...others] });
   return { ...admitted, routes: [best, ...others] };
@@ -77,3 +81,7 @@ export const dialScope = (request: ProxyRequest, { guard, observe, tap }: Rooms)
   observe,
   tap,
 });
+
+/** A hook of a program may never answer: its request then ends with its client, or when the proxy is closed. */
+const inTime = <T>(answer: T | Promise<T>, signal: AbortSignal): T | Promise<T> =>
+  answer instanceof Promise ? unlessAborted(answer, signal) : answer;

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Resolver } from '../core/contracts.ts';
+import { unlessAborted } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import { lookupFailure } from './node-failure.ts';
 
@@ -66,14 +67,4 @@ export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resol
       return answer.addresses;
     },
   };
-}
-
-/** A lookup cannot be cancelled, but nobody has to wait for it. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
