@@ -13,9 +13,8 @@ import { isMethodTooLong, parseRequestLine } from '../protocol/request-head.ts';
 import type { IdleWatch, Watched } from '../relay/idle-watch.ts';
 import { Answer, type AnswerHost } from './answer.ts';
 import { type ParsedRequest, readRequest } from './read-request.ts';
+import { Stash } from './stash.ts';
 
-/** Bytes kept that a client sends before it is their turn: a pipelined request, or what goes into a tunnel first. */
-const STASH_BYTES_MAX = 65_536;
 /** A whole head may take this many times the silence that is allowed inside it: one byte now and then is no progress. */
 const HEAD_TIMES = 6;
 /** After our last byte we read on a little, so that a reset does not take the answer from the client (RFC 9112 §9.6). */
@@ -55,8 +54,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   readonly #services: Http1Services;
   #watching: Disposable;
   #state: State;
-  #stash: Buffer[] = [];
-  #stashBytes = 0;
+  readonly #stash = new Stash();
   #clientEnded = false;
   /** The body of the request at hand, until it has been read to its end. */
   #openBody: BodyReader | undefined;
@@ -133,7 +131,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
       this.wire.stream.destroy();
     // A client that ends before its tunnel is open and has sent nothing for it has gone away. One that has sent
     // something has only finished sending, and still wants the answer.
-    else if (this.#state.at === 'request' && this.#state.kind === 'tunnel' && this.#stashBytes === 0) {
+    else if (this.#state.at === 'request' && this.#state.kind === 'tunnel' && this.#stash.isEmpty) {
       this.cut(new ProxyError('client_gone', 'the client closed the connection'));
     }
   }
@@ -242,22 +240,12 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   }
 
   #keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#stash.push(bytes);
-    this.#stashBytes += bytes.length;
-    if (this.#stashBytes >= STASH_BYTES_MAX) this.wire.pause();
-  }
-
-  #takeStash(): Buffer {
-    const stash = this.#stash;
-    const [first = NOTHING] = stash;
-    this.#stash = [];
-    this.#stashBytes = 0;
-    return stash.length <= 1 ? first : Buffer.concat(stash);
+    this.#stash.add(bytes);
+    if (this.#stash.isFull) this.wire.pause();
   }
 
   mayGoOn(): boolean {
-    const isReading = !this.#clientEnded || this.#stashBytes > 0;
+    const isReading = !this.#clientEnded || !this.#stash.isEmpty;
     // A body that nobody has read stands in the way of the next request.
     return isReading && this.#openBody === undefined && !this.#services.draining();
   }
@@ -265,7 +253,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   answered(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
     if (then === 'close' || !this.mayGoOn()) return this.#close();
-    const stash = this.#takeStash();
+    const stash = this.#stash.take();
     this.#state = this.#awaitHead('next');
     this.#touched = true;
     // In a turn of its own: a hundred pipelined requests would otherwise be a hundred stack frames.
@@ -282,7 +270,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
 
   leave(abort: AbortController): Connection {
     this.#state = { at: 'left', abort };
-    const early = this.#takeStash();
+    const early = this.#stash.take();
     this.wire.deliverTo(undefined);
     const { stream } = this.wire;
     return { wire: this.wire, early, address: undefined, [Symbol.dispose]: () => void stream.destroy() };
@@ -290,7 +278,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
 
   #close(): void {
     this.#state = { at: 'closing', isFlushed: false };
-    this.#takeStash();
+    this.#stash.take();
     this.#openBody?.abandon(new ProxyError('client_gone', 'the answer was complete before the request'));
     this.#openBody = undefined;
     // An expiry has ended the watch, and this is the last that anybody hears of the connection.
@@ -318,8 +306,6 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     this.#state = { at: 'gone' };
   }
 }
-
-const NOTHING = Buffer.alloc(0);
 
 const LAST_REQUEST = { method: 'GET', version: '1.1', kind: 'own', persistent: false } as const;
 
