@@ -79,11 +79,11 @@ for (const [reader, who] of [
   ['client', 'a download'],
   ['origin', 'an upload'],
 ] as const) {
-  test(`a ${reader} that stops reading ${who} of 256 MB stops it: the memory of the proxy does not grow`, {
+  test(`a ${reader} that stops reading ${who} stops it: the memory of the proxy does not grow`, {
     skip: notLinux,
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
-    const bytes = 256 * MB;
+    const bytes = (isLong ? 1_000 : 100) * MB;
     const { running, port, pid } = await measured();
     using _running = running;
     const accepted = Promise.withResolvers<Socket>();

@@ -28,7 +28,9 @@ export function selfSigned(names: readonly string[] = ['localhost', '127.0.0.1']
     der(0xa3, sequence(extension)),
   );
   const signature = der(0x03, Buffer.concat([Buffer.from([0]), sign('sha256', signed, privateKey)]));
-  const cert = sequence(signed, algorithm, signature).toString('base64').replace(/.{64}/g, '$&\n');
+  const cert = sequence(signed, algorithm, signature)
+    .toString('base64')
+    .replace(/.{64}(?=.)/g, '$&\n');
   return {
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     cert: `-----BEGIN CERTIFICATE-----\n${cert}\n-----END CERTIFICATE-----\n`,
