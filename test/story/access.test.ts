@@ -10,9 +10,8 @@ import { portOf } from '../support/traffic.ts';
 
 /** A proxy to which every name is 127.0.0.1, and one origin. */
 async function stage(options: ProxyOptions) {
-  const stack = new AsyncDisposableStack();
-  const origin = stack.use(await RawOrigin.listen(answering(() => ok('fine'))));
-  const proxy = stack.use(await startProxy({ lookup: async () => ['127.0.0.1'], ...options }));
+  const origin = await RawOrigin.listen(answering(() => ok('fine')));
+  const proxy = await startProxy({ lookup: async () => ['127.0.0.1'], ...options });
   const records: ProxyRecord[] = [];
   let waiting: (() => void) | undefined;
   proxy.on('close', ({ record }) => {
@@ -36,7 +35,10 @@ async function stage(options: ProxyOptions) {
     post: (host: string) =>
       send(`POST http://${host}:${port}/ HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Length: 0\r\n\r\n`),
     connect: (host: string, at = port) => send(`CONNECT ${host}:${at} HTTP/1.1\r\nHost: ${host}:${at}\r\n\r\n`),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      await proxy.close();
+      await origin[Symbol.asyncDispose]();
+    },
   };
 }
 const statusOf = (answer: string): number => Number(answer.split(' ')[1]);

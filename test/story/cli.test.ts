@@ -30,24 +30,20 @@ test('ready is one line per listener on standard error, with the real port', asy
 });
 
 test('-q says nothing', async () => {
-  const busy = createServer().listen(0, '127.0.0.1');
-  await once(busy, 'listening');
-  const free = (busy.address() as AddressInfo).port;
-  busy.close();
-  await once(busy, 'close');
-  using running = viaduct(['-q', '-l', `127.0.0.1:${free}`]);
-  await untilAccepts(free);
+  const path = join(folder, 'quiet.sock');
+  using running = viaduct(['-q', '-l', `unix:${path}`]);
+  await untilAccepts(path);
   running.child.kill('SIGINT');
   const { code, err } = await running.ended;
   assert.deepEqual([code, err], [0, '']);
 });
 
-/** A quiet proxy is ready when it accepts. */
-async function untilAccepts(port: number): Promise<void> {
+/** A quiet proxy is ready when it accepts. At a path: who connects to a free port may meet itself there. */
+async function untilAccepts(path: string): Promise<void> {
   let accepted = false;
   while (!accepted) {
     accepted = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1');
+      const socket = connect(path);
       socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
       socket.on('connect', () => socket.destroy());
     });
