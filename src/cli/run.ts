@@ -30,7 +30,10 @@ export async function run({ settings }: Call): Promise<number> {
   warnOfFewFiles(inform);
 
   const heard = notices({ stderr: process.stderr, clock: systemClock, from: config.quiet ? 'error' : 'info' });
-  const starting = startProxy(config, { exporters: [heard], stateDir: stateFolder(process.env) });
+  // Later, when signals are heard: whoever sees the socket may already send one.
+  const starting = Promise.resolve().then(() =>
+    startProxy(config, { exporters: [heard], stateDir: stateFolder(process.env) }),
+  );
   const reloader = new Reloader(loaded, {
     load: () => load(sources),
     text: textNow,
