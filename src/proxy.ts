@@ -96,7 +96,8 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   let log = openLog(config);
   let logging = log && events.add(log);
   try {
-    await listeners.listenOn(config.listen);
+    const serve = await listeners.prepare(config.listen);
+    serve();
   } catch (error) {
     await limits[Symbol.asyncDispose]();
     await events[Symbol.asyncDispose]();
@@ -120,28 +121,30 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
       return listeners.busy;
     },
     async reload(next) {
-      // Whatever may fail comes first: nothing has changed yet when it does.
+      // Whatever may fail, and whatever waits, comes first: nothing has changed yet.
       const nextRooms = buildEngine(next, brought, hall);
       const isSameLog = JSON.stringify(next.log) === JSON.stringify(config.log);
       const nextLog = isSameLog ? log : openLog(next);
+      let serve: () => void;
       try {
-        await listeners.listenOn(next.listen);
+        serve = await listeners.prepare(next.listen);
       } catch (error) {
         if (!isSameLog) await nextLog?.[Symbol.asyncDispose]();
         throw error;
       }
-      // The same log may have been moved away by whoever rotates logs.
-      if (isSameLog) log?.reopen();
-      else {
-        await logging?.[Symbol.asyncDispose]();
-        log = nextLog;
-        logging = log && events.add(log);
-      }
+      // In one turn: no request sees half of the one and half of the other.
+      config = next;
+      rooms = nextRooms;
       limits.update(next.limits);
       // Idle connections lead to addresses that the guard of before has judged.
       hall.pool.clear();
-      config = next;
-      rooms = nextRooms;
+      serve();
+      // The same log may have been moved away by whoever rotates logs.
+      if (isSameLog) return log?.reopen();
+      const logged = logging;
+      log = nextLog;
+      logging = log && events.add(log);
+      await logged?.[Symbol.asyncDispose]();
     },
     close({ drainMs }) {
       stopping = 'draining';

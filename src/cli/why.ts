@@ -76,6 +76,9 @@ function lines(report: WhyReport): string[] {
     row('who', whoText(identity)),
     row('rule', `${decision.rule}: ${verdict(decision)}`),
     ...(decision.wouldDeny === undefined ? [] : [row('', `${decision.wouldDeny} would deny it, and only reports`)]),
+    ...(decision.verdict === 'allow' || decision.wouldAllow === undefined
+      ? []
+      : [row('', `${decision.wouldAllow} would allow it, and only reports`)]),
     row('limits', limits.length === 0 ? 'none' : limits.join(', ')),
     ...(addresses.at === 'failed' ? [row('address', addresses.why)] : []),
     ...found.map((one, at) => row(at === 0 ? 'address' : '', `${one.address}: ${verdict(one.decision)}`)),

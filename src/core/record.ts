@@ -28,6 +28,8 @@ export interface ProxyRecord {
   readonly rule?: string | undefined;
   /** Name of a rule that only reports, and would have refused this request. */
   readonly wouldDeny?: string | undefined;
+  /** Name of a rule that only reports, and would have let this request pass. */
+  readonly wouldAllow?: string | undefined;
   readonly limits: readonly string[];
   readonly route?: Route | undefined;
   /** The address that was dialled. */

@@ -50,6 +50,8 @@ export class Listener {
   readonly #connections = new Set<Http1Connection>();
   /** Those who wait for the last connection to close. */
   readonly #waiting: (() => void)[] = [];
+  /** Clients that came before the configuration they belong to is in force; `undefined` once it is. */
+  #held: Socket[] | undefined = [];
   #refusedSince = 0;
   #noticeMs = Number.NEGATIVE_INFINITY;
 
@@ -58,12 +60,12 @@ export class Listener {
     this.listen = withRealPort(asked, server);
     this.#server = server;
     this.#options = options;
-    server.on('connection', (socket) => this.#accept(socket));
+    server.on('connection', (socket) => (this.#held === undefined ? this.#accept(socket) : this.#hold(socket)));
     // Out of descriptors: libuv closes what waits in the backlog and goes on, so there is nothing to spin on.
     server.on('error', (error) => this.#notice(`accepting failed: ${error.message}`));
   }
 
-  /** Rejects with a ListenError. A unix socket that nobody listens on any more is replaced. */
+  /** Rejects with a ListenError. Nobody is served before `begin`. A unix socket that nobody listens on any more is replaced. */
   static async open(listen: Listen, options: AcceptOptions): Promise<Listener> {
     const server = createServer({
       allowHalfOpen: true,
@@ -80,6 +82,19 @@ export class Listener {
       await bind(server, listen);
     }
     return new Listener(listen, server, options);
+  }
+
+  /** Serves, and first those who came already. */
+  begin(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const socket of held) if (!socket.destroyed) this.#accept(socket);
+  }
+
+  /** Closes a listener that never began. */
+  abandon(): void {
+    this.#server.close();
+    for (const socket of this.#held ?? []) socket.destroy();
   }
 
   get url(): string {
@@ -120,6 +135,11 @@ export class Listener {
     this.#connections.delete(connection);
     if (this.#connections.size > 0) return;
     for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #hold(socket: Socket): void {
+    socket.on('error', () => undefined);
+    this.#held?.push(socket);
   }
 
   #turnAway(socket: Socket): void {

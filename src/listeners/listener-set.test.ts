@@ -1,93 +1,83 @@
 import assert from 'node:assert/strict';
-import { existsSync, renameSync } from 'node:fs';
+import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { leavesNothing } from '../../test/support/no-leaks.ts';
-import { echo, RawOrigin } from '../../test/support/origin.ts';
-import { ProxyUnderTest } from '../../test/support/proxy-under-test.ts';
-import { RawPeer, rawClient } from '../../test/support/raw-client.ts';
 import { temporaryFolder } from '../../test/support/temporary.ts';
 import { resolveOptions } from '../config/schema.ts';
+import { systemClock } from '../core/clock.ts';
+import { buildEngine, buildHall } from '../engine.ts';
+import { createLimits } from '../limits/limits.ts';
+import { HEAD_LIMITS } from '../protocol/head-buffer.ts';
 import { ListenError } from './accept.ts';
+import { ListenerSet } from './listener-set.ts';
 
-const WELCOME = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
+function listenerSet(): ListenerSet {
+  const config = resolveOptions({});
+  const observe = () => undefined;
+  const limiter = createLimits(config.limits, { clock: systemClock, observe, stateDir: undefined });
+  const hall = buildHall({
+    clock: systemClock,
+    observe,
+    tap: undefined,
+    lookup: undefined,
+    limiter,
+    listeners: () => [],
+  });
+  const rooms = buildEngine(config, {}, hall);
+  return new ListenerSet({
+    observe,
+    connectionsMax: 10,
+    services: {
+      rooms: () => rooms,
+      nextId: () => 'id',
+      draining: () => false,
+      clock: systemClock,
+      idle: hall.idle,
+      bodies: rooms.bodies,
+      headLimits: HEAD_LIMITS,
+      requestHeadMs: 1000,
+      keepAliveMs: 1000,
+    },
+  });
+}
 
-test(
-  'localhost is both loopback addresses, at one port also where any will do',
-  leavesNothing(async () => {
-    await using proxy = await ProxyUnderTest.start({ listen: 'localhost:0' });
-    const { urls } = proxy.proxy;
-    assert.deepEqual(urls, [`http://127.0.0.1:${proxy.port}`, `http://[::1]:${proxy.port}`]);
-    for (const host of ['127.0.0.1', '::1']) {
-      using client = await rawClient(proxy.port, host);
-      await client.send(WELCOME).until('it is working');
-    }
-  }),
-);
+test('who connects while listeners are being opened is served once all are, and not before', async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, 'a.sock');
+  const set = listenerSet();
+  const serve = await set.prepare([{ kind: 'unix', path }]);
+  const client = connect(path);
+  await once(client, 'connect');
+  client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  let text = '';
+  client.setEncoding('latin1').on('data', (chunk) => (text += chunk));
+  // As long as a served request would take: one to another listener comes and goes.
+  const other = connect(path);
+  await once(other, 'connect');
+  assert.deepEqual([set.busy, text, set.urls], [0, '', []]);
+  serve();
+  await once(client, 'end');
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
+  other.destroy();
+  await set.drained();
+});
 
-test(
-  'a port that is taken is a ListenError that names it',
-  leavesNothing(async () => {
-    await using taken = await RawOrigin.listen();
-    await assert.rejects(ProxyUnderTest.start({ listen: taken.authority }), (error) => {
-      assert.ok(error instanceof ListenError);
-      assert.equal(error.message, `cannot listen on http://${taken.authority}: EADDRINUSE`);
-      return true;
-    });
-  }),
-);
-
-test(
-  'listeners that change: what stays stays open, what goes lets its tunnels end, what fails changes nothing',
-  leavesNothing(async () => {
-    await using origin = await RawOrigin.listen(echo);
-    await using taken = await RawOrigin.listen();
-    await using proxy = await ProxyUnderTest.start({ listen: ['127.0.0.1:0'] });
-    const before = proxy.port;
-    using tunnel = await proxy.tunnel(origin.authority);
-    const listenOn = (...listen: string[]) => proxy.proxy.reload(resolveOptions({ listen }));
-
-    await assert.rejects(listenOn('127.0.0.2:0', taken.authority), ListenError);
-    assert.deepEqual(proxy.proxy.urls, [`http://127.0.0.1:${before}`]);
-
-    await listenOn('127.0.0.1:0', '127.0.0.2:0');
-    const [first, second = ''] = proxy.proxy.urls;
-    assert.equal(first, `http://127.0.0.1:${before}`);
-    await listenOn('127.0.0.2:0');
-    assert.deepEqual(proxy.proxy.urls, [second]);
-    await assert.rejects(rawClient(before), { code: 'ECONNREFUSED' });
-    await tunnel.send('still open').until('still open');
-    assert.equal(proxy.proxy.open, 1);
-  }),
-);
-
-const noSockets = process.platform === 'win32' && 'Unix sockets have no files here';
-
-test(
-  'a Unix socket serves, replaces one that was left behind, and leaves one that is in use alone',
-  { skip: noSockets },
-  leavesNothing(async () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, 'proxy.sock');
-    const left = createServer().listen(path);
-    await new Promise((resolve) => left.once('listening', resolve));
-    const probe = async () => {
-      const socket = connect({ path, allowHalfOpen: true });
-      await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-      return new RawPeer(socket);
-    };
-    await assert.rejects(ProxyUnderTest.start({ listen: `unix:${path}` }), ListenError);
-    // A process that is killed leaves its file; one that was put aside while its server closed is such a file too.
-    renameSync(path, `${path}.aside`);
-    left.close();
-    await new Promise((resolve) => left.once('close', resolve));
-    renameSync(`${path}.aside`, path);
-    {
-      await using _proxy = await ProxyUnderTest.start({ listen: ['127.0.0.1:0', `unix:${path}`] });
-      using client = await probe();
-      await client.send(WELCOME).until('it is working');
-    }
-    assert.equal(existsSync(path), false);
-  }),
-);
+test('when one cannot be opened the others are closed again, with whoever has come', async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, 'a.sock');
+  const busy = createServer().listen(0, '127.0.0.1');
+  await once(busy, 'listening');
+  const address = busy.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const set = listenerSet();
+  const wanted = [
+    { kind: 'unix', path },
+    { kind: 'tcp', host: '127.0.0.1', port: address.port, optional: false },
+  ] as const;
+  await assert.rejects(set.prepare(wanted), (error) => error instanceof ListenError && error.code === 'EADDRINUSE');
+  assert.deepEqual([set.urls, set.busy], [[], 0]);
+  const [error] = await once(connect(path), 'error');
+  assert.equal(error.code, 'ENOENT');
+  busy.close();
+});

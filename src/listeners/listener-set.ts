@@ -31,10 +31,11 @@ export class ListenerSet {
   }
 
   /**
-   * Listens on what `wanted` names and no longer on anything else. Rejects with a ListenError and changes nothing when
-   * one cannot be opened; of the optional ones it is enough that one can.
+   * Opens what `wanted` names and is not open yet. Rejects with a ListenError and leaves everything as it was when one
+   * cannot be opened; of the optional ones it is enough that one can. Who connects meanwhile waits, so that nobody is
+   * served by the rules of before: the function that is returned begins to serve, and stops what is not wanted any more.
    */
-  async listenOn(wanted: readonly Listen[]): Promise<void> {
+  async prepare(wanted: readonly Listen[]): Promise<() => void> {
     const kept = this.#listeners.filter((listener) => wanted.some((listen) => isSame(listen, listener.asked)));
     const missing = wanted.filter((listen) => !kept.some((listener) => isSame(listen, listener.asked)));
     const opened: Listener[] = [];
@@ -44,11 +45,14 @@ export class ListenerSet {
         if (listener !== undefined) opened.push(listener);
       }
     } catch (error) {
-      for (const listener of opened) listener.stop();
+      for (const listener of opened) listener.abandon();
       throw error;
     }
-    for (const listener of this.#listeners) if (!kept.includes(listener)) this.#retire(listener);
-    this.#listeners = [...kept, ...opened];
+    return () => {
+      for (const listener of this.#listeners) if (!kept.includes(listener)) this.#retire(listener);
+      this.#listeners = [...kept, ...opened];
+      for (const listener of opened) listener.begin();
+    };
   }
 
   /** Accepts no more; resolves when nothing is open any more. */

@@ -18,6 +18,7 @@ const everything: ProxyRecord = {
   userAgent: 'x',
   rule: 'r',
   wouldDeny: 'w',
+  wouldAllow: 'v',
   limits: ['l'],
   route: { via: 'direct' },
   address: '192.0.2.7',

@@ -30,6 +30,7 @@ export function jsonRecord(record: ProxyRecord): string {
     text('userAgent', record.userAgent),
     text('rule', record.rule),
     text('wouldDeny', record.wouldDeny),
+    text('wouldAllow', record.wouldAllow),
     limits.length > 0 ? `,"limits":${jsonLine(limits)}` : '',
     text('route', route && routeText(route)),
     text('address', record.address),

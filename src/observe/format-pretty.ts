@@ -47,6 +47,7 @@ function remarks(record: ProxyRecord, paint: Paint): string[] {
     said.push(paint('red', `${record.failure}${why === undefined ? '' : `: ${printable(why)}`}`));
   }
   if (record.wouldDeny !== undefined) said.push(paint('yellow', `rule ${printable(record.wouldDeny)} would deny`));
+  if (record.wouldAllow !== undefined) said.push(paint('yellow', `rule ${printable(record.wouldAllow)} would allow`));
   if (record.end !== undefined && record.end !== 'client' && record.end !== 'upstream') {
     said.push(paint('yellow', ENDS[record.end]));
   }

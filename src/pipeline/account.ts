@@ -68,6 +68,7 @@ export class Account implements Meter {
       userAgent: firstOf(request.headers, 'user-agent'),
       rule: this.decision?.rule,
       wouldDeny: this.decision?.wouldDeny,
+      wouldAllow: this.decision?.verdict === 'deny' ? this.decision.wouldAllow : undefined,
       limits: this.permit?.limits ?? NO_LIMITS,
       route: this.route,
       address: this.address,

@@ -91,6 +91,22 @@ test('a hook that throws has refused, and a wrong option is named', async () => 
   await assert.rejects(startProxy({ timeouts: { idle: 'soon' } }), /timeouts\.idle/);
 });
 
+test('a hook that never answers keeps neither its request nor its place', async () => {
+  const origin = createTcpServer((socket) => socket.end('here'));
+  const port = await listening(origin);
+  let asked = 0;
+  await using proxy = await startProxy({
+    limits: { tunnels: { total: 1, wait: 0 } },
+    limit: () => (++asked === 1 ? new Promise(() => undefined) : {}),
+  });
+  const ended = new Promise<ProxyRecord>((resolve) => proxy.once('close', ({ record }) => resolve(record)));
+  await assert.rejects(connectVia(proxy.url, `127.0.0.1:${port}`, { timeoutMs: 100 }), { code: 'connect_timeout' });
+  assert.equal((await ended).failure, 'client_gone');
+  const socket = await connectVia(proxy.url, `127.0.0.1:${port}`);
+  socket.destroy();
+  origin.close();
+});
+
 test('aborting the signal closes the proxy', async () => {
   const controller = new AbortController();
   const proxy = await startProxy({ signal: controller.signal });
