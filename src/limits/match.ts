@@ -23,7 +23,7 @@ export function matcherOf(match: LimitMatch | undefined): Matcher {
   }
   if (hosts) {
     const wanted = new HostIndex();
-    for (const host of hosts) wanted.add(host, 0);
+    for (const host of hosts) wanted.add(host, 0, 'reached');
     needs.push(({ host }) => wanted.matches(hostQuery(host)));
   }
   return (subject) => needs.every((fits) => fits(subject));

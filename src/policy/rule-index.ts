@@ -1,4 +1,4 @@
-import { bucketKey, HostIndex, type HostQuery, normalPattern } from '../protocol/host-index.ts';
+import { type AddressSense, bucketKey, HostIndex, type HostQuery, normalPattern } from '../protocol/host-index.ts';
 import { CidrMap, type IpAddress, knownCidr } from '../protocol/ip-address.ts';
 import type { AccessConditions } from './options.ts';
 import { portRange } from './ports.ts';
@@ -34,12 +34,13 @@ export class RuleIndex {
   /** Rules without a condition to look up: always tried. */
   readonly #always: number[] = [];
 
-  constructor(rules: readonly AccessConditions[]) {
+  /** `senseOf` tells by the number of a rule which addresses its hosts mean. */
+  constructor(rules: readonly AccessConditions[], senseOf: (rule: number) => AddressSense) {
     const crowds = countKeys(rules);
     for (const [rule, conditions] of rules.entries()) {
       const dimension = leastCrowded(conditions, crowds);
       this.#filed.push(dimension);
-      this.#file(rule, conditions, dimension);
+      this.#file(rule, conditions, dimension, senseOf(rule));
     }
   }
 
@@ -83,9 +84,9 @@ export class RuleIndex {
     return lists.filter((list) => list.length > 0);
   }
 
-  #file(rule: number, conditions: AccessConditions, dimension: Dimension | undefined): void {
+  #file(rule: number, conditions: AccessConditions, dimension: Dimension | undefined, sense: AddressSense): void {
     if (dimension === undefined) this.#always.push(rule);
-    if (dimension === 'hosts') for (const host of conditions.hosts ?? []) this.#hosts.add(host, rule);
+    if (dimension === 'hosts') for (const host of conditions.hosts ?? []) this.#hosts.add(host, rule, sense);
     if (dimension === 'users') for (const user of conditions.users ?? []) push(this.#users, user, rule);
     if (dimension === 'methods')
       for (const name of conditions.methods ?? []) push(this.#methods, name.toUpperCase(), rule);

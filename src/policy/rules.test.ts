@@ -130,6 +130,32 @@ describe('hosts of a rule', () => {
   }
 });
 
+describe('a block of IPv4 addresses', () => {
+  const lookalikes = [
+    '[2606:4700:bad::200:5efe:c000:201]:443',
+    '[64:ff9b:1:c000:2:100:a00:1]:443',
+    '[64:ff9b::192.0.2.1]:443',
+    '[2002:c000:201::1]:443',
+  ];
+  // Filed under their hosts, and tested for them: the crowd on one pattern makes the index prefer the users.
+  const filings: AccessEntry[][] = [[], [{ deny: { hosts: ['192.0.2.0/24'], users: ['nobody'] } }]];
+  for (const crowd of filings) {
+    const users = ['ann'];
+    const hosts = ['192.0.2.0/24'];
+    test(`allows no IPv6 address that has one of them inside (${crowd.length} rules before)`, () => {
+      const access: AccessOptions = [...crowd, { name: 'lab', allow: { hosts, users } }, { default: 'deny' }];
+      for (const to of lookalikes) assert.equal(ruleFor(access, { to, user: 'ann' }), 'deny: default', to);
+      for (const to of ['192.0.2.1:443', '[::ffff:192.0.2.1]:443'])
+        assert.equal(ruleFor(access, { to, user: 'ann' }), 'allow: lab', to);
+    });
+    test(`denies every one of those (${crowd.length} rules before)`, () => {
+      const access: AccessOptions = [...crowd, { name: 'lab', deny: { hosts, users } }, { default: 'allow' }];
+      for (const to of [...lookalikes, '192.0.2.1:443', '[::ffff:192.0.2.1]:443'])
+        assert.equal(ruleFor(access, { to, user: 'ann' }), 'deny: lab', to);
+    });
+  }
+});
+
 describe('CONNECT on exposed listeners', () => {
   test('goes to port 443 only, whatever a bare default allows', () => {
     for (const access of [[], [{ default: 'allow' as const }], [{ default: 'deny' as const, report: true }]]) {

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Policy } from '../core/contracts.ts';
 import type { Allow, Decision, Deny, Identified } from '../core/stages.ts';
-import { HostIndex, hostQuery } from '../protocol/host-index.ts';
+import { type AddressSense, HostIndex, hostQuery } from '../protocol/host-index.ts';
 import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/ip-address.ts';
 import type { AccessConditions, AccessEntry, AccessOptions, Exposure } from './options.ts';
 import { PortSet } from './ports.ts';
@@ -37,7 +37,7 @@ export function accessPolicy(entries: AccessOptions, { exposure, clock }: Access
   const conditionsOf = entries.map(({ allow, deny }) => allow ?? deny);
   const conditional = conditionsOf.filter((conditions) => conditions !== undefined);
   // The default is the last entry, so that the number of a rule is its place among the entries.
-  const index = new RuleIndex(conditional);
+  const index = new RuleIndex(conditional, (at) => addressSense(entries[at]));
   const rules = entries.map((entry, at) => compile(entry, at, index.filedUnder(at)));
   const last = rules.length > conditional.length ? rules.at(-1) : undefined;
 
@@ -72,17 +72,21 @@ function decision(verdict: 'allow' | 'deny', rule: string, reported: Rule | unde
 }
 
 function compile(entry: AccessEntry, at: number, filedUnder: Dimension | undefined): Rule {
+  const conditions = { ...(entry.allow ?? entry.deny), ...(filedUnder && { [filedUnder]: undefined }) };
   const fallbackName = entry.default === undefined ? `rule ${at + 1}` : DEFAULT_RULE;
   return {
     name: entry.name ?? fallbackName,
     verdict: entry.default ?? (entry.allow ? 'allow' : 'deny'),
     effect: entry.report ? 'report' : 'decide',
-    tests: testsFor({ ...(entry.allow ?? entry.deny), ...(filedUnder && { [filedUnder]: undefined }) }),
+    tests: testsFor(conditions, addressSense(entry)),
   };
 }
 
+const addressSense = (entry: AccessEntry | undefined): AddressSense => (entry?.allow ? 'written' : 'reached');
+
 /** Cheap conditions first. */
-function testsFor({ ports, methods, users, clients, hosts, times }: AccessConditions): readonly Test[] {
+function testsFor(conditions: AccessConditions, sense: AddressSense): readonly Test[] {
+  const { ports, methods, users, clients, hosts, times } = conditions;
   const tests: Test[] = [];
   if (ports) {
     const set = new PortSet(ports);
@@ -98,7 +102,7 @@ function testsFor({ ports, methods, users, clients, hosts, times }: AccessCondit
   }
   if (hosts) {
     const index = new HostIndex();
-    for (const host of hosts) index.add(host, 0);
+    for (const host of hosts) index.add(host, 0, sense);
     tests.push((query) => index.matches(query.host));
   }
   if (clients) {

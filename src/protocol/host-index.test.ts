@@ -4,7 +4,7 @@ import { HostIndex, hostQuery } from './host-index.ts';
 
 const isMeant = (pattern: string, host: string): boolean => {
   const index = new HostIndex();
-  index.add(pattern, 0);
+  index.add(pattern, 0, 'reached');
   return index.matches(hostQuery(host));
 };
 
@@ -36,4 +36,12 @@ test('an address is meant in every spelling, and in the block that holds it', ()
   assert.ok(isMeant('192.0.2.0/24', '64:ff9b::192.0.2.1'), 'a translator leads there');
   assert.ok(!isMeant('192.0.2.0/24', '192.0.3.1'));
   assert.ok(!isMeant('.2.1', '192.0.2.1'), 'the parts of an address are no domains');
+});
+
+test('a block as written does not mean the addresses that only have one of its own inside', () => {
+  const index = new HostIndex();
+  index.add('192.0.2.0/24', 0, 'written');
+  for (const host of ['192.0.2.1', '::ffff:192.0.2.1']) assert.ok(index.matches(hostQuery(host)), host);
+  for (const host of ['64:ff9b::192.0.2.1', '2002:c000:201::1', '2606:4700:bad::200:5efe:c000:201'])
+    assert.ok(!index.matches(hostQuery(host)), host);
 });

@@ -7,9 +7,17 @@ import { judgedAs } from './ip-embedded.ts';
 export interface HostQuery {
   /** Comparable form: lower case, no root dot, addresses in their canonical spelling. */
   readonly name: string;
-  /** Of a literal address: itself, and the IPv4 that a translator would find inside. Empty for a name. */
+  /** Of a literal address: itself first, then the IPv4 ones that a translator may find inside. Empty for a name. */
   readonly addresses: readonly IpAddress[];
 }
+
+/**
+ * Which addresses a block of a rule means. `reached`: also those inside that a translator may lead to, so that no
+ * spelling escapes a denial or a limit. `written`: only the literal one, for what allows. Anyone can own an IPv6 host
+ * that merely looks as if it had an allowed IPv4 address inside (ISATAP is a pattern in the lower half, under whatever
+ * prefix), and it would pass. IPv4-mapped addresses are their IPv4 either way.
+ */
+export type AddressSense = 'written' | 'reached';
 
 /** `host` as the parser of targets has made it. */
 export function hostQuery(host: string): HostQuery {
@@ -35,13 +43,14 @@ interface Bucket {
  */
 export class HostIndex {
   readonly #buckets = new Map<string, Bucket>();
-  readonly #blocks = new CidrMap<number>();
+  readonly #written = new CidrMap<number>();
+  readonly #reached = new CidrMap<number>();
 
   /** Patterns as core/host-setting.ts has checked them; rule numbers come in ascending order. */
-  add(given: string, rule: number): void {
+  add(given: string, rule: number, sense: AddressSense): void {
     const pattern = normalPattern(given);
     const block = parseCidr(pattern);
-    if (block) this.#blocks.add(block, rule);
+    if (block) (sense === 'written' ? this.#written : this.#reached).add(block, rule);
     else if (pattern.startsWith('.')) this.#bucket(pattern.slice(1)).below.push(rule);
     else if (pattern.includes('*')) {
       this.#bucket(literalDomain(pattern)).globs.push({ matches: globMatcher(pattern), rule });
@@ -54,7 +63,10 @@ export class HostIndex {
     const take = (list: readonly number[]) => {
       if (list.length > 0) found.push(list);
     };
-    for (const address of addresses) take(this.#blocks.find(address).sort((a, b) => a - b));
+    const takeBlocks = (blocks: CidrMap<number>) => (address: IpAddress) =>
+      take(blocks.find(address).sort((a, b) => a - b));
+    addresses.slice(0, 1).forEach(takeBlocks(this.#written));
+    addresses.forEach(takeBlocks(this.#reached));
     take(this.#buckets.get(name)?.exact ?? []);
     let domain = name;
     for (;;) {
