@@ -103,7 +103,10 @@ test('a hook that never answers keeps neither its request nor its place', async 
   await assert.rejects(connectVia(proxy.url, `127.0.0.1:${port}`, { timeoutMs: 100 }), { code: 'connect_timeout' });
   assert.equal((await ended).failure, 'client_gone');
   const socket = await connectVia(proxy.url, `127.0.0.1:${port}`);
-  socket.destroy();
+  socket.end();
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  assert.equal(text, 'here');
   origin.close();
 });
 
