@@ -1,5 +1,7 @@
-/** How many of the longest unused entries are looked at whenever another one falls out of use. */
+/** How many unused entries are looked at, in turn, whenever another one falls out of use. */
 const SWEEP_STEPS = 2;
+/** All are looked at once in so many surplus entries, of the maximum: at each one it would cost a request milliseconds. */
+const PRUNES_PER_MAX = 16;
 
 /** What is kept per client, user or host: made on demand, and forgotten when it says no more than a new one would. */
 export class Keyed<T> {
@@ -8,8 +10,12 @@ export class Keyed<T> {
   readonly #unused = new Set<string>();
   readonly #isLikeNew: (value: T) => boolean;
   readonly #max: number;
+  /** Where the sweep goes on: those it passes keep their place, or the longest unused would not be known. */
+  #cursor: Iterator<string> = this.#unused.values();
+  /** Surplus entries until all are looked at again. */
+  #untilPrune = 0;
 
-  /** Beyond `max` entries the longest unused one is forgotten in any case; those in use are never. */
+  /** Beyond `max` entries those like new are forgotten, or else the longest unused one; those in use are never. */
   constructor(max: number, isLikeNew: (value: T) => boolean) {
     this.#max = max;
     this.#isLikeNew = isLikeNew;
@@ -43,7 +49,8 @@ export class Keyed<T> {
   release(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry || --entry.holders > 0) return;
-    this.#unused.add(key);
+    if (this.#isLikeNew(entry.value)) this.#forget(key);
+    else this.#unused.add(key);
     this.#sweep();
   }
 
@@ -69,16 +76,24 @@ export class Keyed<T> {
   }
 
   #sweep(): void {
-    let steps = SWEEP_STEPS;
-    for (const key of this.#unused) {
-      const entry = this.#entries.get(key);
-      if (steps-- <= 0 || (entry && !this.#isLikeNew(entry.value))) return;
-      this.#forget(key);
+    for (let steps = SWEEP_STEPS; steps > 0; steps--) {
+      const next = this.#cursor.next();
+      if (next.done) {
+        this.#cursor = this.#unused.values();
+        return;
+      }
+      const entry = this.#entries.get(next.value);
+      if (!entry || this.#isLikeNew(entry.value)) this.#forget(next.value);
     }
   }
 
   #forgetSurplus(): void {
     if (this.#entries.size <= this.#max) return;
+    if (this.#untilPrune-- <= 0) {
+      this.#untilPrune = Math.floor(this.#max / PRUNES_PER_MAX);
+      this.prune();
+      if (this.#entries.size <= this.#max) return;
+    }
     const [oldest] = this.#unused;
     if (oldest !== undefined) this.#forget(oldest);
   }
