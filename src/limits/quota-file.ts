@@ -1,4 +1,4 @@
-import { readFileSync, renameSync } from 'node:fs';
+import { readFileSync, renameSync, statSync } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../core/clock.ts';
@@ -25,6 +25,8 @@ export class QuotaFile implements AsyncDisposable {
   #timer: Disposable | undefined;
   #saving: Promise<void> = Promise.resolve();
   #isFailing = false;
+  /** What is at the path could not be read, so it may be anything: it is not written over in this run. */
+  #isLeftAlone = false;
   #snapshot: () => KeptQuotas = () => new Map();
 
   constructor(path: string, clock: Clock, observe: Observe) {
@@ -33,21 +35,31 @@ export class QuotaFile implements AsyncDisposable {
     this.#observe = observe;
   }
 
-  /** What was kept. A file that is not ours or damaged is set aside, with a notice, and counting starts anew. */
+  /**
+   * What was kept. A file that is not ours or damaged is set aside, with a notice, and counting starts anew. What is no
+   * file or cannot be read is left alone, with a notice, and nothing is kept.
+   */
   load(): KeptQuotas {
+    let text: string | undefined;
     try {
-      const bytes = readFileSync(this.#path);
-      if (bytes.length > FILE_BYTES_MAX) throw new Error('is too large to be ours');
-      return parse(bytes.toString('utf8'));
+      const { size } = regularFile(this.#path);
+      if (size <= FILE_BYTES_MAX) text = readFileSync(this.#path, 'utf8');
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') this.#setAside(error);
+      if (codeOf(error) !== 'ENOENT') this.#leaveAlone(error);
+      return new Map();
+    }
+    try {
+      if (text === undefined) throw new Error('is too large to be ours');
+      return parse(text);
+    } catch (error) {
+      this.#setAside(error);
       return new Map();
     }
   }
 
   /** Has what `snapshot` returns written within `SAVE_EVERY_MS`. */
   saveSoon(snapshot: () => KeptQuotas): void {
-    if (this.#timer) return;
+    if (this.#timer || this.#isLeftAlone) return;
     this.#snapshot = snapshot;
     this.#timer = this.#clock.after(SAVE_EVERY_MS, () => {
       this.#timer = undefined;
@@ -77,6 +89,11 @@ export class QuotaFile implements AsyncDisposable {
     });
   }
 
+  #leaveAlone(error: unknown): void {
+    this.#isLeftAlone = true;
+    this.#say('error', `${this.#path}: quotas cannot be kept: ${reasonOf(error)}`);
+  }
+
   #setAside(error: unknown): void {
     const reason = reasonOf(error);
     try {
@@ -90,6 +107,13 @@ export class QuotaFile implements AsyncDisposable {
   #say(level: 'warn' | 'error', message: string): void {
     this.#observe({ type: 'notice', level, message });
   }
+}
+
+/** Throws for a directory, a pipe or a device: to rename it would take it from whoever uses it, a pipe never ends. */
+function regularFile(path: string): { readonly size: number } {
+  const stats = statSync(path);
+  if (!stats.isFile()) throw new Error('it is not a regular file');
+  return stats;
 }
 
 function serialise(quotas: KeptQuotas): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -185,6 +185,21 @@ test('a damaged file is set aside with a notice, and counting starts anew', asyn
       assert.equal(gateOf(limits).down.take(5_000), 1_000);
       await limits[Symbol.asyncDispose]();
     }
+  });
+});
+
+test('a folder in place of the file is left alone, with one notice', async () => {
+  await withDirectory(async (directory) => {
+    const path = join(directory, 'quota.json');
+    await mkdir(path);
+    await writeFile(join(path, 'precious'), 'x');
+    const { clock, limits, notices } = start({ per: 'proxy', bytes: 10_000, every: '1d' }, directory);
+    gateOf(limits).down.take(1);
+    assert.equal(clock.pending, 0, 'nothing is to be written');
+    await limits[Symbol.asyncDispose]();
+    assert.deepEqual(await readdir(directory), ['quota.json']);
+    assert.deepEqual(await readdir(path), ['precious']);
+    assert.deepEqual(notices, [`${path}: quotas cannot be kept: it is not a regular file`]);
   });
 });
 
