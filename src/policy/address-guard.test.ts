@@ -152,6 +152,15 @@ describe('our own listeners', () => {
       for (const address of ['192.0.2.11', 'fe80::11']) assert.ok(!loop(listener, address), address);
     }
   });
+  test('are there behind a translator as well', () => {
+    for (const address of ['192.0.2.10', '0.0.0.0']) {
+      const listener = { address, port: 3128 };
+      for (const to of ['64:ff9b::192.0.2.10', '2002:c000:20a::1', '2606:4700::200:5efe:c000:20a'])
+        assert.ok(loop(listener, to), `${to} on ${address}`);
+      for (const to of ['64:ff9b::192.0.2.11', '2606:4700::1']) assert.ok(!loop(listener, to), `${to} on ${address}`);
+      assert.ok(!loop(listener, '64:ff9b::192.0.2.10', 3129));
+    }
+  });
   test('on a link-local address are recognised without its zone', () => {
     assert.ok(loop({ address: 'fe80::5%eth0', port: 1 }, 'fe80::5%2'));
   });

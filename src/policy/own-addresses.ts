@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import type { Clock } from '../core/clock.ts';
 import { formatIp, type IpAddress, parseIpWithZone, withoutMapping } from '../protocol/ip-address.ts';
 import { classify } from '../protocol/ip-class.ts';
+import { judgedAs } from '../protocol/ip-embedded.ts';
 
 /** Where this proxy itself listens. */
 export interface OwnAddresses {
@@ -41,13 +42,15 @@ export function ownAddresses(
     include(address, port) {
       const mine = listeners().filter((listener) => listener.port === port);
       if (mine.length === 0) return false;
-      const key = formatIp(withoutMapping(address));
-      // Dialling the unspecified address reaches loopback on Linux, and what it reaches elsewhere is no better.
-      if (isUnspecified(key)) return true;
-      const keys = mine.map((listener) => keyOf(listener.address));
-      return (
-        keys.includes(key) || (keys.some(isUnspecified) && (classify(address) === 'loopback' || isOfThisMachine(key)))
-      );
+      const listening = new Set(mine.map((listener) => keyOf(listener.address)));
+      const onWildcard = [...listening].some(isUnspecified);
+      // A translator on the way (NAT64, 6to4) may lead the packet back to us, and a loop is as endless through it.
+      return [withoutMapping(address), ...judgedAs(address)].some((one) => {
+        const key = formatIp(one);
+        // Dialling the unspecified address reaches loopback on Linux, and what it reaches elsewhere is no better.
+        if (isUnspecified(key) || listening.has(key)) return true;
+        return onWildcard && (classify(one) === 'loopback' || isOfThisMachine(key));
+      });
     },
   };
 }
