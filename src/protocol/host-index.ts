@@ -38,8 +38,11 @@ interface Bucket {
 }
 
 /**
- * Rule numbers by host pattern. A look-up costs one step per label of the name however many patterns there are;
- * only patterns that end in a `*` within their last two labels are tried one by one.
+ * Rule numbers by host pattern. A look-up costs one step per label of the name, and one per bit of an address, however
+ * many patterns there are. The exception are globs: those that share the whole labels behind their last `*` are tried
+ * one by one on every name below that domain. `ads*.cdn7.example` shares them with few, but ten thousand like
+ * `*ads7.example.com` or `ads-7-*.example.com` are all tried on each name below example.com, which takes a few hundred
+ * microseconds. Only the configuration bounds their number; one glob costs at most its length times that of the name.
  */
 export class HostIndex {
   readonly #buckets = new Map<string, Bucket>();
