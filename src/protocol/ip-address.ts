@@ -115,7 +115,10 @@ export function parseCidr(text: string): Cidr | undefined {
   return { network, bits: network.family === given.family ? bits : bits - MAPPED_BITS };
 }
 
-/** A block that the source code itself names. */
+/**
+ * A block already known to be one: from the source code, or from configuration that its schema has checked. Throws
+ * TypeError for anything else, which is then a bug of ours.
+ */
 export function knownCidr(text: string): Cidr {
   const block = parseCidr(text);
   if (!block) throw new TypeError(`${text} is no block of addresses`);
