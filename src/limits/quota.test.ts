@@ -163,8 +163,35 @@ test('a crash between writing and renaming leaves the last good file', async () 
     assert.equal(usedOf(second.limits), 700n);
     gateOf(second.limits).down.take(1);
     await second.limits[Symbol.asyncDispose]();
-    assert.deepEqual(await readdir(directory), ['quota.json']);
+    assert.equal(
+      await readFile(join(directory, 'quota.json.tmp'), 'utf8'),
+      '{"version":1,"quo',
+      'may be in use elsewhere',
+    );
+    assert.deepEqual((await readdir(directory)).sort(), ['quota.json', 'quota.json.tmp']);
     assert.deepEqual(second.notices, []);
+  });
+});
+
+test('two that share one file never fail over each other, and a failed write leaves nothing behind', async () => {
+  await withDirectory(async (directory) => {
+    const quota = { per: 'proxy', bytes: 1_000_000, every: '1d' } as const;
+    for (let round = 0; round < 10; round++) {
+      const both = [start(quota, directory), start(quota, directory)];
+      for (const { limits } of both) gateOf(limits).down.take(1);
+      await Promise.all(both.map(({ limits }) => limits[Symbol.asyncDispose]()));
+      assert.deepEqual(
+        both.flatMap(({ notices }) => notices),
+        [],
+      );
+    }
+    const { limits, notices } = start(quota, directory);
+    gateOf(limits).down.take(1);
+    await rm(join(directory, 'quota.json'));
+    await mkdir(join(directory, 'quota.json'));
+    await limits[Symbol.asyncDispose]();
+    assert.deepEqual(notices, [`${join(directory, 'quota.json')}: quotas cannot be kept: EISDIR`]);
+    assert.deepEqual(await readdir(directory), ['quota.json']);
   });
 });
 
