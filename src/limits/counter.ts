@@ -27,6 +27,8 @@ export class Counter implements Allowance {
   #max: bigint;
   #everyMs: number;
   #sinceMs: number;
+  /** When the wall clock was first seen before the period began, on the clock that never goes back. */
+  #behindFromMs: number | undefined;
   /** Used before the present portion, used of it, and left of it. */
   #sum: bigint;
   #used = 0;
@@ -82,6 +84,13 @@ export class Counter implements Allowance {
     return this.#sinceMs + this.#everyMs;
   }
 
+  /** Milliseconds until the period ends. */
+  waitMs(): number {
+    const sinceMs = this.#behindFromMs;
+    if (sinceMs === undefined) return this.resetsAtMs() - this.#clock.wallMs();
+    return sinceMs + this.#everyMs - this.#clock.now();
+  }
+
   /** Whether the period has ended, or has not seen a byte: then nothing is lost with this counter. */
   isOver(nowMs: number): boolean {
     return nowMs >= this.resetsAtMs() || this.#isUnused();
@@ -91,15 +100,22 @@ export class Counter implements Allowance {
     return this.#used === 0 && this.#sum === 0n;
   }
 
+  /**
+   * A wall clock before the period began is wrong now (1970 until NTP answers) or was wrong then. Were the beginning
+   * moved there, the jump to the right time would end the period; were that time waited for, it could take decades. So
+   * the beginning stays, and the period ends a whole one later on the clock that never goes back.
+   */
   #roll(): void {
     const nowMs = this.#clock.wallMs();
-    if (nowMs >= this.resetsAtMs()) {
+    if (nowMs >= this.#sinceMs || this.#isUnused()) this.#behindFromMs = undefined;
+    else this.#behindFromMs ??= this.#clock.now();
+    if (this.waitMs() <= 0) {
       this.#sum = 0n;
       this.#used = 0;
       this.#open();
       this.#sinceMs = nowMs;
-    } else if (this.#isUnused() || nowMs < this.#sinceMs - this.#everyMs) {
-      // A clock that was wrong by more than a period when this one began: waiting for that time could take decades.
+      this.#behindFromMs = undefined;
+    } else if (this.#isUnused()) {
       this.#sinceMs = nowMs;
     }
   }

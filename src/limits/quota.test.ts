@@ -275,3 +275,21 @@ test('a clock that was set back neither resets a period nor locks anyone out for
   clock.advance(3_600_000);
   assert.equal(down.take(1), 1);
 });
+
+test('a clock that is wrong after a restart until it is set ends no period', async () => {
+  await withDirectory(async (directory) => {
+    const quota = { per: 'proxy', bytes: 100, every: '30d' } as const;
+    const first = start(quota, directory);
+    gateOf(first.limits).down.take(100);
+    await first.limits[Symbol.asyncDispose]();
+    const { clock, limits } = start(quota, directory, new ManualClock(0));
+    const refused = refusal(limits);
+    assert.equal(refused?.code, 'over_rate');
+    assert.deepEqual(refused.fields[0], ['Retry-After', String(30 * 86_400)], 'and not 55 years');
+    clock.setWall(Date.UTC(2025, 0, 2));
+    assert.equal(refusal(limits)?.code, 'over_rate');
+    clock.setWall(Date.UTC(2025, 0, 31));
+    assert.equal(refusal(limits), undefined);
+    await limits[Symbol.asyncDispose]();
+  });
+});

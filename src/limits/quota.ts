@@ -137,7 +137,7 @@ export class Quotas {
     limit.refused++;
     const { bytes, every } = limit.options;
     const resetsAtMs = counter.resetsAtMs();
-    const waitMs = resetsAtMs - this.#clock.wallMs();
+    const waitMs = counter.waitMs();
     const resets = `${new Date(resetsAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC, in ${formatDuration(waitMs)}`;
     return refused({
       code: 'over_rate',
