@@ -38,6 +38,8 @@ test('refuses what makes no sense, with its place and a sentence', () => {
     [{ bandwidth: [{ rate: 5, match: { hosts: ['http://x'] } }] }, 'bandwidth.0.match.hosts.0', /is no host/],
     [{ tunnels: { total: -1 } }, 'tunnels.total', /./],
     [{ requests: [{ per: 'user', rate: 0 }] }, 'requests.0.rate', /./],
+    [{ requests: [{ per: 'user', rate: 1e-7 }] }, 'requests.0.rate', /0\.000001/],
+    [{ requests: [{ per: 'user', rate: Number.POSITIVE_INFINITY }] }, 'requests.0.rate', /./],
     [{ quota: [{ per: 'user', bytes: 0, every: '1d' }] }, 'quota.0.bytes', /at least one byte/],
     [{ quota: [{ per: 'user', bytes: 1, every: '1ms' }] }, 'quota.0.every', /at least one second/],
     [

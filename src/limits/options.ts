@@ -192,7 +192,8 @@ const tunnels = z.strictObject({
 const requests = z.strictObject({
   name,
   per: perKey.describe('Who shares one budget.'),
-  rate: z.number().positive().finite().max(1e9).describe('Requests a second; `0.5` is one every two seconds.'),
+  // Less than one in 12 days would never come again; nearly 0, the wait is no number that a header can hold.
+  rate: z.number().min(1e-6).max(1e9).describe('Requests a second; `0.5` is one every two seconds.'),
   burst: z
     .int()
     .min(1)

@@ -33,7 +33,7 @@ const text = (value: string): string => `"${value.replace(/[^\x20-\x7e]/g, '?').
  */
 export function refused({ code, limit, told, key, retryAfterMs, policy }: Refusal): ProxyError {
   const retryAfter = seconds(retryAfterMs);
-  const fields: [string, string][] = [['Retry-After', String(retryAfter)]];
+  const fields: [string, string][] = [['Retry-After', integer(retryAfter)]];
   if (policy) {
     const window = policy.windowMs === undefined ? '' : `;w=${integer(seconds(policy.windowMs))}`;
     fields.push(

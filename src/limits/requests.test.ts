@@ -5,6 +5,7 @@ import { tunnelOf } from '../../test/support/takers.ts';
 import { ProxyError } from '../core/failure.ts';
 import { createLimits, type Limits } from './limits.ts';
 import { type LimitsInput, limitsSchema } from './options.ts';
+import { refused } from './refusal.ts';
 
 const start = (options: LimitsInput) => {
   const clock = new ManualClock();
@@ -84,4 +85,15 @@ test('a reload keeps what has been counted', () => {
   assert.equal(refusal(limits)?.code, 'over_rate');
   limits.update(limitsSchema.parse({}));
   assert.equal(refusal(limits), undefined);
+});
+
+test('Retry-After is an integer, however long the wait', () => {
+  for (const [retryAfterMs, seconds] of [
+    [1e300, '999999999999999'],
+    [1e9 + 1, '1000001'],
+    [0, '1'],
+  ] as const) {
+    const { fields } = refused({ code: 'over_rate', limit: 'slow', told: '', key: '', retryAfterMs });
+    assert.deepEqual(fields, [['Retry-After', seconds]]);
+  }
 });
