@@ -47,10 +47,9 @@ before(async () => {
   https = `https://origin.test:${web.tlsPort}`;
 });
 
-beforeEach(() => {
+beforeEach(async () => {
+  for (const one of [proxy, guarded]) await one.forget();
   web.seen.length = 0;
-  proxy.records.length = 0;
-  guarded.records.length = 0;
 });
 
 after(async () => {

@@ -78,6 +78,13 @@ export class ProxyUnderTest implements AsyncDisposable {
     }
   }
 
+  /** Forgets what was told so far, once all that was received has also ended. */
+  async forget(): Promise<void> {
+    await this.when(({ events, records }) => records.length >= events.filter(({ type }) => type === 'received').length);
+    this.events.length = 0;
+    this.records.length = 0;
+  }
+
   /** The account of the nth request that ended, counted from 0, once it has. */
   async record(at = 0): Promise<ProxyRecord> {
     await this.when(({ records }) => records.length > at);

@@ -133,7 +133,7 @@ function acceptWebSocket(request: IncomingMessage, socket: Duplex): void {
   socket.write(
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
   );
-  socket.on('error', () => undefined);
+  socket.on('error', () => undefined).on('end', () => socket.end());
   socket.on('data', (frame: Buffer) => {
     if ((frame[0] ?? 0) !== 0x81) return void socket.end();
     const length = (frame[1] ?? 0) & 0x7f;
