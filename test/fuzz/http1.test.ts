@@ -11,7 +11,7 @@ import { leavesNothing } from '../support/no-leaks.ts';
 import { ok, RawOrigin } from '../support/origin.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
 
-const ROUNDS = isLong ? 100_000 : 3_000;
+const ROUNDS = isLong ? 50_000 : 3_000;
 const AT_ONCE = 150;
 const SEED = Number(process.env.VIADUCT_FUZZ_SEED ?? 1);
 
