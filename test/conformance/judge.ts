@@ -1,6 +1,21 @@
+import type { Message } from '../support/http-messages.ts';
+import type { Ending } from '../support/raw-client.ts';
 import type { Case, Names } from './cases.ts';
 import { fillIn } from './cases.ts';
-import type { Outcome } from './play.ts';
+
+/** What came of a case. */
+export interface Outcome {
+  /** Of the first final response; 0 for none. */
+  readonly status: number;
+  readonly statuses: readonly number[];
+  readonly ending: Ending;
+  readonly response: string;
+  readonly responseHead: string;
+  readonly originText: string;
+  readonly originRequests: readonly Message[];
+  readonly originConcurrent: number;
+  readonly log: string;
+}
 
 /** Everything in an outcome that a case does not allow, in words. Empty: the case has passed. */
 export function judge(one: Case, seen: Outcome, names: Names): string[] {
