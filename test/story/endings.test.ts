@@ -1,7 +1,7 @@
 /** How a connection ends: every byte out before it does, nothing of it left to others, and nobody waits for nothing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,6 +10,7 @@ import { resolveOptions } from '../../src/config/schema.ts';
 import { ListenError } from '../../src/listeners/accept.ts';
 import { viaduct } from '../support/cli.ts';
 import { messagesIn } from '../support/http-messages.ts';
+import { isConnected } from '../support/kernel.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { answering, ok, RawOrigin } from '../support/origin.ts';
@@ -340,16 +341,6 @@ function openFiles(): string[] {
   });
 }
 
-/** Resolves when the kernel knows no connection at this port any more; Linux lists them all. */
-async function vanished(port = 0): Promise<void> {
-  const place = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const isThere = () =>
-    readFileSync('/proc/self/net/tcp', 'utf8')
-      .split('\n')
-      .some((line) => line.trim().split(/\s+/)[1] === place);
-  while (isThere()) await wait(5);
-}
-
 for (const [why, firstToEnd] of [
   ['idle', 'nobody'],
   ['linger', 'client'],
@@ -372,7 +363,7 @@ for (const [why, firstToEnd] of [
       await clock.pass(25_000);
       assert.equal((await proxy.record()).end, firstToEnd === 'nobody' ? 'idle' : firstToEnd);
       // A FIN would stand in line behind what the client does not read; a reset takes the connection away at once.
-      await vanished(client.socket.localPort);
+      while (isConnected(client.socket.localPort)) await wait(5);
     }),
   );
 }

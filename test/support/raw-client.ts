@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { isConnected } from './kernel.ts';
 
 /** How a peer's connection ended, as this side saw it. */
 export type Ending = 'open' | 'fin' | 'reset';
@@ -24,7 +25,7 @@ export class RawPeer implements Disposable {
       this.#bytes += chunk.length;
       this.#look();
     });
-    socket.on('end', () => this.#ended('fin'));
+    socket.on('end', () => this.#ended(endOf(socket)));
     socket.on('error', () => this.#ended('reset'));
     socket.on('close', () => this.#ended('fin'));
   }
@@ -128,3 +129,7 @@ export async function rawClient(port: number, host: string = '127.0.0.1'): Promi
   await once(socket, 'connect');
   return new RawPeer(socket);
 }
+
+/** The libuv of Node 22 may tell its program that a reset behind data is an end; the kernel knows better. */
+const endOf = ({ localPort }: Socket): Ending =>
+  process.version.startsWith('v22.') && process.platform === 'linux' && !isConnected(localPort) ? 'reset' : 'fin';
