@@ -221,6 +221,44 @@ test(
 );
 
 test(
+  'a client that closes in the middle of a download ends it at the origin',
+  leavesNothing(async () => {
+    await using origin = await RawOrigin.listen((peer) =>
+      peer.socket.once('data', () => {
+        peer.send('HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n');
+        const more = () => {
+          while (!peer.socket.destroyed && peer.socket.write(Buffer.alloc(100_000)));
+        };
+        peer.socket.on('drain', more);
+        more();
+      }),
+    );
+    await using proxy = await ProxyUnderTest.start();
+    using client = await proxy.client();
+    client.send(get(origin.authority));
+    await client.when(({ bytesReceived }) => bytesReceived > 1_000_000);
+    client.socket.destroy();
+    await (await origin.connection()).ended();
+    const { failure, status } = await proxy.record();
+    assert.deepEqual([failure, status], ['client_gone', 200]);
+  }),
+);
+
+test(
+  'a tunnel behind a plain request in one segment: both work, and what is for the tunnel gets there',
+  leavesNothing(async () => {
+    await using origin = await RawOrigin.listen(answering((request) => ok(request.startLine)));
+    await using proxy = await ProxyUnderTest.start();
+    using client = await proxy.client();
+    const { authority } = origin;
+    const tunnel = `CONNECT ${authority} HTTP/1.1\r\nHost: x\r\n\r\nGET /inside HTTP/1.1\r\nHost: x\r\n\r\n`;
+    client.send(get(authority, '/before') + tunnel);
+    await client.until('GET /inside HTTP/1.1');
+    assert.match(client.text, /GET \/before HTTP\/1\.1HTTP\/1\.1 200 Connection established\r\n\r\nHTTP\/1\.1 200 OK/);
+  }),
+);
+
+test(
   'a message that has been here is a loop; one of another Viaduct is not',
   leavesNothing(async () => {
     await using origin = await RawOrigin.listen(answering(() => ok('ok')));
