@@ -8,6 +8,9 @@ export const MACHINE_IP = '10.9.8.7';
 /** Without root, a user namespace gives the right to make a network namespace. */
 const FLAGS = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
 
+/** What is started inside ends with whoever started it, and not when somebody notices. */
+const ENDS_WITH_US = ['--pid', '--fork', '--kill-child'];
+
 const SETUP = `ip link set lo up && ip addr add ${MACHINE_IP}/32 dev lo && exec "$0" "$@"`;
 
 /** For the `skip` option of a test: false where programs can be started without a network, else the reason. */
@@ -25,7 +28,8 @@ export function noNamespace(): string | false {
  */
 export function startWithoutNetwork(script: URL, ...words: readonly string[]): ChildProcess {
   const program = [process.execPath, '--disable-warning=ExperimentalWarning', script.pathname, ...words];
-  return spawn('unshare', [...FLAGS, 'sh', '-c', SETUP, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const flags = [...FLAGS, ...ENDS_WITH_US];
+  return spawn('unshare', [...flags, 'sh', '-c', SETUP, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 /** Tells a test file that runs itself again that it is where it wanted to be. */
