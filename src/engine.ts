@@ -20,6 +20,7 @@ import { directRouter } from './routing/direct.ts';
 import { RouteConnector } from './upstream/connector.ts';
 import { DirectDialer } from './upstream/direct.ts';
 import { OriginExchange } from './upstream/exchange.ts';
+import { Paths } from './upstream/paths.ts';
 import { IdlePool } from './upstream/pool.ts';
 import { cachingResolver, type Lookup } from './upstream/resolver.ts';
 
@@ -86,9 +87,8 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms
   const { timeouts } = config;
   const exposure: Exposure = config.listen.some(isExposed) ? 'exposed' : 'local';
   const rules = accessPolicy(config.access, { exposure, clock });
-  const connector = new RouteConnector([
-    new DirectDialer({ resolver: hall.resolver, clock, connectMs: timeouts.connectMs }),
-  ]);
+  const direct = new DirectDialer({ resolver: hall.resolver, clock, connectMs: timeouts.connectMs });
+  const connector = new RouteConnector(new Paths(direct, []));
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
   return {
     authenticator: authenticatorOf(config, brought, clock),

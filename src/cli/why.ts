@@ -69,7 +69,7 @@ function requestFor(text: string, address: string): ProxyRequest {
 }
 
 function lines(report: WhyReport): string[] {
-  const { target, kind, client, identity, decision, limits, addresses, routes } = report;
+  const { target, kind, client, identity, decision, limits, addresses, routing } = report;
   const found = addresses.at === 'found' ? addresses.judged : [];
   return [
     `${kind === 'tunnel' ? 'CONNECT' : 'GET'} ${formatAuthority(target)}, asked from ${client}`,
@@ -82,7 +82,10 @@ function lines(report: WhyReport): string[] {
     row('limits', limits.length === 0 ? 'none' : limits.join(', ')),
     ...(addresses.at === 'failed' ? [row('address', addresses.why)] : []),
     ...found.map((one, at) => row(at === 0 ? 'address' : '', `${one.address}: ${verdict(one.decision)}`)),
-    row('route', routes.map((route) => (route.via === 'direct' ? 'direct' : 'through a proxy')).join(', then ')),
+    row(
+      'route',
+      routing.routes.map((route) => (route.via === 'direct' ? 'direct' : 'through a proxy')).join(', then '),
+    ),
     `=> ${outcome(report)}`,
   ];
 }

@@ -10,11 +10,13 @@ import type {
   Deny,
   Gate,
   Hop,
+  HopScheme,
   Identified,
   Permit,
   Principal,
   Received,
   Route,
+  Routing,
 } from './stages.ts';
 
 /** Who is asking: the first authenticator that recognises the request decides. */
@@ -37,6 +39,8 @@ export interface Policy {
 /** May that address be dialled: judged on every resolved address, right before dialling exactly it. */
 export interface AddressGuard {
   check(address: string, port: number): Allow | Deny;
+  /** A proxy that the user configured: everything but ourselves. */
+  checkConfigured(address: string, port: number): Allow | Deny;
 }
 
 /** How much: a permit, or a ProxyError `at_capacity` or `over_rate`. */
@@ -48,7 +52,21 @@ export interface Limiter {
 
 /** Ordered ways to the target, best first. An empty answer becomes `no_route`. */
 export interface Router {
-  routes(from: Admitted): readonly Route[] | Promise<readonly Route[]>;
+  route(from: Admitted): Routing | Promise<Routing>;
+}
+
+/**
+ * Which proxies answer. One that failed sits out for a while; a change of the network clears all, and what was learned
+ * about an older network is ignored.
+ */
+export interface RouteHealth {
+  /** Counts the networks that this machine has been in. */
+  readonly generation: number;
+  /** On the proxy's clock; `undefined`: it is in service. */
+  sitsOutUntilMs(hop: Hop): number | undefined;
+  /** It said something, to whomever: it is alive. */
+  answered(hop: Hop): void;
+  failed(hop: Hop, why: FailureCode, generation: number): void;
 }
 
 /** Addresses of a name, best first. Rejects with `dns_failed` or `dns_timeout`. */
@@ -58,10 +76,12 @@ export interface Resolver {
   resolve(host: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
-/** Opens a tunnel to `to`: from this machine, or over `base`, which the hops before it have opened. */
+/** Opens a connection to a hop's proxy, through the hops before it, TLS included. Called again it opens another. */
+export type Reach = () => Promise<Connection>;
+/** Opens a tunnel to `to` through the proxy of `hop`. Whatever it reached and does not return, it disposes. */
 export interface Dialer {
-  readonly scheme: string;
-  dial(hop: Hop | undefined, to: Authority, within: DialScope, base?: Connection): Promise<Connection>;
+  readonly schemes: readonly HopScheme[];
+  dial(hop: Hop, to: Authority, within: DialScope, reach: Reach): Promise<Connection>;
 }
 export interface DialScope {
   readonly id: string;

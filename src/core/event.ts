@@ -1,13 +1,22 @@
+import type { FailureCode } from './failure.ts';
 import type { ProxyRecord } from './record.ts';
 import type { Authority, ProxyRequest } from './request.ts';
-import type { Decision, Route } from './stages.ts';
+import type { Decision, Route, RoutedBy } from './stages.ts';
 
 /** What rooms say while they work. `id` is the request's; every request ends in exactly one `closed`. */
 export type ProxyEvent =
   | { readonly type: 'received'; readonly id: string; readonly request: ProxyRequest }
   | { readonly type: 'decided'; readonly id: string; readonly decision: Decision }
   | { readonly type: 'would-deny'; readonly id: string; readonly rule: string }
-  | { readonly type: 'routed'; readonly id: string; readonly routes: readonly Route[] }
+  | { readonly type: 'routed'; readonly id: string; readonly routes: readonly Route[]; readonly by: RoutedBy }
+  /** A route failed, and the next one is tried; or another one answered before it did. */
+  | {
+      readonly type: 'route-failed';
+      readonly id: string;
+      readonly route: Route;
+      readonly reason: FailureCode;
+      readonly ms: number;
+    }
   | {
       readonly type: 'dns';
       readonly id: string;

@@ -1,5 +1,6 @@
 import type { FailureCode } from './failure.ts';
 import type { Authority, ProxyRequest } from './request.ts';
+import type { Secret } from './secret.ts';
 import type { Wire } from './source.ts';
 
 /** Each step of the story takes the stage before it, so that their order is checked by the compiler. */
@@ -47,8 +48,60 @@ export type Decision = Allow | Deny;
 /** How to get there. `proxies` lists the hops nearest first; there is nearly always one. */
 export type Route = { readonly via: 'direct' } | { readonly via: 'proxies'; readonly hops: readonly [Hop, ...Hop[]] };
 export interface Hop {
-  readonly scheme: string;
+  readonly scheme: HopScheme;
   readonly proxy: Authority;
+  /** How far it is trusted: one that the user named is no target of the guard, and may be told credentials. */
+  readonly namedBy: NamedBy;
+  /** From the URL that names it. */
+  readonly login?: Login | undefined;
+}
+/** `socks4` resolves names here, since the protocol carries none; `socks4a` and `socks5` send the name. */
+export type HopScheme = 'http' | 'https' | 'socks4' | 'socks4a' | 'socks5';
+/** `pac`: a script that nobody on the way could change. `untrusted-pac`: one from plain `http:` or from WPAD. */
+export type NamedBy = 'user' | 'pac' | 'untrusted-pac';
+export interface Login {
+  readonly user: string;
+  readonly password: Secret;
+}
+
+/** What a router answers: ordered ways to the target, best first, and what decided so. */
+export interface Routing {
+  readonly routes: readonly Route[];
+  readonly by: RoutedBy;
+}
+export type RoutedBy =
+  /** Nothing is configured. */
+  | { readonly kind: 'default' }
+  | { readonly kind: 'hook' }
+  /** The entry of `noProxy` that matched. */
+  | { readonly kind: 'no-proxy'; readonly entry: string }
+  /** The rule of `routes.rules` that matched. */
+  | { readonly kind: 'rule'; readonly rule: string }
+  /** `routes.proxy`. */
+  | { readonly kind: 'proxy' }
+  /** Proxies that the system's settings name without a PAC. */
+  | { readonly kind: 'system'; readonly source: string }
+  | PacRouting;
+/** A PAC was asked, or should have been. */
+export interface PacRouting {
+  readonly kind: 'pac';
+  /** Where the script comes from, without secrets. */
+  readonly source: string;
+  /** Milliseconds since the script was fetched or read; `undefined` when there is none. */
+  readonly ageMs: number | undefined;
+  /** The script's raw answer; `undefined` when it gave none. */
+  readonly answer: string | undefined;
+  /** Why the script did not decide, in plain words: then the last good answer or the fall-back did. */
+  readonly trouble: string | undefined;
+  readonly calls: readonly PacCall[];
+  readonly ms: number;
+}
+/** One call of a helper by a PAC script, in order. */
+export interface PacCall {
+  readonly helper: string;
+  readonly args: readonly unknown[];
+  readonly result: unknown;
+  readonly ms: number;
 }
 
 /** An open connection; disposing destroys it. A relay that finished cleanly has already ended it. */

@@ -75,7 +75,7 @@ test('pretty: why it failed, who asked, and a rule that would have said no', () 
   assert.match(prettyRecord({ ...tunnel, end: 'idle' }, plain), /s closed: idle$/);
   const proxied: ProxyRecord = {
     ...tunnel,
-    route: { via: 'proxies', hops: [{ scheme: 'http', proxy: { host: '2001:db8::1', port: 8080 } }] },
+    route: { via: 'proxies', hops: [{ scheme: 'http', proxy: { host: '2001:db8::1', port: 8080 }, namedBy: 'user' }] },
   };
   assert.match(prettyRecord(proxied, plain), / via http:\/\/\[2001:db8::1\]:8080$/);
 });
@@ -150,7 +150,7 @@ test('squid: the native format', () => {
     squid({ kind: 'malformed', method: '', status: 400 }),
     / NONE_NONE\/400 1048576 - error:invalid-request /,
   );
-  const hops = [{ scheme: 'http', proxy: { host: 'proxy.corp', port: 8080 } }] as const;
+  const hops = [{ scheme: 'http', proxy: { host: 'proxy.corp', port: 8080 }, namedBy: 'user' }] as const;
   assert.match(squid({ route: { via: 'proxies', hops } }), / FIRSTUP_PARENT\/proxy\.corp -$/);
 });
 

@@ -51,11 +51,12 @@ export async function route<R extends ProxyRequest>(
   rooms: Rooms,
   account: Account,
 ): Promise<Routed<R>> {
-  const [best, ...others] = await account.timed('route', () =>
-    inTime(rooms.router.routes(admitted), admitted.request.signal),
+  const { routes, by } = await account.timed('route', () =>
+    inTime(rooms.router.route(admitted), admitted.request.signal),
   );
+  const [best, ...others] = routes;
   if (best === undefined) throw new ProxyError('no_route', `nothing leads to ${admitted.request.target.host}`);
-  rooms.observe({ type: 'routed', id: admitted.request.id, routes: [best, ...others] });
+  rooms.observe({ type: 'routed', id: admitted.request.id, routes, by });
   return { ...admitted, routes: [best, ...others] };
 }
 

@@ -1,7 +1,7 @@
 import type { Challenge } from '../core/contracts.ts';
 import { asProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
-import type { Decision, Identified, Permit, Principal, Route } from '../core/stages.ts';
+import type { Decision, Identified, Permit, Principal, Routing } from '../core/stages.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Who would ask. */
@@ -24,7 +24,7 @@ export interface WhyReport {
   readonly addresses:
     | { readonly at: 'found'; readonly judged: readonly { readonly address: string; readonly decision: Decision }[] }
     | { readonly at: 'failed'; readonly why: string };
-  readonly routes: readonly Route[];
+  readonly routing: Routing;
 }
 
 const NO_PERMIT: Permit = { limits: [], [Symbol.dispose]() {} };
@@ -36,7 +36,7 @@ export async function why(request: ProxyRequest, asker: Asker, rooms: Rooms): Pr
     identity.at === 'known' ? identity.principal : { name: asker.user ?? '', scheme: asker.user ? 'basic' : 'none' };
   const identified: Identified = { request, principal };
   const decision = await rooms.policy.decide(identified);
-  const routes = await rooms.router.routes({
+  const routing = await rooms.router.route({
     ...identified,
     decision: { verdict: 'allow', rule: decision.rule },
     permit: NO_PERMIT,
@@ -49,7 +49,7 @@ export async function why(request: ProxyRequest, asker: Asker, rooms: Rooms): Pr
     decision,
     limits: rooms.limiter.namesFor(identified),
     addresses: await judgedAddresses(request, rooms),
-    routes,
+    routing,
   };
 }
 

@@ -15,6 +15,7 @@ export function guardDefaults(exposure: Exposure): GuardOptions {
 }
 
 const ALLOWED: Allow = { verdict: 'allow', rule: 'guard' };
+const CONFIGURED: Allow = { verdict: 'allow', rule: 'configured proxy' };
 const denied = (reason: string): Deny => ({ verdict: 'deny', rule: `guard: ${reason}`, code: 'address_prohibited' });
 /** Denied in whatever configuration: a request that comes back to us would be sent on for ever. */
 const LOOP: Deny = { verdict: 'deny', rule: 'own listener', code: 'loop' };
@@ -49,6 +50,11 @@ export function addressGuard(options: GuardOptions, exposure: Exposure, own: Own
       const word = inside.flatMap(classesOf).find((name) => words.has(name));
       const reason = word ?? [address, ...inside].flatMap((one) => blocks.find(one)).at(-1);
       return reason === undefined ? ALLOWED : denied(reason);
+    },
+    checkConfigured(text, port) {
+      const parsed = parseIpWithZone(text);
+      if (!parsed) return denied('not an address');
+      return own.include(withoutMapping(parsed), port) ? LOOP : CONFIGURED;
     },
   };
 }

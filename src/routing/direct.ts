@@ -1,7 +1,7 @@
 import type { Router } from '../core/contracts.ts';
-import type { Route } from '../core/stages.ts';
+import type { Routing } from '../core/stages.ts';
 
-const DIRECT: readonly Route[] = [{ via: 'direct' }];
+const DIRECT: Routing = { routes: [{ via: 'direct' }], by: { kind: 'default' } };
 
 /** Everything goes straight to its target. */
-export const directRouter: Router = { routes: () => DIRECT };
+export const directRouter: Router = { route: () => DIRECT };

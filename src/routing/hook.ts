@@ -12,10 +12,11 @@ export type RouteHook = (
 ) => RouteChoice | readonly RouteChoice[] | Promise<RouteChoice | readonly RouteChoice[]>;
 
 export const hookRouter = (choose: RouteHook): Router => ({
-  async routes(from) {
+  async route(from) {
     try {
       const chosen = await choose(contextOf(from));
-      return (typeof chosen === 'string' ? [chosen] : chosen).map(routeOf);
+      const routes = (typeof chosen === 'string' ? [chosen] : chosen).map(routeOf);
+      return { routes, by: { kind: 'hook' } };
     } catch (cause) {
       if (cause instanceof ProxyError) throw cause;
       throw new ProxyError('no_route', 'the route hook failed', { cause });

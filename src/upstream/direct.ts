@@ -1,9 +1,9 @@
 import type { Clock } from '../core/clock.ts';
-import type { Dialer, DialScope, Resolver } from '../core/contracts.ts';
+import type { DialScope, Resolver } from '../core/contracts.ts';
 import { deadline } from '../core/deadline.ts';
 import { asProxyError, ProxyError } from '../core/failure.ts';
 import type { Authority } from '../core/request.ts';
-import type { Connection } from '../core/stages.ts';
+import type { Connection, NamedBy } from '../core/stages.ts';
 import { interleave, race } from './race.ts';
 import { openTcp } from './tcp.ts';
 
@@ -15,17 +15,17 @@ export interface DirectOptions {
 }
 
 /** Dials from this machine. The guard judges every resolved address, and exactly what it allowed is dialled. */
-export class DirectDialer implements Dialer {
-  readonly scheme = 'direct';
+export class DirectDialer {
   readonly #options: DirectOptions;
 
   constructor(options: DirectOptions) {
     this.#options = options;
   }
 
-  async dial(_hop: undefined, to: Authority, within: DialScope): Promise<Connection> {
+  /** `namedBy` is set when `to` is a proxy: one that the user configured may be anywhere but here. */
+  async dial(to: Authority, within: DialScope, namedBy?: NamedBy): Promise<Connection> {
     const found = this.#options.resolver.known(to.host) ?? (await this.#resolve(to, within));
-    const addresses = interleave(allowed(found, to, within));
+    const addresses = interleave(allowed(found, to, within, namedBy));
     using limit = deadline(within.signal, this.#options.connectMs, 'connect_timeout', `connecting to ${to.host}`);
     return await race({
       addresses,
@@ -65,8 +65,15 @@ export class DirectDialer implements Dialer {
 }
 
 /** The addresses that may be dialled; a name with a good and a bad one is reached through the good one only. */
-function allowed(addresses: readonly string[], to: Authority, { guard }: DialScope): readonly string[] {
-  const decisions = addresses.map((address) => ({ address, decision: guard.check(address, to.port) }));
+function allowed(
+  addresses: readonly string[],
+  to: Authority,
+  { guard }: DialScope,
+  namedBy: NamedBy | undefined,
+): readonly string[] {
+  const judge = (address: string) =>
+    namedBy === 'user' ? guard.checkConfigured(address, to.port) : guard.check(address, to.port);
+  const decisions = addresses.map((address) => ({ address, decision: judge(address) }));
   const good = decisions.filter(({ decision }) => decision.verdict === 'allow').map(({ address }) => address);
   if (good.length > 0) return good;
   for (const { address, decision } of decisions) {
