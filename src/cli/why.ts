@@ -3,11 +3,12 @@ import { load } from '../config/sources.ts';
 import { systemClock } from '../core/clock.ts';
 import { FAILURES, ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
-import type { Decision } from '../core/stages.ts';
+import type { Decision, PacRouting, RoutedBy } from '../core/stages.ts';
 import { buildEngine, buildHall } from '../engine.ts';
 import { loadUsers } from '../identity/htpasswd.ts';
 import { createLimits } from '../limits/limits.ts';
-import { type WhyReport, why } from '../pipeline/why.ts';
+import { routeText } from '../observe/format-json.ts';
+import { type Way, type WhyReport, why } from '../pipeline/why.ts';
 import { formatAuthority, parseAuthority, parseAuthorityWithDefault } from '../protocol/authority.ts';
 import type { Call } from './commands.ts';
 import { out, UsageError } from './print.ts';
@@ -69,8 +70,7 @@ function requestFor(text: string, address: string): ProxyRequest {
 }
 
 function lines(report: WhyReport): string[] {
-  const { target, kind, client, identity, decision, limits, addresses, routing } = report;
-  const found = addresses.at === 'found' ? addresses.judged : [];
+  const { target, kind, client, identity, decision, limits, routing } = report;
   return [
     `${kind === 'tunnel' ? 'CONNECT' : 'GET'} ${formatAuthority(target)}, asked from ${client}`,
     row('who', whoText(identity)),
@@ -80,12 +80,9 @@ function lines(report: WhyReport): string[] {
       ? []
       : [row('', `${decision.wouldAllow} would allow it, and only reports`)]),
     row('limits', limits.length === 0 ? 'none' : limits.join(', ')),
-    ...(addresses.at === 'failed' ? [row('address', addresses.why)] : []),
-    ...found.map((one, at) => row(at === 0 ? 'address' : '', `${one.address}: ${verdict(one.decision)}`)),
-    row(
-      'route',
-      routing.routes.map((route) => (route.via === 'direct' ? 'direct' : 'through a proxy')).join(', then '),
-    ),
+    ...(routing.at === 'failed'
+      ? [row('route', `none: ${routing.why}`)]
+      : [...byLines(routing.by), ...routing.ways.flatMap(wayLines)]),
     `=> ${outcome(report)}`,
   ];
 }
@@ -106,13 +103,86 @@ function whoText(identity: WhyReport['identity']): string {
   }
 }
 
+/** What decided about the way; nothing where nothing was configured. */
+function byLines(by: RoutedBy): string[] {
+  switch (by.kind) {
+    case 'default':
+      return [];
+    case 'hook':
+      return [row('by', 'the route hook')];
+    case 'no-proxy':
+      return [row('by', `noProxy: ${by.entry}`)];
+    case 'rule':
+      return [row('by', `rule ${by.rule}`)];
+    case 'proxy':
+      return [row('by', 'routes.proxy')];
+    case 'system':
+      return [row('by', `the system's settings (${by.source})`)];
+    case 'pac':
+      return pacLines(by);
+  }
+}
+
+function pacLines({ source, ageMs, answer, trouble, calls, ms }: PacRouting): string[] {
+  return [
+    row('pac', ageMs === undefined ? source : `${source}, read ${spanText(ageMs)} ago`),
+    ...calls.map(({ helper, args, result, ms: tookMs }) =>
+      row('', `${helper}(${args.map(printed).join(', ')}) = ${printed(result)}  ${tookMs.toFixed(1)} ms`),
+    ),
+    ...(answer === undefined ? [] : [row('', `answered ${printed(answer)} in ${ms.toFixed(1)} ms`)]),
+    ...(trouble === undefined ? [] : [row('', `trouble: ${trouble}`)]),
+  ];
+}
+
+const printed = (value: unknown): string => JSON.stringify(value) ?? String(value);
+
+function wayLines({ route, sitsOutMs, addresses }: Way): string[] {
+  const rests = sitsOutMs === undefined ? '' : `, sits out for ${spanText(sitsOutMs)}`;
+  return [
+    row('route', `${routeText(route)}${rests}`),
+    ...(addresses.at === 'failed' ? [row('address', addresses.why)] : []),
+    ...(addresses.at === 'found'
+      ? addresses.judged.map((one, at) => row(at === 0 ? 'address' : '', `${one.address}: ${verdict(one.decision)}`))
+      : []),
+  ];
+}
+
+/** `3 min 20 s`; nobody needs it finer. */
+function spanText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  return seconds < 3600
+    ? `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+    : `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
 /** The first thing that would stop it, in the order in which the proxy asks. */
-function outcome({ identity, decision, addresses }: WhyReport): string {
+function outcome({ identity, decision, routing }: WhyReport): string {
   if (identity.at === 'refused') return 'refused with 403';
   if (identity.at === 'asked') return 'refused with 407 without a password; say --as USER to see what a user may do';
   if (decision.verdict === 'deny') return `refused with ${FAILURES[decision.code].status}`;
-  if (addresses.at === 'failed') return 'fails with 502: the name is not resolved';
+  if (routing.at === 'failed') return `fails with ${FAILURES[routing.code].status}: ${routing.why}`;
+  // Those that sit out come last, as when a request is sent.
+  const ways = [...routing.ways].sort(
+    (one, other) => Number(one.sitsOutMs !== undefined) - Number(other.sitsOutMs !== undefined),
+  );
+  const [only, ...others] = ways;
+  if (only === undefined) return 'fails with 502: no route';
+  if (others.length === 0) return outcomeOf(only);
+  const first = ways.find(({ addresses }) => addresses.at === 'found') ?? only;
+  return first.addresses.at === 'found' && !isDenied(first)
+    ? `would be tried by ${routeText(first.route)} first`
+    : outcomeOf(first);
+}
+
+function outcomeOf({ addresses, route }: Way): string {
+  const what = route.via === 'direct' ? 'the name' : 'the name of the proxy';
+  if (addresses.at === 'failed') return `fails with 502: ${what} is not resolved`;
+  if (addresses.judged.some((one) => one.decision.verdict === 'allow'))
+    return route.via === 'direct' ? 'would be served' : `would be sent to ${routeText(route)}`;
   const denied = addresses.judged.find((one) => one.decision.verdict === 'deny')?.decision;
-  if (addresses.judged.some((one) => one.decision.verdict === 'allow')) return 'would be served';
   return denied?.verdict === 'deny' ? `refused with ${FAILURES[denied.code].status}` : 'fails with 502: no address';
 }
+
+const isDenied = ({ addresses }: Way): boolean =>
+  addresses.at === 'found' && !addresses.judged.some(({ decision }) => decision.verdict === 'allow');

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import type { ProxyEvent } from './event.ts';
 import type { FailureCode } from './failure.ts';
 import type { Authority, Body, Headers } from './request.ts';
+import type { Secret } from './secret.ts';
 import type {
   Admitted,
   Allow,
@@ -91,6 +92,40 @@ export interface DialScope {
   /** Also told the heads that pass, when somebody reads them: printing a head costs more than parsing it. */
   readonly tap: Observe | undefined;
 }
+
+/** How an upstream proxy may be told who we are, strongest first. */
+export const AUTH_SCHEMES = ['negotiate', 'ntlm', 'digest', 'basic'] as const;
+export type AuthSchemeName = (typeof AUTH_SCHEMES)[number];
+
+/** An account at an upstream proxy. */
+export interface Credential {
+  readonly user: string;
+  readonly domain: string | undefined;
+  readonly secret: CredentialSecret;
+  /** Where it comes from, for people: `keyring`, `NTLM_CREDENTIALS`, … */
+  readonly source: string;
+  /** Differs when account or secret differ, and tells neither: pools and latches are keyed by it. */
+  readonly id: string;
+}
+/** A hash is enough for NTLM, and only for that. */
+export type CredentialSecret =
+  | { readonly kind: 'password'; readonly password: Secret }
+  | { readonly kind: 'nt-hash'; readonly hash: Secret };
+
+/** Who we are at which upstream proxy, and whether it may be told. */
+export interface CredentialBook {
+  accountAt(hop: Hop): Promise<UpstreamAccount>;
+}
+export type UpstreamAccount =
+  | {
+      readonly at: 'known';
+      /** Schemes that may be used, strongest first. */
+      readonly schemes: readonly AuthSchemeName[];
+      /** `undefined`: nothing but a Kerberos ticket could be offered. */
+      readonly credential: Credential | undefined;
+    }
+  /** The proxy is not trusted with credentials; `told` names it and the flag that would trust it. */
+  | { readonly at: 'withheld'; readonly told: string };
 
 /** One way to open a tunnel along routes in order, for `pipeline/connect.ts`. */
 export interface Connector {

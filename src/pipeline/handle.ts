@@ -23,7 +23,7 @@ export const handleOwn = (
   rooms: Rooms,
 ): Promise<void> =>
   story(request, client, rooms, async (account) => {
-    const reply = serveOwn(request, rooms.identity);
+    const reply = serveOwn(request, rooms);
     account.status = reply.status;
     await client.refuse(reply);
   });

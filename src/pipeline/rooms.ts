@@ -10,8 +10,10 @@ import type {
   Policy,
   Relay,
   Resolver,
+  RouteHealth,
   Router,
 } from '../core/contracts.ts';
+import type { OwnPages } from './own.ts';
 
 /** What the story needs of the house. The engine puts it together; nothing in here knows an implementation. */
 export interface Rooms {
@@ -30,6 +32,9 @@ export interface Rooms {
   /** Present when somebody reads the heads that pass. */
   readonly tap: Observe | undefined;
   readonly identity: ProxyIdentity;
+  readonly pages: OwnPages;
+  /** Who sits out; only `why` asks. */
+  readonly health: Pick<RouteHealth, 'sitsOutUntilMs'>;
   readonly times: StoryTimes;
 }
 

@@ -1,7 +1,7 @@
 import type { Challenge } from '../core/contracts.ts';
-import { asProxyError } from '../core/failure.ts';
+import { asProxyError, type FailureCode } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
-import type { Decision, Identified, Permit, Principal, Routing } from '../core/stages.ts';
+import type { Decision, Identified, Permit, Principal, Route, RoutedBy } from '../core/stages.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Who would ask. */
@@ -21,10 +21,19 @@ export interface WhyReport {
     | { readonly at: 'refused'; readonly why: string };
   readonly decision: Decision;
   readonly limits: readonly string[];
+  readonly routing:
+    | { readonly at: 'found'; readonly by: RoutedBy; readonly ways: readonly Way[] }
+    | { readonly at: 'failed'; readonly code: FailureCode; readonly why: string };
+}
+
+/** One route, with what this machine would dial for it. */
+export interface Way {
+  readonly route: Route;
+  /** How much longer its first proxy sits out; `undefined`: it does not. */
+  readonly sitsOutMs: number | undefined;
   readonly addresses:
     | { readonly at: 'found'; readonly judged: readonly { readonly address: string; readonly decision: Decision }[] }
     | { readonly at: 'failed'; readonly why: string };
-  readonly routing: Routing;
 }
 
 const NO_PERMIT: Permit = { limits: [], [Symbol.dispose]() {} };
@@ -36,11 +45,6 @@ export async function why(request: ProxyRequest, asker: Asker, rooms: Rooms): Pr
     identity.at === 'known' ? identity.principal : { name: asker.user ?? '', scheme: asker.user ? 'basic' : 'none' };
   const identified: Identified = { request, principal };
   const decision = await rooms.policy.decide(identified);
-  const routing = await rooms.router.route({
-    ...identified,
-    decision: { verdict: 'allow', rule: decision.rule },
-    permit: NO_PERMIT,
-  });
   return {
     target,
     kind,
@@ -48,8 +52,7 @@ export async function why(request: ProxyRequest, asker: Asker, rooms: Rooms): Pr
     identity,
     decision,
     limits: rooms.limiter.namesFor(identified),
-    addresses: await judgedAddresses(request, rooms),
-    routing,
+    routing: await routingOf(identified, decision, rooms),
   };
 }
 
@@ -66,12 +69,29 @@ async function whoAsks(request: ProxyRequest, { user }: Asker, rooms: Rooms): Pr
 
 const isChallenge = (answer: Principal | Challenge): answer is Challenge => 'challenge' in answer;
 
-async function judgedAddresses({ target, signal }: ProxyRequest, rooms: Rooms): Promise<WhyReport['addresses']> {
+async function routingOf(identified: Identified, { rule }: Decision, rooms: Rooms): Promise<WhyReport['routing']> {
   try {
-    const addresses = await rooms.resolver.resolve(target.host, signal);
-    const judged = addresses.map((address) => ({ address, decision: rooms.guard.check(address, target.port) }));
-    return { at: 'found', judged };
+    const admitted = { ...identified, decision: { verdict: 'allow', rule }, permit: NO_PERMIT } as const;
+    const { routes, by } = await rooms.router.route(admitted);
+    return { at: 'found', by, ways: await Promise.all(routes.map((route) => wayOf(route, identified.request, rooms))) };
   } catch (error) {
-    return { at: 'failed', why: asProxyError(error).detail };
+    const { code, detail } = asProxyError(error);
+    return { at: 'failed', code, why: detail };
+  }
+}
+
+async function wayOf(route: Route, { target, signal }: ProxyRequest, rooms: Rooms): Promise<Way> {
+  const hop = route.via === 'direct' ? undefined : route.hops[0];
+  const untilMs = hop && rooms.health.sitsOutUntilMs(hop);
+  const { host, port } = hop?.proxy ?? target;
+  const judge = (address: string) =>
+    hop?.namedBy === 'user' ? rooms.guard.checkConfigured(address, port) : rooms.guard.check(address, port);
+  const sitsOutMs = untilMs && untilMs - rooms.clock.now();
+  try {
+    const addresses = await rooms.resolver.resolve(host, signal);
+    const judged = addresses.map((address) => ({ address, decision: judge(address) }));
+    return { route, sitsOutMs, addresses: { at: 'found', judged } };
+  } catch (error) {
+    return { route, sitsOutMs, addresses: { at: 'failed', why: asProxyError(error).detail } };
   }
 }

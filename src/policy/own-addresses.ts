@@ -1,4 +1,4 @@
-import { networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import type { Clock } from '../core/clock.ts';
 import { formatIp, type IpAddress, parseIpWithZone, withoutMapping } from '../protocol/ip-address.ts';
 import { classify } from '../protocol/ip-class.ts';
@@ -7,6 +7,8 @@ import { judgedAs } from '../protocol/ip-embedded.ts';
 /** Where this proxy itself listens. */
 export interface OwnAddresses {
   include(address: IpAddress, port: number): boolean;
+  /** Whether a client that was told this host would come to this machine, as far as is known without asking DNS. */
+  isThisMachine(host: string): boolean;
 }
 export interface OwnListener {
   /** As the socket says it; empty for what has none. */
@@ -39,6 +41,12 @@ export function ownAddresses(
     return known.has(key);
   };
   return {
+    isThisMachine(host) {
+      const address = parseIpWithZone(host);
+      if (address !== undefined) return classify(address) === 'loopback' || isOfThisMachine(keyOf(host));
+      const name = hostname().toLowerCase();
+      return host === 'localhost' || host === name || host.startsWith(`${name}.`) || host === name.replace(/\..*$/s, '');
+    },
     include(address, port) {
       const mine = listeners().filter((listener) => listener.port === port);
       if (mine.length === 0) return false;
