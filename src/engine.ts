@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Authenticator, Limiter, Observe, Policy, Resolver, Router } from './core/contracts.ts';
+import { ProxyError } from './core/failure.ts';
 import { clientAuthenticator } from './identity/clients.ts';
 import { loadUsers } from './identity/htpasswd.ts';
 import type { LimitHook } from './limits/hook.ts';
@@ -105,6 +106,13 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms
     observe,
     tap,
     identity,
+    pages: {
+      isOurs: hall.own.isThisMachine,
+      pac: () => {
+        throw new ProxyError('own_page_unknown', 'there is no PAC yet');
+      },
+    },
+    health: { sitsOutUntilMs: () => undefined },
     times: { requestBodyMs: timeouts.requestBodyMs, idleMs: timeouts.idleMs, lingerMs: timeouts.lingerMs },
   };
 }
