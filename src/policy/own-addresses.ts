@@ -45,7 +45,9 @@ export function ownAddresses(
       const address = parseIpWithZone(host);
       if (address !== undefined) return classify(address) === 'loopback' || isOfThisMachine(keyOf(host));
       const name = hostname().toLowerCase();
-      return host === 'localhost' || host === name || host.startsWith(`${name}.`) || host === name.replace(/\..*$/s, '');
+      return (
+        host === 'localhost' || host === name || host.startsWith(`${name}.`) || host === name.replace(/\..*$/s, '')
+      );
     },
     include(address, port) {
       const mine = listeners().filter((listener) => listener.port === port);
