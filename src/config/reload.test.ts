@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../core/clock.ts';
+import { watchBeside } from '../watch/file.ts';
 import { readText } from './file.ts';
 import { FLAGS } from './flags.ts';
 import { Reloader } from './reload.ts';
 import type { Config } from './schema.ts';
 import { load } from './sources.ts';
-import { watchBeside } from './watch.ts';
 
 /** A configuration file in a folder of its own, and a reloader that writes down what happens. */
 function house(text: string) {
