@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { addressBlock, isAddressBlock } from '../core/address-setting.ts';
 import { hostPattern } from '../core/host-setting.ts';
+import { isPortRange, portPattern } from '../core/port-setting.ts';
 
 /** Whether others than this machine's own users can reach any listener: then the defaults are strict. */
 export type Exposure = 'local' | 'exposed';
@@ -50,12 +51,6 @@ export type GuardInput = GuardOptions;
 
 /** Longer names make a log line hard to read. */
 const RULE_NAME_CHARACTERS_MAX = 64;
-const PORT_MAX = 65_535;
-
-function isPortRange(text: string): boolean {
-  const [, from, to = from] = /^([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?$/.exec(text) ?? [];
-  return Number(from) <= Number(to) && Number(to) <= PORT_MAX;
-}
 
 /** `10.0.0.0/8`, `127.0.0.1:8080`, `[::1]:80`. */
 function isExemption(text: string): boolean {
@@ -110,13 +105,7 @@ const conditions = z.strictObject({
     hostPattern,
     'Target hosts: a name, `.suffix` (the domain and all below it), a name with `*`, an address or a block.',
   ),
-  ports: someOf(
-    z.union([
-      z.int().min(1).max(PORT_MAX),
-      z.string().refine(isPortRange, 'is no port; write a number from 1 to 65535, or a range such as "8000-8999"'),
-    ]),
-    'Target ports, and ranges of them such as "8000-8999".',
-  ),
+  ports: someOf(portPattern, 'Target ports, and ranges of them such as "8000-8999".'),
   methods: someOf(
     z.string().regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/i, 'is no method; write for example GET'),
     'Request methods.',

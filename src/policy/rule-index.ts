@@ -1,7 +1,7 @@
 import { type AddressSense, bucketKey, HostIndex, type HostQuery, normalPattern } from '../protocol/host-index.ts';
 import { CidrMap, type IpAddress, knownCidr } from '../protocol/ip-address.ts';
+import { portRange } from '../protocol/port-set.ts';
 import type { AccessConditions } from './options.ts';
-import { portRange } from './ports.ts';
 
 /** What a request looks like to a rule. Whoever implements it parses lazily: most rules ask for the host alone. */
 export interface AccessQuery {

@@ -3,8 +3,8 @@ import type { Policy } from '../core/contracts.ts';
 import type { Allow, Decision, Deny, Identified } from '../core/stages.ts';
 import { type AddressSense, HostIndex, hostQuery } from '../protocol/host-index.ts';
 import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/ip-address.ts';
+import { PortSet } from '../protocol/port-set.ts';
 import type { AccessConditions, AccessEntry, AccessOptions, Exposure } from './options.ts';
-import { PortSet } from './ports.ts';
 import { type AccessQuery, type Dimension, RuleIndex } from './rule-index.ts';
 import { timeWindow } from './time-window.ts';
 
