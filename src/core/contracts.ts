@@ -12,6 +12,7 @@ import type {
   Gate,
   Hop,
   HopScheme,
+  Hops,
   Identified,
   Permit,
   Principal,
@@ -57,17 +58,17 @@ export interface Router {
 }
 
 /**
- * Which proxies answer. One that failed sits out for a while; a change of the network clears all, and what was learned
- * about an older network is ignored.
+ * Which proxies answer; a chain is known as a whole. One that failed sits out for a while; a change of the network
+ * clears all, and what was learned about an older network is ignored.
  */
 export interface RouteHealth {
   /** Counts the networks that this machine has been in. */
   readonly generation: number;
   /** On the proxy's clock; `undefined`: it is in service. */
-  sitsOutUntilMs(hop: Hop): number | undefined;
+  sitsOutUntilMs(hops: Hops): number | undefined;
   /** It said something, to whomever: it is alive. */
-  answered(hop: Hop): void;
-  failed(hop: Hop, why: FailureCode, generation: number): void;
+  answered(hops: Hops): void;
+  failed(hops: Hops, why: FailureCode, generation: number): void;
 }
 
 /** Addresses of a name, best first. Rejects with `dns_failed` or `dns_timeout`. */

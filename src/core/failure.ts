@@ -53,8 +53,13 @@ export const FAILURES = {
     'next-route',
   ),
   reset_before_head: row(502, 'connection_terminated', 'The destination closed the connection without an answer.'),
-  tls_failed: row(502, 'tls_protocol_error', 'The TLS handshake with the upstream failed.'),
-  certificate_rejected: row(502, 'tls_certificate_error', 'The upstream showed a certificate that cannot be trusted.'),
+  tls_failed: row(502, 'tls_protocol_error', 'The TLS handshake with the upstream failed.', 'next-route'),
+  certificate_rejected: row(
+    502,
+    'tls_certificate_error',
+    'The upstream showed a certificate that cannot be trusted.',
+    'next-route',
+  ),
   proxy_auth_failed: row(502, 'proxy_configuration_error', 'The upstream proxy did not accept our credentials.'),
   origin_protocol: row(502, 'http_protocol_error', 'The destination answered with something that is not valid HTTP.'),
   origin_head_too_large: row(
@@ -74,7 +79,15 @@ export const FAILURES = {
     'The upstream proxy answered with something that is not valid HTTP.',
     'next-route',
   ),
+  parent_closed: row(
+    502,
+    'connection_terminated',
+    'The upstream proxy closed the connection without an answer.',
+    'next-route',
+  ),
   parent_refused: row(502, 'http_request_denied', 'The upstream proxy refused to connect.'),
+  // The proxy is well and the destination is not: the next proxy would only take as long to say the same.
+  parent_failed: row(502, 'destination_unavailable', 'The upstream proxy could not reach the destination.'),
   at_capacity: row(
     503,
     'connection_limit_reached',

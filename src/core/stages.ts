@@ -46,7 +46,9 @@ export interface Deny {
 export type Decision = Allow | Deny;
 
 /** How to get there. `proxies` lists the hops nearest first; there is nearly always one. */
-export type Route = { readonly via: 'direct' } | { readonly via: 'proxies'; readonly hops: readonly [Hop, ...Hop[]] };
+export type Route = { readonly via: 'direct' } | { readonly via: 'proxies'; readonly hops: Hops };
+/** One proxy, or a chain of them. */
+export type Hops = readonly [Hop, ...Hop[]];
 export interface Hop {
   readonly scheme: HopScheme;
   readonly proxy: Authority;

@@ -82,7 +82,7 @@ async function routingOf(identified: Identified, { rule }: Decision, rooms: Room
 
 async function wayOf(route: Route, { target, signal }: ProxyRequest, rooms: Rooms): Promise<Way> {
   const hop = route.via === 'direct' ? undefined : route.hops[0];
-  const untilMs = hop && rooms.health.sitsOutUntilMs(hop);
+  const untilMs = route.via === 'direct' ? undefined : rooms.health.sitsOutUntilMs(route.hops);
   const { host, port } = hop?.proxy ?? target;
   const judge = (address: string) =>
     hop?.namedBy === 'user' ? rooms.guard.checkConfigured(address, port) : rooms.guard.check(address, port);
