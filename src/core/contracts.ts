@@ -92,6 +92,8 @@ export interface DialScope {
   readonly observe: Observe;
   /** Also told the heads that pass, when somebody reads them: printing a head costs more than parsing it. */
   readonly tap: Observe | undefined;
+  /** `Via` of a CONNECT to another proxy: what the client's request had, and us. Absent: nobody has passed it on. */
+  readonly via?: string | undefined;
 }
 
 /** How an upstream proxy may be told who we are, strongest first. */

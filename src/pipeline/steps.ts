@@ -3,7 +3,7 @@ import { unlessAborted } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
 import type { Admitted, Connected, Identified, Received, Routed } from '../core/stages.ts';
-import { hasBeenHere } from '../protocol/via.ts';
+import { hasBeenHere, viaList } from '../protocol/via.ts';
 import type { Account } from './account.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -75,12 +75,16 @@ export async function connect<R extends ProxyRequest>(
   return { ...routed, ...connected };
 }
 
-export const dialScope = (request: ProxyRequest, { guard, observe, tap }: Rooms): DialScope => ({
+export const dialScope = (request: ProxyRequest, { guard, observe, tap, identity }: Rooms): DialScope => ({
   id: request.id,
   signal: request.signal,
   guard,
   observe,
   tap,
+  // Only a CONNECT to another proxy needs it.
+  get via() {
+    return viaList(request.headers, request.version, identity.pseudonym);
+  },
 });
 
 /** A hook of a program may never answer: its request then ends with its client, or when the proxy is closed. */

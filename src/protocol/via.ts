@@ -4,6 +4,10 @@ import { valuesOf } from './header-list.ts';
 /** Our member of a `Via` list: the version that we received the message in, and who we are (RFC 9110 §7.6.3). */
 export const viaMember = (version: '1.0' | '1.1', pseudonym: string): string => `${version} ${pseudonym}`;
 
+/** The whole list as it goes on: who the message has passed, and us. */
+export const viaList = (headers: Headers, version: '1.0' | '1.1', pseudonym: string): string =>
+  [...valuesOf(headers, 'via'), viaMember(version, pseudonym)].join(', ');
+
 /**
  * Whether a `Via` list shows that the message has been here. Pseudonyms carry a random suffix for each proxy, so that
  * one Viaduct behind another is no loop. Compared as a whole word: `viaduct-ab` is not `viaduct-abc`.
