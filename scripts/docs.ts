@@ -39,6 +39,11 @@ limits:
   bandwidth:
     - { per: proxy, rate: 20MiB }
     - { per: client, rate: 2MiB, direction: down }
+routes:
+  pac: auto
+  rules:
+    - { hosts: [.corp.example], via: "PROXY proxy.corp:8080; DIRECT" }
+  noProxy: [localhost, .internal]
 timeouts: { connect: 10s, idle: 30m }
 log: { format: json, file: access.log }
 \`\`\`
@@ -54,6 +59,23 @@ The guard judges addresses, and \`access\` judges names. A name is resolved once
 an address that passed is dialled; so a name that changes its answer in between gains nothing. Behind an upstream proxy
 the far name is not ours to resolve: there the guard judges the address of the upstream proxy, and only the rules of
 \`access\` judge the name.
+
+Which way a request goes is decided by the first of these that has an answer: \`routes.noProxy\`, \`routes.rules\`, the PAC,
+\`routes.proxy\`; else it goes direct. A way is \`direct\`, the URL of a proxy (\`http://\`, \`https://\`, \`socks4://\`,
+\`socks4a://\`, \`socks5://\`; \`socks5h://\` means the same, since SOCKS5 proxies always get the name), or what a PAC script
+answers. \`host:port\` alone is an \`http://\` proxy. Without a port it is 80, 443 or 1080, as in browsers. A list is the order
+of trying, and a list inside it is a chain of proxies, nearest first:
+
+\`\`\`yaml
+routes:
+  proxy:
+    - [https://parent.example, socks5://me:secret@behind.example] # a chain
+    - http://spare.example:3128 # when that fails
+    - direct
+\`\`\`
+
+\`--proxy\` on the command line takes the place of a PAC that a file or a variable names. \`NO_PROXY\` is read as curl reads it;
+its entries are added to those of the file, unless \`--noproxy\` or \`VIADUCT_NOPROXY\` says them all.
 `;
 
 const ERRORS_INTRO = `# What can fail, and what the client is told

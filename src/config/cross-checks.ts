@@ -1,6 +1,13 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Route } from '../core/stages.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
-import { isExposed } from '../listeners/options.ts';
+import { isExposed, type Listen } from '../listeners/options.ts';
+import { formatAuthority } from '../protocol/authority.ts';
+import { parseIp } from '../protocol/ip-address.ts';
+import { formatHop } from '../protocol/proxy-url.ts';
 import type { Path, Problem } from './problems.ts';
+import { isPacPath } from './routes.ts';
 import type { Config } from './schema.ts';
 
 /** Who says which users there are: `clients.users`, or an `authenticate` hook too. */
@@ -9,14 +16,16 @@ export type KnownBy = 'configuration' | 'program';
 /** What no setting can know of another: problems that only the whole configuration has. */
 export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): Problem[] {
   const users = knownUsers(config);
-  if (knownBy === 'program') return [...listenedTwice(config), ...users.problems, ...rulesOfOneName(config)];
-  return [
-    ...exposedToEveryone(config),
+  const always = [
     ...listenedTwice(config),
     ...users.problems,
-    ...unknownUsers(config, users.names),
     ...rulesOfOneName(config),
+    ...pacMissing(config),
+    ...throughOurselves(config),
   ];
+  return knownBy === 'program'
+    ? always
+    : [...exposedToEveryone(config), ...always, ...unknownUsers(config, users.names)];
 }
 
 /** An open proxy is found within hours, and used for what its owner answers for. */
@@ -85,4 +94,41 @@ function rulesOfOneName({ access }: Config): Problem[] {
     seen.add(name);
     return isSecond ? [{ path: ['access', at, 'name'], message: `another rule is named ${JSON.stringify(name)}` }] : [];
   });
+}
+
+/** A PAC on disk is there or it is misspelt; one on the network may come later. */
+function pacMissing({ routes: { pac } }: Config): Problem[] {
+  const path = ['routes', 'pac'];
+  const isUrl = /^file:/i.test(pac);
+  if (!isUrl && !isPacPath(pac)) return [];
+  try {
+    const file = isUrl ? fileURLToPath(pac) : pac;
+    return existsSync(file) ? [] : [{ path, message: `there is no file ${file}` }];
+  } catch {
+    return [{ path, message: `${JSON.stringify(pac)} names no file of this machine; write file:///PATH` }];
+  }
+}
+
+/** A request that is sent to ourselves comes back until the loop is noticed. Of a chain, only its first proxy is dialled by us. */
+function throughOurselves({ routes, listen }: Config): Problem[] {
+  const ways: { path: Path; route: Route }[] = [
+    ...routes.rules.flatMap(({ via }, at) => via.map((route) => ({ path: ['routes', 'rules', at, 'via'], route }))),
+    ...routes.proxy.map((route) => ({ path: ['routes', 'proxy'], route })),
+  ];
+  return ways.flatMap(({ path, route }) => {
+    if (route.via === 'direct') return [];
+    const [hop] = route.hops;
+    const own = listen.find((one) => leadsTo(one, hop.proxy.host, hop.proxy.port));
+    if (own?.kind !== 'tcp') return [];
+    const message = `${formatHop(hop)} is this proxy itself, which listens on ${formatAuthority(own)}; name another`;
+    return [{ path, message }];
+  });
+}
+
+/** Only what is certain without a resolver; `policy/own-addresses.ts` judges every address that is dialled. */
+function leadsTo(listen: Listen, host: string, port: number): boolean {
+  if (listen.kind !== 'tcp' || listen.port !== port) return false;
+  const isLoopback = (name: string) => name === 'localhost' || name === '::1' || name.startsWith('127.');
+  const isEvery = parseIp(listen.host)?.octets.every((octet) => octet === 0) === true;
+  return listen.host === host || (host === 'localhost' && isLoopback(listen.host)) || (isEvery && isLoopback(host));
 }

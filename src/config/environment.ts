@@ -1,3 +1,5 @@
+import { isNoProxyEntry, splitNoProxy } from '../protocol/no-proxy.ts';
+import { withoutLogin } from '../protocol/proxy-url.ts';
 import { FLAGS, variableOf } from './flags.ts';
 import { nearest } from './nearest.ts';
 import type { Given } from './sources.ts';
@@ -11,6 +13,28 @@ export function environmentSays(environment: Environment): Given[] {
     const text = environment[label];
     return text === undefined || text === '' ? [] : [{ flag, text, label }];
   });
+}
+
+/** What `NO_PROXY` means here. */
+export interface Exceptions {
+  /** The variable that said so. */
+  readonly label: string;
+  readonly entries: readonly string[];
+  /** One line for each entry that is none: the variable is written for many programs, so it is no reason to refuse. */
+  readonly notices: readonly string[];
+}
+
+/** As curl reads it: in small letters first, and an empty variable says nothing. */
+export function exceptionsIn(environment: Environment): Exceptions | undefined {
+  const label = ['no_proxy', 'NO_PROXY'].find((name) => environment[name]?.trim());
+  if (label === undefined) return undefined;
+  const [entries, wrong]: [string[], string[]] = [[], []];
+  for (const entry of splitNoProxy(environment[label] ?? '')) (isNoProxyEntry(entry) ? entries : wrong).push(entry);
+  return {
+    label,
+    entries,
+    notices: wrong.map((entry) => `${label}: ${JSON.stringify(withoutLogin(entry))} is no host; it is left out`),
+  };
 }
 
 /**

@@ -2,15 +2,17 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { ConfigError, type Path, pathText } from './problems.ts';
+import { isPacPath } from './routes.ts';
 
 /** Bigger than any configuration a person writes; a mistaken path to a disk image must not be read into memory. */
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Settings whose text is a path, so that it can be taken relative to the file that holds it. */
-const PATHS: readonly Path[] = [
-  ['clients', 'users'],
-  ['log', 'file'],
-  ['limits', 'state'],
+const PATHS: readonly { readonly path: Path; readonly isPath: (text: string) => boolean }[] = [
+  { path: ['clients', 'users'], isPath: () => true },
+  { path: ['log', 'file'], isPath: () => true },
+  { path: ['limits', 'state'], isPath: () => true },
+  { path: ['routes', 'pac'], isPath: isPacPath },
 ];
 
 /** A configuration file as it was written: plain values, and the line of each. */
@@ -106,12 +108,12 @@ function syntaxText(error: { readonly code: string; readonly message: string }):
 /** Relative paths in a file mean what they mean beside it, wherever the program was started. */
 function withPathsFrom(folder: string, values: unknown): unknown {
   if (!isPlainMap(values)) return values;
-  for (const path of PATHS) {
+  for (const { path, isPath } of PATHS) {
     const holder = path.slice(0, -1).reduce<unknown>((at, part) => (isPlainMap(at) ? at[part] : undefined), values);
     const key = String(path.at(-1));
     if (!isPlainMap(holder)) continue;
     const text = holder[key];
-    if (typeof text === 'string' && !isAbsolute(text)) holder[key] = join(folder, text);
+    if (typeof text === 'string' && text !== '' && isPath(text) && !isAbsolute(text)) holder[key] = join(folder, text);
   }
   if (Array.isArray(values.listen)) values.listen = values.listen.map((one) => socketFrom(folder, one));
   else values.listen = socketFrom(folder, values.listen);

@@ -66,6 +66,36 @@ export const FLAGS: readonly Flag[] = [
     says: () => [],
   },
   {
+    name: 'pac',
+    short: 'C',
+    argument: 'URL',
+    summary: 'PAC: http(s):, file:, data:, a path, system, auto (system, then WPAD) or none',
+    default: 'system; none where routes are configured',
+    completes: ['system', 'auto', 'none'],
+    says: (text) => [{ path: ['routes', 'pac'], value: text }],
+  },
+  {
+    name: 'proxy',
+    short: 'x',
+    argument: 'URL',
+    summary: 'upstream proxy: http://, https://, socks4://, socks4a://, socks5://; repeat = fail-over order',
+    default: 'none = direct',
+    says: (text) => [{ path: ['routes', 'proxy'], value: [text] }],
+  },
+  {
+    name: 'noproxy',
+    argument: 'LIST',
+    summary: 'go direct for these, as NO_PROXY has it: names, addresses, blocks, with or without :PORT, *',
+    default: 'NO_PROXY',
+    says: (text) => [{ path: ['routes', 'noProxy'], value: listOf(text) }],
+  },
+  {
+    name: 'enable-socks',
+    summary: 'does nothing: SOCKS proxies of a PAC are used anyway',
+    // Scripts written for alpaca keep working.
+    says: () => [],
+  },
+  {
     name: 'auth',
     argument: 'FILE_OR_USER:PASS',
     summary: 'clients must authenticate (Basic); FILE is made by htpasswd',

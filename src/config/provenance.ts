@@ -89,12 +89,20 @@ function leavesOf(value: unknown, fallback: unknown, path: Path = []): Leaf[] {
 }
 
 function plain(value: unknown): string {
-  // A password inside a URL is a secret wherever the URL stands.
-  const masked = JSON.stringify(value, (_key, one: unknown) => (typeof one === 'string' ? maskUrl(one) : one));
+  const masked = JSON.stringify(value, (_key, one: unknown) =>
+    typeof one === 'string' ? shortened(maskLogin(one)) : one,
+  );
   return masked.replaceAll('","', '", "').replaceAll('":"', '": "');
 }
 
-const maskUrl = (text: string): string => text.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@:]*):[^/@]*@/i, '$1:•••@');
+/** A password is a secret wherever its URL stands, also in the middle of a text or without a scheme. */
+const maskLogin = (text: string): string =>
+  text.replace(/((?:\b[a-z][a-z0-9+.-]*:\/\/)?[^\s;/@:]*):[^\s]*@/gi, '$1:•••@');
+
+/** A whole script may stand in a `data:` URL. */
+const TEXT_CHARACTERS_MAX = 200;
+const shortened = (text: string): string =>
+  text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text;
 
 const isMap = (value: unknown): boolean => isRecord(value) && !Array.isArray(value);
 const keysOf = (value: unknown): string[] => (isRecord(value) && !Array.isArray(value) ? Object.keys(value) : []);

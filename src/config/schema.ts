@@ -13,10 +13,12 @@ import {
   guardSchema,
 } from '../policy/options.ts';
 import { relayTimeouts } from '../relay/options.ts';
+import type { RoutesInput, RoutesOptions } from '../routing/options.ts';
 import { upstreamTimeouts } from '../upstream/options.ts';
 import { crossCheck, type KnownBy } from './cross-checks.ts';
 import { defaultsOf, type JsonSchema } from './outline.ts';
 import { ConfigError, type Problem, pathText, problemsOf } from './problems.ts';
+import { readRoutes } from './routes.ts';
 
 /** Every wait, in milliseconds. What each bounds stands in the `options.ts` of its room. */
 export interface Timeouts {
@@ -38,6 +40,7 @@ export interface Config {
   readonly access: AccessOptions;
   readonly guard: GuardOptions;
   readonly limits: LimitsOptions;
+  readonly routes: RoutesOptions;
   readonly timeouts: Timeouts;
   readonly log: LogOptions;
   /** Our name in `Via` and `Proxy-Status`. */
@@ -57,6 +60,7 @@ export interface ConfigInput {
   readonly access?: AccessInput | undefined;
   readonly guard?: GuardInput | undefined;
   readonly limits?: LimitsInput | undefined;
+  readonly routes?: RoutesInput | undefined;
   readonly timeouts?:
     | {
         readonly connect?: Wait;
@@ -123,6 +127,9 @@ const schema = z
       .describe('Where they may go: rules in order, the first that matches decides. Default: allow.'),
     guard: guardSchema.prefault({}).describe('Which addresses are never dialled, judged on every resolved address.'),
     limits: limitsSchema.prefault({}).describe('How much: bandwidth, tunnels, requests and quotas.'),
+    routes: readRoutes
+      .prefault({})
+      .describe('By which way: exceptions, rules, a PAC and upstream proxies, asked in this order.'),
     timeouts: timeouts.prefault({}).describe('How long anything may take. A bare number counts seconds.'),
     log: logSchema.prefault({}).describe('The access log: one record for every finished request.'),
     name: z
@@ -153,13 +160,17 @@ export function checkInput(values: unknown): { readonly problems: readonly Probl
   return { problems: problemsOf(parsed.error, values, configOutline()) };
 }
 
-/** The library's own defaults: a program that embeds a proxy wants a free port, and decides about logs itself. */
-const LIBRARY_DEFAULTS: ConfigInput = { listen: 'http://127.0.0.1:0', quiet: true };
+/**
+ * The library's own defaults: a program that embeds a proxy wants a free port, decides about logs itself, and goes the
+ * same way on every machine.
+ */
+const LIBRARY_DEFAULTS: ConfigInput = { listen: 'http://127.0.0.1:0', quiet: true, routes: { pac: 'none' } };
 
 /** The same settings from a plain object, for `startProxy()`. Throws ConfigError, whose message names each path. */
 export function resolveOptions(given: ConfigInput = {}, knownBy: KnownBy = 'configuration'): Config {
   const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const checked = checkInput({ ...LIBRARY_DEFAULTS, ...written });
+  const { routes = {} } = given;
+  const checked = checkInput({ ...LIBRARY_DEFAULTS, ...written, routes: { ...LIBRARY_DEFAULTS.routes, ...routes } });
   const { config } = checked;
   const problems = config === undefined ? checked.problems : crossCheck(config, knownBy);
   if (config !== undefined && problems.length === 0) return config;

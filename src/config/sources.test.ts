@@ -204,6 +204,8 @@ test('every setting in force is shown with its origin, and secrets are masked', 
     { path: 'name', value: '"gate"', origin: 'VIADUCT_NAME' },
     { path: 'port', value: '8080', origin: '--port' },
     { path: 'log.format', value: '"json"', origin: 'default' },
+    { path: 'routes.pac', value: '"system"', origin: 'default' },
+    { path: 'routes.pacUnreachable', value: '"direct"', origin: 'default' },
   ]);
 });
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { crossCheck } from './cross-checks.ts';
-import { doubtfulVariables, type Environment, environmentSays } from './environment.ts';
+import { doubtfulVariables, type Environment, type Exceptions, environmentSays, exceptionsIn } from './environment.ts';
 import { type ConfigFile, problemInFile, readConfigFile } from './file.ts';
 import { type Flag, FlagError, type Said } from './flags.ts';
 import { ConfigError, isRecord, type Path, type Problem, pathText, valueAt } from './problems.ts';
@@ -46,6 +46,11 @@ export function load(sources: Sources): Loaded {
   const provenance = new Provenance(file);
   const values: unknown = file === undefined ? {} : structuredClone(file.values);
   for (const layer of [environment, sources.flags]) applyLayer(layer, values, provenance);
+  const exceptions = exceptionsIn(sources.environment);
+  // As with curl, a flag says all of it; what a file says is meant to be joined by what holds for every program.
+  if (![...environment, ...sources.flags].some(({ flag }) => flag.name === 'noproxy')) {
+    addExceptions(exceptions, values, provenance);
+  }
   if (valueAt(values, ['log', 'format']) === undefined) {
     const isReadLater = !sources.isTerminal || valueAt(values, ['log', 'file']) !== undefined;
     setAt(values, ['log', 'format'], isReadLater ? 'json' : 'pretty');
@@ -56,7 +61,12 @@ export function load(sources: Sources): Loaded {
   refuse(checked.problems, place);
   if (checked.config === undefined) throw new ConfigError(['the configuration cannot be used']);
   refuse(crossCheck(checked.config), place);
-  return { config: checked.config, values, provenance, file, notices: doubtfulVariables(sources.environment) };
+  // These defaults depend on other settings; whoever reads the merged settings sees what is in force.
+  const { pac, pacUnreachable } = checked.config.routes;
+  setAt(values, ['routes', 'pac'], pac);
+  if (pac !== 'none') setAt(values, ['routes', 'pacUnreachable'], pacUnreachable);
+  const notices = [...doubtfulVariables(sources.environment), ...(exceptions?.notices ?? [])];
+  return { config: checked.config, values, provenance, file, notices };
 }
 
 function refuse(problems: readonly Problem[], place: (path: Path, text: string) => string): void {
@@ -75,6 +85,7 @@ function fileName(given: readonly Given[], environment: Environment): string | u
 
 function applyLayer(layer: readonly Given[], values: unknown, provenance: Provenance): void {
   const written = new Set<string>();
+  const pacBelow = valueAt(values, ['routes', 'pac']);
   for (const { flag, text, label } of layer) {
     for (const { path, value } of saidBy(flag, text, label)) {
       const target = flag.name === 'rate' ? rateTarget(values, value) : { path, value };
@@ -87,6 +98,22 @@ function applyLayer(layer: readonly Given[], values: unknown, provenance: Proven
       provenance.say(target.path, label);
     }
   }
+  // Who types `--proxy` wants that proxy, not the PAC of a file; a PAC beside it would leave it the second choice.
+  const proxy = layer.findLast(({ flag }) => flag.name === 'proxy');
+  if (proxy !== undefined && pacBelow !== undefined && !written.has('routes.pac')) {
+    setAt(values, ['routes', 'pac'], 'none');
+    provenance.say(['routes', 'pac'], proxy.label);
+  }
+}
+
+function addExceptions(more: Exceptions | undefined, values: unknown, provenance: Provenance): void {
+  if (more === undefined || more.entries.length === 0) return;
+  const path = ['routes', 'noProxy'];
+  const given = valueAt(values, path);
+  const list: readonly unknown[] = Array.isArray(given) ? given : given === undefined ? [] : [given];
+  const label = list.length === 0 ? more.label : `${provenance.of(path)} and ${more.label}`;
+  setAt(values, path, [...list, ...more.entries]);
+  provenance.say(path, label);
 }
 
 function appended(list: readonly unknown[], more: unknown): unknown[] {

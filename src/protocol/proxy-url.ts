@@ -90,7 +90,7 @@ function decoded(text: string): string {
 }
 
 /** For messages: whatever might be a password is left out, also where the text is no URL at all. */
-function withoutLogin(text: string): string {
+export function withoutLogin(text: string): string {
   const at = text.lastIndexOf('@');
   return at < 0 ? text : `${/^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0] ?? ''}•••${text.slice(at)}`;
 }

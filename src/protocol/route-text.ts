@@ -1,6 +1,6 @@
 import type { Hop, NamedBy, Route } from '../core/stages.ts';
 import { DIRECT, PAC_ROUTES_MAX, parsePacEntry } from './pac-result.ts';
-import { formatHop, parseProxyUrl } from './proxy-url.ts';
+import { formatHop, parseProxyUrl, withoutLogin } from './proxy-url.ts';
 
 /**
  * One way to a target as settings and hooks write it: `direct`, a proxy's URL, an entry of a PAC's answer
@@ -41,7 +41,9 @@ function parseEntry(text: string, namedBy: NamedBy): Route {
   if (!isPac) return { via: 'proxies', hops: [parseProxyUrl(text, namedBy)] };
   const route = parsePacEntry(text, namedBy);
   if (route !== undefined) return route;
-  throw new Error(`${JSON.stringify(masked(text))} is no way; write for example PROXY proxy.example:3128, or a URL`);
+  throw new Error(
+    `${JSON.stringify(withoutLogin(text))} is no way; write for example PROXY proxy.example:3128, or a URL`,
+  );
 }
 
 function parseChain(links: readonly string[], namedBy: NamedBy): Route {
@@ -55,8 +57,6 @@ function parseLink(text: string, namedBy: NamedBy): Hop {
   const [entry, ...more] = entriesOf(text).map((one) => parseEntry(one, namedBy));
   if (entry?.via === 'proxies' && more.length === 0) return entry.hops[0];
   throw new Error(
-    `${JSON.stringify(masked(text))} is no proxy of a chain; write one URL for each proxy, nearest first`,
+    `${JSON.stringify(withoutLogin(text))} is no proxy of a chain; write one URL for each proxy, nearest first`,
   );
 }
-
-const masked = (text: string): string => text.replace(/^.*@/s, '•••@');

@@ -138,6 +138,24 @@ test('check prints every setting and where it came from, secrets masked', async 
   assert.ok(!out.includes('TMivi'));
 });
 
+test('check prints by which way requests go, from which source, and no password of a proxy', async () => {
+  const path = fileOf('ways.yaml', 'routes:\n  noProxy: [.internal]\n  pac: https://pac.corp.example/proxy.pac\n');
+  const { code, out } = await viaductEnds(
+    ['check', path, '-x', 'http://me:hunter2@proxy.corp.example:8080', '-proxy', 'direct', '-enable-socks'],
+    { NO_PROXY: 'localhost' },
+  );
+  assert.equal(code, 0, out);
+  const lines = out.split('\n').map((line) => line.replace(/ +/g, ' '));
+  for (const line of [
+    'routes.proxy ["http://me:•••@proxy.corp.example:8080", "direct"] # --proxy',
+    'routes.pac "none" # --proxy',
+    `routes.noProxy [".internal", "localhost"] # ${path}:2 and NO_PROXY`,
+  ]) {
+    assert.ok(lines.includes(line), `${line} in ${out}`);
+  }
+  assert.ok(!out.includes('hunter2'));
+});
+
 for (const shell of ['bash', 'zsh', 'fish']) {
   test(`completion for ${shell} knows commands and flags`, async () => {
     const { code, out } = await viaductEnds(['completion', shell]);
