@@ -110,10 +110,12 @@ export interface Credential {
   /** Differs when account or secret differ, and tells neither: pools and latches are keyed by it. */
   readonly id: string;
 }
-/** A hash is enough for NTLM, and only for that. */
+/** A hash is enough for NTLM, and only for that; both are 32 hexadecimal digits. */
 export type CredentialSecret =
   | { readonly kind: 'password'; readonly password: Secret }
-  | { readonly kind: 'nt-hash'; readonly hash: Secret };
+  | { readonly kind: 'nt-hash'; readonly hash: Secret }
+  /** Of this user in this domain, as they are written here: cntlm's PassNTLMv2. */
+  | { readonly kind: 'ntlmv2-hash'; readonly hash: Secret };
 
 /** Who we are at which upstream proxy, and whether it may be told. */
 export interface CredentialBook {
@@ -126,6 +128,8 @@ export type UpstreamAccount =
       readonly schemes: readonly AuthSchemeName[];
       /** `undefined`: nothing but a Kerberos ticket could be offered. */
       readonly credential: Credential | undefined;
+      /** Who we are in Basic, where that is somebody else: `BASIC_CREDENTIALS` beside another account. */
+      readonly basic?: Credential | undefined;
     }
   /** The proxy is not trusted with credentials; `told` names it and the flag that would trust it. */
   | { readonly at: 'withheld'; readonly told: string };
