@@ -1,0 +1,131 @@
+/** What a 407 or 401 asks for: `Digest realm="x", nonce="y"`, `Negotiate TOKEN`, a bare `NTLM` (RFC 9110 §11.3). */
+export interface Challenge {
+  /** In lower case. */
+  readonly scheme: string;
+  readonly token68?: string;
+  /** Names in lower case, quoted strings without their quotes. Of a name that comes twice the first value counts. */
+  readonly params: ReadonlyMap<string, string>;
+}
+
+/** A Negotiate token with a large Kerberos ticket has 64 kB; no head with more of it passes the reader of heads. */
+const FIELD_BYTES_MAX = 128 * 1024;
+/** More than anybody offers. What stands behind is not read: a head full of commas must not become a thousand maps. */
+const CHALLENGES_MAX = 32;
+const PARAMS_MAX = 64;
+
+/** Schemes that may begin without a comma before them, as some proxies send: `Negotiate NTLM`. */
+const KNOWN: ReadonlySet<string> = new Set(['basic', 'bearer', 'digest', 'kerberos', 'negotiate', 'ntlm']);
+
+/**
+ * All challenges in the values of `Proxy-Authenticate` or `WWW-Authenticate`, in their order. Several lines are one list
+ * (RFC 9110 §5.3), so that parameters may go on in the next line. It never throws: of what is no challenge, as much is
+ * skipped as can be. An unreadable challenge is one that is not answered.
+ */
+export function parseChallenges(values: readonly string[]): readonly Challenge[] {
+  const found: Growing[] = [];
+  let left = FIELD_BYTES_MAX;
+  for (const value of values) {
+    const scan = new Scan(value.slice(0, left));
+    left -= value.length;
+    while (scan.more()) if (!takeItem(scan, found)) return found;
+    if (left <= 0) break;
+  }
+  return found;
+}
+
+/** Parameters of a field that has no schemes: `Proxy-Authentication-Info` (RFC 9110 §11.6.3, RFC 7616 §3.5). */
+export function parseAuthParams(value: string): ReadonlyMap<string, string> {
+  const one: Growing = { scheme: '', params: new Map() };
+  const scan = new Scan(value.slice(0, FIELD_BYTES_MAX));
+  while (scan.more()) if (!takeParam(scan, scan.token(), one)) scan.skipItem();
+  return one.params;
+}
+
+interface Growing {
+  readonly scheme: string;
+  token68?: string;
+  readonly params: Map<string, string>;
+}
+
+/** Reads a scheme, with its token if it has one, or a parameter; `false` when there are challenges enough. */
+function takeItem(scan: Scan, found: Growing[]): boolean {
+  const afterComma = scan.afterComma;
+  const word = scan.token();
+  const current = found.at(-1);
+  if (takeParam(scan, word, current)) return true;
+  const scheme = word.toLowerCase();
+  // `realm=two words` without quotes: were the second word a scheme, what follows would be its parameters.
+  if (word === '' || !(afterComma || KNOWN.has(scheme))) {
+    scan.skipItem();
+    return true;
+  }
+  if (found.length === CHALLENGES_MAX) return false;
+  const token68 = scan.token68();
+  found.push({ scheme, ...(token68 === undefined ? {} : { token68 }), params: new Map() });
+  return true;
+}
+
+function takeParam(scan: Scan, name: string, to: Growing | undefined): boolean {
+  if (name === '' || !scan.equals()) return false;
+  const value = scan.value();
+  const key = name.toLowerCase();
+  if (to !== undefined && !to.params.has(key) && to.params.size < PARAMS_MAX) to.params.set(key, value);
+  return true;
+}
+
+/** Walks over one field value, piece by piece. Every pattern is sticky and linear. */
+class Scan {
+  readonly #text: string;
+  #at = 0;
+  /** Whether a new element of the list begins here. */
+  afterComma = true;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Skips commas and blanks, empty elements with them (RFC 9110 §5.6.1.2). */
+  more(): boolean {
+    const skipped = this.#take(/[\s,]*/y) ?? '';
+    this.afterComma = this.#at === skipped.length || skipped.includes(',');
+    return this.#at < this.#text.length;
+  }
+
+  token(): string {
+    return this.#take(/[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y) ?? '';
+  }
+
+  equals(): boolean {
+    return this.#take(/\s*=\s*/y) !== undefined;
+  }
+
+  /** A quoted string, or whatever stands before the next blank or comma. */
+  value(): string {
+    if (this.#text[this.#at] !== '"') return this.#take(/[^\s,]+/y) ?? '';
+    // Without its closing quote it ends with the value.
+    return (this.#take(/"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?$)/sy) ?? '').replace(/\\(.)/gs, '$1');
+  }
+
+  /** Only as the whole rest of the element: `Digest realm=x` has none. */
+  token68(): string | undefined {
+    const before = this.#at;
+    const found = this.#take(/\s+([\w\-.~+/]+=*)(?=\s*(?:,|$))/y);
+    if (found === undefined || !KNOWN.has(found.toLowerCase())) return found;
+    // `Negotiate NTLM` is two schemes to whoever sends it.
+    this.#at = before;
+    return undefined;
+  }
+
+  skipItem(): void {
+    this.#take(/(?:"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)|[^\s,"])+/sy);
+  }
+
+  /** What is inside the group of the pattern, else all that it matches. */
+  #take(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text);
+    if (found === null) return undefined;
+    this.#at += found[0].length;
+    return found[1] ?? found[0];
+  }
+}
