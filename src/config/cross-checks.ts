@@ -3,11 +3,12 @@ import { fileURLToPath } from 'node:url';
 import type { Route } from '../core/stages.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
 import { isExposed, type Listen } from '../listeners/options.ts';
-import { formatAuthority } from '../protocol/authority.ts';
+import { formatAuthority, hostKey } from '../protocol/authority.ts';
 import { parseIp } from '../protocol/ip-address.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
+import { suggestion } from './nearest.ts';
 import type { Path, Problem } from './problems.ts';
-import { isPacPath } from './routes.ts';
+import { isPacPath, PAC_WORDS } from './routes.ts';
 import type { Config } from './schema.ts';
 
 /** Who says which users there are: `clients.users`, or an `authenticate` hook too. */
@@ -103,7 +104,7 @@ function pacMissing({ routes: { pac } }: Config): Problem[] {
   if (!isUrl && !isPacPath(pac)) return [];
   try {
     const file = isUrl ? fileURLToPath(pac) : pac;
-    return existsSync(file) ? [] : [{ path, message: `there is no file ${file}` }];
+    return existsSync(file) ? [] : [{ path, message: `there is no file ${file}${suggestion(file, PAC_WORDS)}` }];
   } catch {
     return [{ path, message: `${JSON.stringify(pac)} names no file of this machine; write file:///PATH` }];
   }
@@ -130,5 +131,9 @@ function leadsTo(listen: Listen, host: string, port: number): boolean {
   if (listen.kind !== 'tcp' || listen.port !== port) return false;
   const isLoopback = (name: string) => name === 'localhost' || name === '::1' || name.startsWith('127.');
   const isEvery = parseIp(listen.host)?.octets.every((octet) => octet === 0) === true;
-  return listen.host === host || (host === 'localhost' && isLoopback(listen.host)) || (isEvery && isLoopback(host));
+  return (
+    hostKey(listen.host) === hostKey(host) ||
+    (host === 'localhost' && isLoopback(listen.host)) ||
+    (isEvery && isLoopback(host))
+  );
 }

@@ -235,6 +235,7 @@ test('a PAC on disk that is not there is refused with file and key; its path is 
   writeFileSync(join(folder, 'here.pac'), '');
   assert.equal(routesOf([flag('config', fileOf('routes: { pac: here.pac }'))]).pac, join(folder, 'here.pac'));
   assert.deepEqual(refusal([flag('pac', 'file:///no/such.pac')]), ['--pac: there is no file /no/such.pac']);
+  assert.deepEqual(refusal([flag('pac', 'sytem')]), ['--pac: there is no file sytem; did you mean system?']);
   assert.equal(routesOf([flag('config', fileOf('routes: { pac: auto }'))]).pac, 'auto', 'a word is no path');
 });
 
@@ -243,7 +244,7 @@ test('a proxy that is this proxy itself is refused, and both are named', () => {
   assert.deepEqual(lines('http://localhost:3128'), [
     '--proxy: http://localhost:3128 is this proxy itself, which listens on 127.0.0.1:3128; name another',
   ]);
-  assert.match(lines('http://[::1]:3128')[0] ?? '', /which listens on \[::1\]:3128/);
+  assert.match(lines('http://[0:0::1]:3128')[0] ?? '', /which listens on \[::1\]:3128/);
   const everywhere = refusal([flag('listen', '0.0.0.0:3128'), flag('open'), flag('proxy', '127.0.0.2:3128')]);
   assert.match(
     everywhere[0] ?? '',

@@ -7,13 +7,14 @@ import { type RoutesInput, type RoutesOptions, routesSchema, type WrittenRoutes 
 import { suggestion } from './nearest.ts';
 import type { Path } from './problems.ts';
 
-const PAC_WORDS = ['none', 'system', 'auto'] as const;
+/** What `routes.pac` may say instead of a place. */
+export const PAC_WORDS: readonly string[] = ['none', 'system', 'auto'];
 const PAC_SCHEMES = ['http', 'https', 'file', 'data'] as const;
 /** Two letters at least: one would be a drive of Windows. */
 const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
 
 /** Whether `routes.pac` names a file by its path. */
-export const isPacPath = (pac: string): boolean => !SCHEME.test(pac) && !PAC_WORDS.some((word) => word === pac);
+export const isPacPath = (pac: string): boolean => !SCHEME.test(pac) && !PAC_WORDS.includes(pac);
 
 /** `routes` with its texts read. Nothing here may say a password: what is wrong is told without logins. */
 export const readRoutes: z.ZodType<RoutesOptions, RoutesInput> = routesSchema.transform((written, context) => {
