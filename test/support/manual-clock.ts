@@ -48,6 +48,11 @@ export class ManualClock implements Clock {
     this.#wallOffsetMs = wallMs - this.#nowMs;
   }
 
+  /** Lets `ms` pass in which nothing runs, as on a machine that sleeps: what became due is late at the next advance. */
+  sleep(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Lets `ms` pass; every task that becomes due runs at its time, in order. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;
