@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { playedSystem } from '../../../test/support/system-world.ts';
+import { parseRegistry, settingOf, windowsSetting } from './windows.ts';
+
+const NONE: ReadonlyMap<string, string> = new Map();
+const user = (values: Record<string, string>) => {
+  const given = new Map(Object.entries(values));
+  return settingOf({ policies: NONE, user: given, connections: NONE, machine: NONE });
+};
+
+test('reads what reg query prints', () => {
+  const output = [
+    '',
+    'HKEY_CURRENT_USER\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings',
+    '    User Agent    REG_SZ    Mozilla/4.0 (compatible)',
+    '    ProxyEnable    REG_DWORD    0x1',
+    '    ProxyServer    REG_SZ    proxy.corp.example:8080',
+    '    ProxyOverride    REG_SZ    *.corp.example;10.*;<local>',
+    '    Empty    REG_SZ',
+    '',
+    'HKEY_CURRENT_USER\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings\\Connections',
+    '',
+  ].join('\r\n');
+  const values = parseRegistry(output);
+  assert.equal(values.get('user agent'), 'Mozilla/4.0 (compatible)');
+  assert.equal(values.get('empty'), '');
+  assert.deepEqual(settingOf({ policies: NONE, user: values, connections: NONE, machine: NONE }), {
+    kind: 'proxies',
+    proxies: {
+      source: 'Windows',
+      http: 'http://proxy.corp.example:8080',
+      https: 'http://proxy.corp.example:8080',
+      noProxy: ['.corp.example', '10.0.0.0/8', '<local>'],
+    },
+    wpad: 'unmentioned',
+  });
+});
+
+test('reads a list by scheme; socks means SOCKS4', () => {
+  const servers = (proxyserver: string) => {
+    const setting = user({ proxyenable: '0x1', proxyserver });
+    return setting.kind === 'proxies' ? [setting.proxies.http, setting.proxies.https] : setting.kind;
+  };
+  assert.deepEqual(servers('http=a:1;https=b:2;ftp=c:3'), ['http://a:1', 'http://b:2']);
+  assert.deepEqual(servers('https=b:2'), [undefined, 'http://b:2']);
+  assert.deepEqual(servers('http=a:1;socks=s:1080'), ['http://a:1', 'socks4://s:1080']);
+  assert.deepEqual(servers('http://a:1'), ['http://a:1', 'http://a:1']);
+  assert.deepEqual(servers('ftp=c:3'), 'none');
+});
+
+test('a PAC goes before proxies, and what is switched off does not count', () => {
+  const url = 'http://pac.corp.example/p';
+  assert.deepEqual(user({ autoconfigurl: url, proxyenable: '0x1', proxyserver: 'a:1' }), {
+    kind: 'pac',
+    url,
+    source: 'Windows',
+    wpad: 'unmentioned',
+  });
+  assert.equal(user({ proxyenable: '0x0', proxyserver: 'a:1' }).kind, 'none');
+  assert.equal(user({}).kind, 'none');
+});
+
+test('finds the bit that asks for detection', () => {
+  const connections = (hex: string) =>
+    settingOf({
+      policies: NONE,
+      user: NONE,
+      connections: new Map([['defaultconnectionsettings', hex]]),
+      machine: NONE,
+    });
+  assert.equal(connections('46000000AB0000000900000000').wpad, 'wanted');
+  assert.equal(connections('46000000AB0000000100000000').wpad, 'unmentioned');
+  assert.equal(connections('').wpad, 'unmentioned');
+});
+
+test('a policy may name the PAC, or take the choice from users', () => {
+  const url = 'https://pac.corp.example/p';
+  const own = new Map([['autoconfigurl', 'http://own.example/']]);
+  const managed = new Map([['autoconfigurl', url]]);
+  const at = { source: 'Windows', wpad: 'unmentioned' };
+  assert.deepEqual(settingOf({ policies: managed, user: own, connections: NONE, machine: NONE }), {
+    kind: 'pac',
+    url,
+    ...at,
+  });
+  const perMachine = new Map([['proxysettingsperuser', '0x0']]);
+  assert.deepEqual(settingOf({ policies: perMachine, user: own, connections: NONE, machine: managed }), {
+    kind: 'pac',
+    url,
+    ...at,
+  });
+});
+
+test('asks reg.exe of the system for the keys', async () => {
+  const settings = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
+  const reg = 'C:\\Windows\\System32\\reg.exe query';
+  const world = playedSystem({
+    platform: 'win32',
+    environment: { SystemRoot: 'C:\\Windows' },
+    commands: { [`${reg} HKCU\\${settings}`]: 'HKEY\r\n    AutoConfigURL    REG_SZ    http://pac.example/p\r\n' },
+  });
+  assert.equal((await windowsSetting(world)).kind, 'pac');
+  assert.deepEqual(world.ran, [
+    `${reg} HKLM\\Software\\Policies\\Microsoft\\Windows\\CurrentVersion\\Internet Settings`,
+    `${reg} HKCU\\${settings}`,
+    `${reg} HKCU\\${settings}\\Connections`,
+    `${reg} HKLM\\${settings}`,
+  ]);
+});
