@@ -7,8 +7,8 @@ export interface Challenge {
   readonly params: ReadonlyMap<string, string>;
 }
 
-/** A Negotiate token with a large Kerberos ticket has 64 kB; no head with more of it passes the reader of heads. */
-const FIELD_BYTES_MAX = 128 * 1024;
+/** As much as a whole head may have (head-buffer.ts): a Negotiate token with a large Kerberos ticket nearly fills it. */
+const FIELD_BYTES_MAX = 64 * 1024;
 /** More than anybody offers. What stands behind is not read: a head full of commas must not become a thousand maps. */
 const CHALLENGES_MAX = 32;
 const PARAMS_MAX = 64;

@@ -9,7 +9,6 @@ export interface DerElement {
 /** Elements of one level. Neither a SPNEGO token nor the parts of a certificate that are read have more. */
 const ELEMENTS_MAX = 64;
 
-export const INTEGER = 0x02;
 export const OCTET_STRING = 0x04;
 export const OBJECT_ID = 0x06;
 export const ENUMERATED = 0x0a;

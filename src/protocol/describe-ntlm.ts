@@ -165,5 +165,5 @@ function timeText(time: Buffer): string {
 }
 
 /** Names come from strangers: what would move a cursor or turn the text around is written as its number. */
-export const printable = (text: string): string =>
+const printable = (text: string): string =>
   text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);

@@ -3,7 +3,7 @@ import { hasFlag, OEM, TARGET_INFO, UNICODE, VERSION } from './ntlm-flags.ts';
 import { readTargetInfo, type TargetFact } from './ntlm-target-info.ts';
 
 /** Every message begins with this and its type (MS-NLMP §2.2.1). */
-export const SIGNATURE: Buffer = Buffer.from('NTLMSSP\0', 'latin1');
+const SIGNATURE = Buffer.from('NTLMSSP\0', 'latin1');
 
 /** Real messages have some 500 bytes. What a challenge tells is told back, and more with it, in fields of 64 kB. */
 const MESSAGE_BYTES_MAX = 16 * 1024;
