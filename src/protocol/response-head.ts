@@ -13,13 +13,15 @@ export interface ResponseHead {
 }
 
 /** Parses a whole response head without its final empty line. `blame` tells an origin's fault from a parent's. */
-export function parseResponseHead(head: string, fieldsMax: number, blame: FailureCode): ResponseHead {
+export function parseResponseHead(
+  head: string,
+  fieldsMax: number,
+  blame: FailureCode,
+  tooMany: FailureCode = 'origin_head_too_large',
+): ResponseHead {
   const lineEnd = head.indexOf('\r\n');
   const line = parseStatusLine(lineEnd < 0 ? head : head.slice(0, lineEnd), blame);
-  const headers =
-    lineEnd < 0
-      ? []
-      : parseFields(head, lineEnd + 2, { fieldsMax, blame, tooMany: 'origin_head_too_large', repair: 'repair' });
+  const headers = lineEnd < 0 ? [] : parseFields(head, lineEnd + 2, { fieldsMax, blame, tooMany, repair: 'repair' });
   return { ...line, headers };
 }
 
