@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Ownership, Receiver, Wire } from './source.ts';
 
@@ -101,6 +101,9 @@ function endTurn(): void {
   for (const wire of busy) wire.wake();
 }
 
+/** Stands for the socket of a wire that has given its own away. */
+let gone: Socket | undefined;
+
 /** A socket that was opened with `onread`: no allocation for a read, and no more than its share of a turn. */
 export class SocketWire extends AnyWire<Socket> {
   #socket: Socket | undefined;
@@ -136,6 +139,29 @@ export class SocketWire extends AnyWire<Socket> {
 
   lend(buffer: Buffer | undefined): void {
     this.#lent = buffer;
+  }
+
+  /**
+   * The descriptor under the socket, for whoever can do without Node. It is not public: where Node hides it, or the socket
+   * is closed already, there is none, and the bytes are moved here as ever.
+   */
+  get descriptor(): number | undefined {
+    const handle: unknown = Reflect.get(this.stream, '_handle');
+    if (typeof handle !== 'object' || handle === null) return undefined;
+    const fd: unknown = Reflect.get(handle, 'fd');
+    return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+  }
+
+  /**
+   * Closes our descriptor without a word to the peer, after somebody else has made a copy of it. Until the copy is closed
+   * the connection lives; this wire is a closed one from now on, and keeps nothing of the socket in memory.
+   */
+  detach(): void {
+    const { stream } = this;
+    this.deliverTo(undefined);
+    gone ??= new Socket().destroy();
+    this.#socket = gone;
+    stream.destroy();
   }
 
   /** The next turn has begun. */
