@@ -27,6 +27,8 @@ export interface Lane {
   bindings: readonly Binding[];
   /** Buckets that the limits of the configuration know nothing of. */
   readonly extras: readonly ExtraBucket[];
+  /** Told when a flow that was idle is not any more. */
+  onLimit?: (() => void) | undefined;
 }
 
 export interface BandwidthState {
@@ -84,6 +86,7 @@ export class Bandwidth {
       flow.allowances = [];
     }
     release(lane.bindings);
+    lane.onLimit?.();
   }
 
   /** Adopts new limits; those that persist keep what is in their buckets, and open requests follow at once. */
@@ -141,6 +144,7 @@ export class Bandwidth {
       const before = lane.bindings;
       this.#bind(lane);
       release(before);
+      if (!lane.up.isIdle || !lane.down.isIdle) lane.onLimit?.();
     }
     waiting.sort((a, b) => a.order - b.order);
     for (const { resume } of waiting) resume();

@@ -60,6 +60,10 @@ export class Flow implements Gate {
     this.#shaper = shaper;
   }
 
+  get isIdle(): boolean {
+    return !this.isOver && this.shares.length === 0 && this.allowances.length === 0;
+  }
+
   /** One take at a time; a second one asks when the first has been answered. */
   take(bytesMax: number): number | Promise<number> {
     if (this.pending && this.#last) return this.#last.then(() => this.take(bytesMax));

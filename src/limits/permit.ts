@@ -37,6 +37,14 @@ export class LimitsPermit implements Permit {
     return this.#lane.down;
   }
 
+  get onLimit(): (() => void) | undefined {
+    return this.#lane.onLimit;
+  }
+
+  set onLimit(told: (() => void) | undefined) {
+    this.#lane.onLimit = told;
+  }
+
   get limits(): string[] {
     return [...this.#home.names(), ...this.#budgets.names];
   }
