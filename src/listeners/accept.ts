@@ -126,16 +126,14 @@ export class Listener {
     if (this.#connections.size >= this.#options.connectionsMax) return this.#turnAway(socket);
     const client = this.#clientOf(socket);
     const wire = adopt(socket);
-    const connection = new Http1Connection(wire, client, this.#options.services);
-    this.#connections.add(connection);
-    wire.stream.once('close', () => this.#closed(connection));
+    this.#connections.add(new Http1Connection(wire, client, this.#options.services, this.#onClosed));
   }
 
-  #closed(connection: Http1Connection): void {
+  readonly #onClosed = (connection: Http1Connection): void => {
     this.#connections.delete(connection);
     if (this.#connections.size > 0) return;
     for (const resolve of this.#waiting.splice(0)) resolve();
-  }
+  };
 
   #hold(socket: Socket): void {
     socket.on('error', () => undefined);

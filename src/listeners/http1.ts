@@ -43,8 +43,8 @@ type State =
   | { readonly at: 'request'; readonly kind: ParsedRequest['kind']; readonly abort: AbortController }
   /** Nothing more is served; what still comes is thrown away. Once our last byte is out, the client has a moment to close. */
   | { readonly at: 'closing'; isFlushed: boolean }
-  /** The socket is a tunnel's. */
-  | { readonly at: 'left'; readonly abort: AbortController }
+  /** The socket is a tunnel's, which may take it elsewhere: ours is then closed long before the tunnel is over. */
+  | { readonly at: 'left'; readonly abort: AbortController; socket: 'open' | 'closed'; tunnel: 'open' | 'over' }
   | { readonly at: 'gone' };
 
 /** One client connection in HTTP/1: one request at a time, in order, and nothing is read behind the last one. */
@@ -52,6 +52,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   readonly wire: Wire;
   readonly #client: ClientInfo;
   readonly #services: Http1Services;
+  readonly #onClosed: (connection: Http1Connection) => void;
   #watching: Disposable;
   #state: State;
   readonly #stash = new Stash();
@@ -60,10 +61,12 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   #openBody: BodyReader | undefined;
   #touched = false;
 
-  constructor(wire: Wire, client: ClientInfo, services: Http1Services) {
+  /** `closed` is called once, when nothing of the connection is left. */
+  constructor(wire: Wire, client: ClientInfo, services: Http1Services, closed: (connection: Http1Connection) => void) {
     this.wire = wire;
     this.#client = client;
     this.#services = services;
+    this.#onClosed = closed;
     this.#state = this.#awaitHead('first');
     this.#watching = services.idle.watch(this);
     wire.stream.once('close', () => this.#closed());
@@ -269,11 +272,19 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   }
 
   leave(abort: AbortController): Connection {
-    this.#state = { at: 'left', abort };
+    this.#state = { at: 'left', abort, socket: 'open', tunnel: 'open' };
     const early = this.#stash.take();
     this.wire.deliverTo(undefined);
-    const { stream } = this.wire;
-    return { wire: this.wire, early, address: undefined, [Symbol.dispose]: () => void stream.destroy() };
+    this.#watching[Symbol.dispose]();
+    return { wire: this.wire, early, address: undefined, [Symbol.dispose]: () => this.#tunnelOver() };
+  }
+
+  #tunnelOver(): void {
+    if (this.#state.at !== 'left' || this.#state.tunnel === 'over') return;
+    this.#state.tunnel = 'over';
+    // Later: whoever disposes a tunnel still has to account for it.
+    if (this.#state.socket === 'closed') setImmediate(() => this.#closed());
+    else this.wire.stream.destroy();
   }
 
   #close(): void {
@@ -298,12 +309,17 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   }
 
   #closed(): void {
+    if (this.#state.at === 'left') {
+      this.#state.socket = 'closed';
+      if (this.#state.tunnel === 'open') return;
+    }
     this.#watching[Symbol.dispose]();
     this.wire.deliverTo(undefined);
     if (this.#state.at === 'request') {
       this.#state.abort.abort(new ProxyError('client_gone', 'the client closed the connection'));
     }
     this.#state = { at: 'gone' };
+    this.#onClosed(this);
   }
 }
 
