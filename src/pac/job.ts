@@ -1,0 +1,76 @@
+import type { Clock } from '../core/clock.ts';
+import { answerOf, type PacAnswer, type Settled } from './answer.ts';
+import type { Fact } from './messages.ts';
+
+export interface PacAsk {
+  /** As the script is to see them (protocol/pac-url.ts). */
+  readonly url: string;
+  readonly host: string;
+  readonly signal: AbortSignal;
+  /** `lookups`: only calls that ask the network, and alerts. `calls`: all, which costs most of the time of a run. */
+  readonly trace: 'calls' | 'lookups';
+}
+
+/** A script as the workers know it. */
+export interface Known {
+  readonly id: number;
+  readonly text: string;
+  failed: { readonly trouble: string; readonly untilMs: number } | undefined;
+}
+
+interface JobEvents {
+  /** Its time is over. */
+  expired(job: Job): void;
+  /** Whoever asked has gone. */
+  abandoned(job: Job): void;
+  settled(job: Job): void;
+}
+
+/** One evaluation, from the question to its answer: any number of runs, each with more facts than the one before. */
+export class Job {
+  readonly ask: PacAsk;
+  readonly script: Known;
+  /** On the proxy's clock. */
+  readonly untilMs: number;
+  readonly wallMs: number;
+  readonly facts = new Map<string, Fact>();
+  state: 'queued' | 'given' | 'asking' | 'settled' = 'queued';
+  runs = 0;
+  /** What it waits for, for the trouble that is told when that takes too long. */
+  waitsFor = '';
+  readonly answer: Promise<PacAnswer>;
+  /** Whether anybody still wants what it asks for. */
+  readonly #wanted = new AbortController();
+  #settle: (how: Settled) => void = () => undefined;
+
+  constructor(script: Known, ask: PacAsk, deadlineMs: number, clock: Clock, events: JobEvents) {
+    this.ask = ask;
+    this.script = script;
+    const startedMs = clock.now();
+    this.untilMs = startedMs + deadlineMs;
+    this.wallMs = clock.wallMs();
+    const timer = clock.after(deadlineMs, () => events.expired(this));
+    const onAbort = (): void => events.abandoned(this);
+    ask.signal.addEventListener('abort', onAbort);
+    this.answer = new Promise((resolve) => {
+      this.#settle = (how) => {
+        timer[Symbol.dispose]();
+        ask.signal.removeEventListener('abort', onAbort);
+        this.#wanted.abort();
+        events.settled(this);
+        resolve(answerOf(how, clock.now() - startedMs));
+      };
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#wanted.signal;
+  }
+
+  /** The first one counts. */
+  settle(how: Settled): void {
+    if (this.state === 'settled') return;
+    this.state = 'settled';
+    this.#settle(how);
+  }
+}
