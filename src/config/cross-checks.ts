@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Route } from '../core/stages.ts';
+import { problemOfSecretFile } from '../credentials/secret-file.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
 import { isExposed, type Listen } from '../listeners/options.ts';
 import { formatAuthority, hostKey } from '../protocol/authority.ts';
@@ -22,6 +23,7 @@ export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): 
     ...users.problems,
     ...rulesOfOneName(config),
     ...pacMissing(config),
+    ...secretFiles(config),
     ...throughOurselves(config),
   ];
   return knownBy === 'program'
@@ -136,4 +138,13 @@ function leadsTo(listen: Listen, host: string, port: number): boolean {
     (host === 'localhost' && isLoopback(listen.host)) ||
     (isEvery && isLoopback(host))
   );
+}
+
+/** A secret that others can read is none any more; better said at start than at the first request. */
+function secretFiles({ credentials }: Config): Problem[] {
+  return Object.entries(credentials.accounts).flatMap(([name, { from }]) => {
+    const problem = from?.kind === 'file' ? problemOfSecretFile(from.path) : undefined;
+    if (from?.kind !== 'file' || problem === undefined) return [];
+    return [{ path: ['credentials', name, 'from'], message: `${from.path} ${problem}` }];
+  });
 }

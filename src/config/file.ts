@@ -115,10 +115,20 @@ function withPathsFrom(folder: string, values: unknown): unknown {
     const text = holder[key];
     if (typeof text === 'string' && text !== '' && isPath(text) && !isAbsolute(text)) holder[key] = join(folder, text);
   }
+  for (const account of isPlainMap(values.credentials) ? Object.values(values.credentials) : []) {
+    if (isPlainMap(account)) account.from = secretFrom(folder, account.from);
+    if (isPlainMap(account) && account.from === undefined) delete account.from;
+  }
   if (Array.isArray(values.listen)) values.listen = values.listen.map((one) => socketFrom(folder, one));
   else values.listen = socketFrom(folder, values.listen);
   if (values.listen === undefined) delete values.listen;
   return values;
+}
+
+function secretFrom(folder: string, from: unknown): unknown {
+  if (typeof from !== 'string' || !from.startsWith('file:')) return from;
+  const path = from.slice('file:'.length);
+  return path === '' || isAbsolute(path) ? from : `file:${join(folder, path)}`;
 }
 
 function socketFrom(folder: string, listen: unknown): unknown {

@@ -90,6 +90,33 @@ export const FLAGS: readonly Flag[] = [
     says: (text) => [{ path: ['routes', 'noProxy'], value: listOf(text) }],
   },
   {
+    name: 'domain',
+    short: 'd',
+    argument: 'D',
+    summary: 'domain of the account at upstream proxies; its password is asked for where nothing else has it',
+    says: (text) => [{ path: ['credentials', 'default', 'domain'], value: text }],
+  },
+  {
+    name: 'user',
+    short: 'u',
+    argument: 'U',
+    summary: 'user of the account at upstream proxies: U, or DOMAIN\\U',
+    default: 'the login name',
+    says: (text) => [{ path: ['credentials', 'default', 'user'], value: text }],
+  },
+  {
+    name: 'credentials-for',
+    argument: 'LIST',
+    summary: 'upstream proxies (DNS suffixes, commas between) that may be told who we are, whoever names them',
+    default: 'those that the user or a trusted PAC names',
+    says: (text) => [{ path: ['credentials', 'allow'], value: listOf(text) }],
+  },
+  {
+    name: 'no-kerberos',
+    summary: 'never offer Negotiate to upstream proxies',
+    says: (text) => [{ path: ['credentials', 'kerberos'], value: !yesOrNo(text) }],
+  },
+  {
     name: 'enable-socks',
     summary: 'does nothing: SOCKS proxies of a PAC are used anyway',
     // Scripts written for alpaca keep working.

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration } from '../core/setting.ts';
+import { type CredentialsInput, type CredentialsOptions, credentialsSchema } from '../credentials/options.ts';
 import { type ClientsInput, type ClientsOptions, clientsSchema } from '../identity/options.ts';
 import { type LimitsInput, type LimitsOptions, limitsSchema } from '../limits/options.ts';
 import { clientTimeouts, completeListen, type Listen, listenSchema } from '../listeners/options.ts';
@@ -41,6 +42,7 @@ export interface Config {
   readonly guard: GuardOptions;
   readonly limits: LimitsOptions;
   readonly routes: RoutesOptions;
+  readonly credentials: CredentialsOptions;
   readonly timeouts: Timeouts;
   readonly log: LogOptions;
   /** Our name in `Via` and `Proxy-Status`. */
@@ -61,6 +63,7 @@ export interface ConfigInput {
   readonly guard?: GuardInput | undefined;
   readonly limits?: LimitsInput | undefined;
   readonly routes?: RoutesInput | undefined;
+  readonly credentials?: CredentialsInput | undefined;
   readonly timeouts?:
     | {
         readonly connect?: Wait;
@@ -130,6 +133,9 @@ const schema = z
     routes: readRoutes
       .prefault({})
       .describe('By which way: exceptions, rules, a PAC and upstream proxies, asked in this order.'),
+    credentials: credentialsSchema
+      .prefault({})
+      .describe('Who we are at upstream proxies, and which of them may be told.'),
     timeouts: timeouts.prefault({}).describe('How long anything may take. A bare number counts seconds.'),
     log: logSchema.prefault({}).describe('The access log: one record for every finished request.'),
     name: z

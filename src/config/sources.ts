@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { doubtfulCredentials } from '../credentials/environment.ts';
 import { crossCheck } from './cross-checks.ts';
 import { doubtfulVariables, type Environment, type Exceptions, environmentSays, exceptionsIn } from './environment.ts';
 import { type ConfigFile, problemInFile, readConfigFile } from './file.ts';
@@ -65,7 +66,11 @@ export function load(sources: Sources): Loaded {
   const { pac, pacUnreachable } = checked.config.routes;
   setAt(values, ['routes', 'pac'], pac);
   if (pac !== 'none') setAt(values, ['routes', 'pacUnreachable'], pacUnreachable);
-  const notices = [...doubtfulVariables(sources.environment), ...(exceptions?.notices ?? [])];
+  const notices = [
+    ...doubtfulVariables(sources.environment),
+    ...doubtfulCredentials(sources.environment),
+    ...(exceptions?.notices ?? []),
+  ];
   return { config: checked.config, values, provenance, file, notices };
 }
 
