@@ -446,3 +446,14 @@ test(
     assert.equal(early.clock.pending, 0);
   }),
 );
+
+test('says why there is no script, also when every address of its host failed', async () => {
+  await using closed = living('http://pac.test:1/', {
+    resolver: { ...resolver, resolve: async () => ['127.0.0.1', '::1'] },
+  });
+  await closed.source.ready;
+  assert.match(closed.state(), /^unreachable: .*ECONNREFUSED/);
+  await using unknown = living('http://pac.example:1/');
+  await unknown.source.ready;
+  assert.equal(unknown.state(), 'unreachable: pac.example');
+});

@@ -9,6 +9,7 @@ import { type Inspect, inspectScript, rememberingLast } from './inspect.ts';
 import { LastCopies } from './last-copy.ts';
 import { type Found, locate, type Place } from './locate.ts';
 import type { PacScript, PacSource, PacState } from './script.ts';
+import { troubleOf } from './trouble.ts';
 
 /** For settings, name servers and the script together: as long as a person waits without wondering. */
 const ATTEMPT_MS_MAX = 3_000;
@@ -167,7 +168,7 @@ class LiveSource implements PacSource {
         return await this.#use(place, content);
       }
     } catch (error) {
-      if (isCurrent()) this.#fail(place, error instanceof Error ? error.message : String(error));
+      if (isCurrent()) this.#fail(place, troubleOf(error));
     }
   }
 
@@ -218,7 +219,7 @@ class LiveSource implements PacSource {
     const isKept = before?.text === text && before.validators?.etag === validators?.etag;
     if (this.#copies === undefined || validators === undefined || isKept) return;
     await this.#copies.keep(place.key, { text, namedBy, validators, fetchedMs: clock.wallMs() }).catch((error) => {
-      this.#say('setting', 'warn', `a copy of the PAC cannot be kept: ${error.message}`);
+      this.#say('setting', 'warn', `a copy of the PAC cannot be kept: ${troubleOf(error)}`);
     });
   }
 
