@@ -11,7 +11,10 @@ const SHARED = Buffer.allocUnsafeSlow(65_536);
 /** What a receiver is told when the connection closed without an error and without an end. */
 const closedEarly = (): Error => Object.assign(new Error('connection closed'), { code: 'ECONNRESET' });
 
-type Fate = { readonly at: 'open' } | { readonly at: 'ended' } | { readonly at: 'failed'; readonly error: Error };
+type Fate =
+  | { readonly at: 'open' }
+  | { readonly at: 'ended' }
+  | { readonly at: 'failed'; readonly error: Error | undefined };
 
 /** What both kinds of wire share: one receiver, and a fate that is told to whoever is there to hear it. */
 abstract class AnyWire<S extends Duplex> implements Wire {
@@ -62,8 +65,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
     });
     stream.on('close', () => {
       // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
-      if (this.#fate.at === 'open' || failure !== undefined)
-        this.#meet({ at: 'failed', error: failure ?? closedEarly() });
+      if (this.#fate.at === 'open' || failure !== undefined) this.#meet({ at: 'failed', error: failure });
     });
   }
 
@@ -78,7 +80,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
     if (receiver === undefined || !this.#untold) return;
     this.#untold = false;
     if (this.#fate.at === 'ended') receiver.end();
-    else if (this.#fate.at === 'failed') receiver.failed(this.#fate.error);
+    else if (this.#fate.at === 'failed') receiver.failed(this.#fate.error ?? closedEarly());
   }
 }
 
