@@ -5,13 +5,15 @@ import { asProxyError, ProxyError } from '../core/failure.ts';
 import type { Authority } from '../core/request.ts';
 import type { Connection, NamedBy } from '../core/stages.ts';
 import { interleave, race } from './race.ts';
-import { openTcp } from './tcp.ts';
+import { type OpenTcp, openTcp } from './tcp.ts';
 
 export interface DirectOptions {
   readonly resolver: Resolver;
   readonly clock: Clock;
   /** For the lookup, and again for all attempts together, in milliseconds. */
   readonly connectMs: number;
+  /** Default: a connection for a relay. */
+  readonly open?: OpenTcp;
 }
 
 /** Dials from this machine. The guard judges every resolved address, and exactly what it allowed is dialled. */
@@ -24,14 +26,19 @@ export class DirectDialer {
 
   /** `namedBy` is set when `to` is a proxy: one that the user configured may be anywhere but here. */
   async dial(to: Authority, within: DialScope, namedBy?: NamedBy): Promise<Connection> {
-    const found = this.#options.resolver.known(to.host) ?? (await this.#resolve(to, within));
-    const addresses = interleave(allowed(found, to, within, namedBy));
+    const addresses = interleave(await this.addressesOf(to, within, namedBy));
     using limit = deadline(within.signal, this.#options.connectMs, 'connect_timeout', `connecting to ${to.host}`);
     return await race({
       addresses,
       signal: limit.signal,
       open: (address, attempt, signal) => this.#open(address, attempt, signal, to, within),
     });
+  }
+
+  /** The addresses of `to` that may be dialled. Rejects when it has none, or none that the guard allows. */
+  async addressesOf(to: Authority, within: DialScope, namedBy?: NamedBy): Promise<readonly string[]> {
+    const found = this.#options.resolver.known(to.host) ?? (await this.#resolve(to, within));
+    return allowed(found, to, within, namedBy);
   }
 
   async #resolve(to: Authority, { id, signal, observe }: DialScope): Promise<readonly string[]> {
@@ -50,11 +57,11 @@ export class DirectDialer {
     to: Authority,
     { id, observe }: DialScope,
   ): Promise<Connection> {
-    const { clock } = this.#options;
+    const { clock, open = openTcp } = this.#options;
     const startedMs = clock.now();
     observe({ type: 'dialing', id, to, address, attempt });
     try {
-      const connection = await openTcp(address, to.port, signal);
+      const connection = await open(address, to.port, signal);
       observe({ type: 'connected', id, address, ms: clock.now() - startedMs });
       return connection;
     } catch (error) {

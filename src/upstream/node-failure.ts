@@ -30,7 +30,8 @@ const FROM_NODE: Readonly<Record<string, FailureCode>> = {
   ENOMEM: 'at_capacity',
 };
 
-const codeOf = (error: unknown): string =>
+/** Node's name for an error, by which alone errors are told apart; `''` when it has none. */
+export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
 /** What a failed connect means. The original stays as `cause`, for the log. */

@@ -1,23 +1,25 @@
-import { ProxyError } from '../core/failure.ts';
+import { type FailureCode, ProxyError } from '../core/failure.ts';
 
 type GiveUp = (reason: unknown) => void;
 
 /**
- * The wait for a response head: without a limit while the request is still being sent, bounded from then on. One
+ * The wait for an answer: without a limit while the request is still being sent, bounded from then on. One
  * waits at a time, so that this does for a small request what a signal of its own would, at a tenth of the cost.
  */
 export class Patience implements Disposable {
   readonly #parent: AbortSignal;
   readonly #headMs: number;
+  readonly #silent: FailureCode;
   #timer: NodeJS.Timeout | undefined;
   #waiting: GiveUp | undefined;
   #reason: unknown;
   #isOver = false;
 
-  /** Ends with the parent's reason, or with `origin_silent` `headMs` after `begin`. */
-  constructor(parent: AbortSignal, headMs: number) {
+  /** Ends with the parent's reason, or with `silent` `headMs` after `begin`. */
+  constructor(parent: AbortSignal, headMs: number, silent: FailureCode = 'origin_silent') {
     this.#parent = parent;
     this.#headMs = headMs;
+    this.#silent = silent;
     if (parent.aborted) this.#reason = parent.reason;
     else parent.addEventListener('abort', this.#follow);
   }
@@ -32,7 +34,7 @@ export class Patience implements Disposable {
   begin(): void {
     if (this.#isOver) return;
     this.#timer ??= setTimeout(
-      () => this.giveUp(new ProxyError('origin_silent', `no response head after ${this.#headMs} ms`)),
+      () => this.giveUp(new ProxyError(this.#silent, `no answer after ${this.#headMs} ms`)),
       this.#headMs,
     );
   }

@@ -17,6 +17,11 @@ export const ORIGIN_FAULTS: HeadFaults = {
   tooLarge: 'origin_head_too_large',
   closed: 'reset_before_head',
 };
+export const PARENT_FAULTS: HeadFaults = {
+  malformed: 'parent_protocol',
+  tooLarge: 'parent_protocol',
+  closed: 'parent_closed',
+};
 
 export interface ReadHead {
   readonly head: ResponseHead;
@@ -53,7 +58,7 @@ export function readHead(
           return;
         }
         const { head: text, rest } = progress;
-        const head = parseResponseHead(text, limits.fieldsMax, faults.malformed);
+        const head = parseResponseHead(text, limits.fieldsMax, faults.malformed, faults.tooLarge);
         finish(() => resolve({ head, text, rest }));
       } catch (error) {
         refuse(nodeFailure(error, 'reading a response head'));

@@ -1,6 +1,7 @@
-import { connect } from 'node:net';
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import type { Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
-import { SocketWire } from '../core/wire.ts';
+import { SocketWire, StreamWire } from '../core/wire.ts';
 import { nodeFailure } from './node-failure.ts';
 
 /** Probes start after a minute of silence, so that a peer that vanished is noticed before the idle limit. */
@@ -9,22 +10,42 @@ export const KEEP_ALIVE_DELAY_MS = 60_000;
 const NOTHING = Buffer.alloc(0);
 
 /** Opens one TCP connection to one address. The caller owns it from the moment that the promise resolves. */
-export function openTcp(address: string, port: number, signal: AbortSignal): Promise<Connection> {
+export type OpenTcp = (address: string, port: number, signal: AbortSignal) => Promise<Connection>;
+
+/** For a relay: bytes are read without a stream's queue. */
+export const openTcp: OpenTcp = (address, port, signal) => {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  const wire = new SocketWire();
+  const socket = connect({ ...settingsOf(address, port), onread: wire.onread });
+  return connected(socket, wire.attach(socket), address, port, signal);
+};
+
+/** For a program that will read the socket itself, as a stream. */
+export const openStream: OpenTcp = (address, port, signal) => {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  const socket = connect(settingsOf(address, port));
+  return connected(socket, new StreamWire(socket), address, port, signal);
+};
+
+const settingsOf = (address: string, port: number): TcpNetConnectOpts => ({
+  host: address,
+  port,
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+  // The race between addresses is ours (RFC 8305): Node's gives an attempt up when the next one starts.
+  autoSelectFamily: false,
+});
+
+function connected(
+  socket: Socket,
+  wire: Wire,
+  address: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<Connection> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const wire = new SocketWire();
-    const socket = connect({
-      host: address,
-      port,
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-      // The race between addresses is ours (RFC 8305): Node's gives an attempt up when the next one starts.
-      autoSelectFamily: false,
-      onread: wire.onread,
-    });
-    wire.attach(socket);
     const finish = (settle: () => void) => {
       socket.off('connect', onConnect).off('error', onError);
       signal.removeEventListener('abort', onAbort);
@@ -41,7 +62,7 @@ export function openTcp(address: string, port: number, signal: AbortSignal): Pro
   });
 }
 
-const connectionOf = (wire: SocketWire, address: string): Connection => ({
+const connectionOf = (wire: Wire, address: string): Connection => ({
   wire,
   early: NOTHING,
   address,

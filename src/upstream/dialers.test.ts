@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialerKeepsItsPromises } from '../../test/contract/dialer.ts';
+import { dialScope } from '../../test/support/dial-scope.ts';
+import { leavesNothing } from '../../test/support/no-leaks.ts';
+import { wirePair } from '../../test/support/wire-pair.ts';
+import { ProxyError } from '../core/failure.ts';
+import { HEAD_LIMITS } from '../protocol/head-buffer.ts';
+import { parseProxyUrl } from '../protocol/proxy-url.ts';
+import { HttpProxyDialer } from './http-proxy.ts';
+import { Socks4Dialer } from './socks4.ts';
+import { Socks5Dialer } from './socks5.ts';
+
+const headMs = 300;
+const http = new HttpProxyDialer({ limits: HEAD_LIMITS, headMs });
+const socks5 = new Socks5Dialer({ headMs });
+const noAddress = () => Promise.reject(new ProxyError('dns_failed', 'test'));
+const socks4 = new Socks4Dialer({ headMs, addressesOf: noAddress });
+
+const hop = (url: string) => parseProxyUrl(url, 'user');
+const TARGET = { host: 'a.test', port: 443 };
+
+const CONNECT = 'CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n';
+dialerKeepsItsPromises({
+  name: 'http',
+  dialer: http,
+  hop: hop('http://p.test:3128'),
+  talk: [[`${CONNECT}\r\n`, 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n']],
+});
+dialerKeepsItsPromises({
+  name: 'http with a login',
+  dialer: http,
+  hop: hop('http://me:p%C3%BC@p.test:3128'),
+  talk: [[`${CONNECT}Proxy-Authorization: Basic bWU6cMO8\r\n\r\n`, 'HTTP/1.0 299 Fine\r\n\r\n']],
+});
+const SOCKS5_ASKS = '\x05\x01\0\x03\x06a.test\x01\xbb';
+const SOCKS5_YES = '\x05\0\0\x01\xc0\0\x02\x01\x04\0';
+dialerKeepsItsPromises({
+  name: 'socks5',
+  dialer: socks5,
+  hop: hop('socks5://p.test'),
+  talk: [
+    ['\x05\x01\0', '\x05\0'],
+    [SOCKS5_ASKS, SOCKS5_YES],
+  ],
+});
+dialerKeepsItsPromises({
+  name: 'socks5 with a login',
+  dialer: socks5,
+  hop: hop('socks5://me:pw@p.test'),
+  talk: [
+    ['\x05\x02\0\x02', '\x05\x02'],
+    ['\x01\x02me\x02pw', '\x01\0'],
+    [SOCKS5_ASKS, SOCKS5_YES],
+  ],
+});
+const SOCKS4_YES = '\0\x5a\0\0\0\0\0\0';
+dialerKeepsItsPromises({
+  name: 'socks4a',
+  dialer: socks4,
+  hop: hop('socks4a://p.test'),
+  talk: [['\x04\x01\x01\xbb\0\0\0\x01\0a.test\0', SOCKS4_YES]],
+});
+dialerKeepsItsPromises({
+  name: 'socks4 for a name that has an address here',
+  dialer: new Socks4Dialer({ headMs, addressesOf: async () => ['2001:db8::1', '192.0.2.7'] }),
+  hop: hop('socks4://me@p.test'),
+  talk: [['\x04\x01\x01\xbb\xc0\0\x02\x07me\0', SOCKS4_YES]],
+});
+dialerKeepsItsPromises({
+  name: 'socks4 for a name that has none',
+  dialer: socks4,
+  hop: hop('socks4://p.test'),
+  talk: [['\x04\x01\x01\xbb\0\0\0\x01\0a.test\0', SOCKS4_YES]],
+});
+
+interface Refusal {
+  readonly by: string;
+  /** All that the proxy says; it is not asked in turns. */
+  readonly says: string;
+  readonly code: string;
+  readonly told: string | undefined;
+}
+const REFUSALS: readonly Refusal[] = [
+  { by: 'http://p.test', says: 'HTTP/1.1 403 No\r\n\r\n', code: 'parent_refused', told: 'It answered 403.' },
+  { by: 'http://p.test', says: 'HTTP/1.1 302 Away\r\n\r\n', code: 'parent_refused', told: 'It answered 302.' },
+  { by: 'http://p.test', says: 'HTTP/1.1 500 Oh\r\n\r\n', code: 'parent_refused', told: 'It answered 500.' },
+  { by: 'http://p.test', says: 'HTTP/1.1 502 Oh\r\n\r\n', code: 'parent_failed', told: 'It answered 502.' },
+  { by: 'http://p.test', says: 'HTTP/1.1 503 Oh\r\n\r\n', code: 'parent_failed', told: 'It answered 503.' },
+  { by: 'http://p.test', says: 'HTTP/1.1 504 Oh\r\n\r\n', code: 'parent_failed', told: 'It answered 504.' },
+  {
+    by: 'http://p.test',
+    says: 'HTTP/1.1 407 Who\r\n\r\n',
+    code: 'proxy_auth_failed',
+    told: 'http://p.test:80 wants to know who asks.',
+  },
+  {
+    by: 'http://me:secret@p.test',
+    says: 'HTTP/1.1 407 Who\r\n\r\n',
+    code: 'proxy_auth_failed',
+    told: 'http://p.test:80 did not accept the user name and password.',
+  },
+  { by: 'http://p.test', says: 'HTTP/1.1 101 Other\r\n\r\n', code: 'parent_protocol', told: undefined },
+  { by: 'http://p.test', says: 'HTTP/1.1 103 Hints\r\n\r\n'.repeat(10), code: 'parent_protocol', told: undefined },
+  {
+    by: 'http://p.test',
+    says: `HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(300)}\r\n`,
+    code: 'parent_protocol',
+    told: undefined,
+  },
+  { by: 'http://p.test', says: `HTTP/1.1 200 ${'a'.repeat(70_000)}`, code: 'parent_protocol', told: undefined },
+  {
+    by: 'socks5://p.test',
+    says: '\x05\xff',
+    code: 'proxy_auth_failed',
+    told: 'socks5://p.test:1080 wants to know who asks.',
+  },
+  {
+    by: 'socks5://me:secret@p.test',
+    says: '\x05\x02\x01\x01',
+    code: 'proxy_auth_failed',
+    told: 'socks5://p.test:1080 did not accept the user name and password.',
+  },
+  { by: 'socks5://p.test', says: '\x05\x02', code: 'parent_protocol', told: undefined },
+  {
+    by: 'socks5://p.test',
+    says: '\x05\0\x05\x02',
+    code: 'parent_refused',
+    told: 'It answered "not allowed by its rules" (2).',
+  },
+  {
+    by: 'socks5://p.test',
+    says: '\x05\0\x05\x05',
+    code: 'parent_failed',
+    told: 'It answered "connection refused" (5).',
+  },
+  {
+    by: 'socks5://p.test',
+    says: '\x05\0\x05\x63',
+    code: 'parent_refused',
+    told: 'It answered "a reply without a meaning" (99).',
+  },
+  {
+    by: 'socks4a://p.test',
+    says: '\0\x5b\0\0\0\0\0\0',
+    code: 'parent_refused',
+    told: 'It answered "rejected or failed" (91).',
+  },
+  {
+    by: 'socks4a://p.test',
+    says: '\0\x5d\0\0\0\0\0\0',
+    code: 'proxy_auth_failed',
+    told: 'socks4a://p.test:1080 wants an ident daemon here.',
+  },
+];
+for (const { by, says, code, told } of REFUSALS) {
+  const shown = JSON.stringify(says.slice(0, 20));
+  test(
+    `${by} that says ${shown} is ${code}`,
+    leavesNothing(async () => {
+      await using pair = await wirePair();
+      const dialer = [http, socks5, socks4].find(({ schemes }) =>
+        schemes.some((scheme) => by.startsWith(`${scheme}:`)),
+      );
+      assert.ok(dialer !== undefined);
+      pair.peer.send(says);
+      const dialling = dialer.dial(hop(by), TARGET, dialScope(), async () => pair.connection);
+      await assert.rejects(dialling, (error) => {
+        assert.ok(error instanceof ProxyError);
+        assert.deepEqual([error.code, error.told], [code, told]);
+        assert.doesNotMatch(error.message, /secret/);
+        return true;
+      });
+      assert.equal(pair.wire.stream.destroyed, true);
+    }),
+  );
+}
+
+test('a CONNECT carries the Via of the request that it is for, and its heads are told', async () => {
+  await using pair = await wirePair();
+  const within = dialScope({ via: '1.0 fred, 1.1 viaduct-ab' });
+  const dialling = http.dial(hop('http://p.test'), { host: '::1', port: 8443 }, within, async () => pair.connection);
+  await pair.peer.until('\r\n\r\n');
+  pair.peer.send('HTTP/1.1 200 OK\r\nVia: 1.1 p\r\n\r\n');
+  await dialling;
+  assert.deepEqual(within.heads, [
+    'by-us CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\nVia: 1.0 fred, 1.1 viaduct-ab\r\n',
+    'by-peer HTTP/1.1 200 OK\r\nVia: 1.1 p',
+  ]);
+});
+
+test('socks4 sends no address that the guard forbids', async () => {
+  const forbidden = new ProxyError('address_prohibited', 'test');
+  const dialer = new Socks4Dialer({ headMs, addressesOf: () => Promise.reject(forbidden) });
+  const reach = () => Promise.reject(new Error('it was reached'));
+  await assert.rejects(dialer.dial(hop('socks4://p.test'), TARGET, dialScope(), reach), (error) => error === forbidden);
+});
