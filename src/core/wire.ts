@@ -23,6 +23,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
   #receiver: Receiver | undefined;
   #fate: Fate = { at: 'open' };
   #untold = false;
+  #failure: Error | undefined;
 
   abstract reset(): void;
   abstract lend(buffer: Buffer | undefined): void;
@@ -56,18 +57,24 @@ abstract class AnyWire<S extends Duplex> implements Wire {
 
   /** A wire listens for as long as its socket lives, so that no error is ever without a listener. */
   protected listen(stream: S): void {
-    let failure: Error | undefined;
-    stream.on('error', (error) => {
-      failure ??= error;
-    });
-    stream.on('end', () => {
-      if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
-    });
-    stream.on('close', () => {
-      // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
-      if (this.#fate.at === 'open' || failure !== undefined) this.#meet({ at: 'failed', error: failure });
-    });
+    stream.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onClose);
   }
+
+  /** For a wire that gives its stream away. */
+  protected deafen(stream: S): void {
+    stream.off('error', this.#onError).off('end', this.#onEnd).off('close', this.#onClose);
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#failure ??= error;
+  };
+  readonly #onEnd = (): void => {
+    if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
+  };
+  readonly #onClose = (): void => {
+    // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
+    if (this.#fate.at === 'open' || this.#failure !== undefined) this.#meet({ at: 'failed', error: this.#failure });
+  };
 
   #meet(fate: Fate): void {
     this.#fate = fate;
@@ -221,6 +228,19 @@ export class StreamWire extends AnyWire<Duplex> {
   }
 
   lend(): void {}
+
+  /**
+   * Gives the stream away with nothing of ours left on it. Whoever gets it reads it as if it were new: Node takes a
+   * paused stream for one that its reader has paused, and a listener for data would wait for ever.
+   */
+  async release(): Promise<Duplex> {
+    const nothing = (): void => undefined;
+    this.stream.off('data', this.#onData).on('readable', nothing).off('readable', nothing);
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    // Not before: until its new owner has it, an error needs a listener.
+    this.deafen(this.stream);
+    return this.stream;
+  }
 
   protected stopReading(): void {
     this.stream.pause();

@@ -2,8 +2,9 @@ import { type AgentOptions, type ClientRequestArgs, Agent as HttpAgent } from 'n
 import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Authority } from '../core/request.ts';
-import { connectVia, type ProxyUrl, patience, type ViaOptions } from './connect-via.ts';
+import type { RouteChoice } from '../routing/hook.ts';
 import { openTls } from './open-tls.ts';
+import { type ViaOptions, type Way, wayOf } from './way.ts';
 
 /** Agents for `node:http` and `node:https`, and for all that takes them, axios for one. */
 export interface ViaAgents {
@@ -11,41 +12,52 @@ export interface ViaAgents {
   readonly httpsAgent: HttpsAgent;
 }
 
-/** Every connection is a tunnel through the proxy. They are kept alive and reused: `destroy()` both agents at the end. */
-export function agentsVia(proxy: ProxyUrl, options: ViaOptions & AgentOptions = {}): ViaAgents {
-  return { httpAgent: new TunnelHttpAgent(proxy, options), httpsAgent: new TunnelHttpsAgent(proxy, options) };
+/**
+ * Every connection is a tunnel along the route: `direct`, a proxy, or a chain of proxies. They are kept alive and
+ * reused: `destroy()` both agents at the end. Throws ProxyError `no_route` when `route` names no way.
+ */
+export function agentsVia(route: RouteChoice, options: ViaOptions & AgentOptions = {}): ViaAgents {
+  const way = wayOf(route, options);
+  return { httpAgent: new TunnelHttpAgent(way, options), httpsAgent: new TunnelHttpsAgent(way, options) };
 }
 
 type Done = (error: Error | null, socket: Duplex) => void;
 
 class TunnelHttpAgent extends HttpAgent {
-  readonly #open: (to: ClientRequestArgs) => Promise<Duplex>;
+  readonly #way: Way;
 
-  constructor(proxy: ProxyUrl, options: ViaOptions & AgentOptions) {
+  constructor(way: Way, options: AgentOptions) {
     super({ keepAlive: true, ...options });
-    this.#open = (to) => connectVia(proxy, authorityOf(to, 80), options);
+    this.#way = way;
   }
 
   override createConnection(to: ClientRequestArgs, done?: Done): undefined {
     settle(this.#open(to), done);
+  }
+
+  async #open(to: ClientRequestArgs): Promise<Duplex> {
+    using limit = this.#way.patience();
+    return await this.#way.open(authorityOf(to, 80), limit.signal);
   }
 }
 
 class TunnelHttpsAgent extends HttpsAgent {
-  readonly #open: (to: ClientRequestArgs) => Promise<Duplex>;
+  readonly #way: Way;
 
-  constructor(proxy: ProxyUrl, options: ViaOptions & AgentOptions) {
+  constructor(way: Way, options: AgentOptions) {
     super({ keepAlive: true, ...options });
-    this.#open = async (to) => {
-      const target = authorityOf(to, 443);
-      const signal = patience(options, String(proxy));
-      const tunnel = await connectVia(proxy, target, { ...options, signal });
-      return await openTls(tunnel, target.host, to, signal);
-    };
+    this.#way = way;
   }
 
   override createConnection(to: ClientRequestArgs, done?: Done): undefined {
     settle(this.#open(to), done);
+  }
+
+  async #open(to: ClientRequestArgs): Promise<Duplex> {
+    using limit = this.#way.patience();
+    const target = authorityOf(to, 443);
+    const tunnel = await this.#way.open(target, limit.signal);
+    return await openTls(tunnel, target.host, to, limit.signal);
   }
 }
 

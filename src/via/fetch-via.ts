@@ -1,19 +1,24 @@
 import type { Duplex } from 'node:stream';
 import { Agent, fetch, type RequestInfo, type RequestInit, type Response } from 'undici';
-import { connectVia, type ProxyUrl, patience, type ViaOptions } from './connect-via.ts';
+import type { RouteChoice } from '../routing/hook.ts';
 import { openTls } from './open-tls.ts';
+import { type ViaOptions, wayOf } from './way.ts';
 
-/** `fetch` as the web knows it, through one proxy. Disposing it closes the connections that it keeps alive. */
+/** `fetch` as the web knows it, along one route. Disposing it closes the connections that it keeps alive. */
 export interface ViaFetch extends AsyncDisposable {
   (input: RequestInfo, init?: RequestInit): Promise<Response>;
 }
 
-/** Every request goes through a tunnel, http as well as https, so that the proxy sees no more than the host. */
-export function fetchVia(proxy: ProxyUrl, options: ViaOptions = {}): ViaFetch {
+/**
+ * Every request goes through a tunnel, http as well as https, so that the proxies see no more than the host. `route` is
+ * `direct`, a proxy, or a chain of proxies. Throws ProxyError `no_route` when it names no way.
+ */
+export function fetchVia(route: RouteChoice, options: ViaOptions = {}): ViaFetch {
+  const way = wayOf(route, options);
   const open = async (protocol: string, host: string, port: number, name: string): Promise<Duplex> => {
-    const signal = patience(options, String(proxy));
-    const tunnel = await connectVia(proxy, { host, port }, { ...options, signal });
-    return protocol === 'https:' ? await openTls(tunnel, name, { ALPNProtocols: ['http/1.1'] }, signal) : tunnel;
+    using limit = way.patience();
+    const tunnel = await way.open({ host, port }, limit.signal);
+    return protocol === 'https:' ? await openTls(tunnel, name, { ALPNProtocols: ['http/1.1'] }, limit.signal) : tunnel;
   };
   const agent = new Agent({
     connect(to, done) {
