@@ -46,7 +46,7 @@ function bundleCli(): void {
     format: 'esm',
     target: 'node22',
     // A native addon is chosen per platform when it is loaded.
-    external: ['@node-rs/bcrypt'],
+    external: ['@napi-rs/keyring', '@node-rs/bcrypt'],
     banner: {
       // CommonJS packages inside the bundle still call require() for Node's own modules.
       js: "#!/usr/bin/env node\nimport { createRequire as viaductRequire } from 'node:module';\nconst require = viaductRequire(import.meta.url);",

@@ -43,6 +43,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     summary: 'run the proxy; what `viaduct` alone does',
     operands: [],
     takes: 'settings',
+    flags: [{ name: 'hash', short: 'H', summary: 'print NTLM_CREDENTIALS for --user and --domain, and exit' }],
     load: () => import('./run.ts'),
   },
   {
@@ -65,6 +66,39 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       { name: 'json', summary: 'print one JSON object' },
     ],
     load: () => import('./why.ts'),
+  },
+  {
+    name: 'hash',
+    summary: 'print what may stand for a password: NTLM_CREDENTIALS, and the lines of cntlm',
+    operands: [],
+    takes: 'own flags only',
+    flags: [
+      { name: 'domain', short: 'd', argument: 'D', summary: "domain of the account; '' for none" },
+      { name: 'user', short: 'u', argument: 'U', summary: 'user of the account; default: the login name' },
+    ],
+    load: () => import('./hash.ts'),
+  },
+  {
+    name: 'login',
+    summary: 'store the password of an account at upstream proxies in the keyring',
+    operands: ['[ACCOUNT]'],
+    takes: 'settings',
+    load: () => import('./login.ts'),
+  },
+  {
+    name: 'logout',
+    summary: 'remove it from there',
+    operands: ['[ACCOUNT]'],
+    takes: 'settings',
+    load: () => import('./logout.ts'),
+  },
+  {
+    name: 'import',
+    summary: 'turn px.ini, cntlm.conf or a profile with the variables of alpaca into a viaduct.yaml',
+    operands: ['FILE'],
+    takes: 'own flags only',
+    completes: 'file',
+    load: () => import('./import.ts'),
   },
   {
     name: 'completion',

@@ -1,6 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import type { Environment } from '../config/environment.ts';
 import { type ConfigFile, readText } from '../config/file.ts';
 import { ConfigError } from '../config/problems.ts';
 import { Reloader } from '../config/reload.ts';
@@ -11,12 +8,16 @@ import { notices } from '../observe/notices.ts';
 import { startProxy } from '../proxy.ts';
 import { watchBeside } from '../watch/file.ts';
 import type { Call } from './commands.ts';
+import { printHash } from './hash.ts';
 import { warnOfFewFiles } from './open-files.ts';
 import { tell } from './print.ts';
 import { untilStopped } from './signals.ts';
+import { stateFolder } from './state-folder.ts';
 
 /** `viaduct run`: serves until it is told to stop. */
-export async function run({ settings }: Call): Promise<number> {
+export async function run(call: Call): Promise<number> {
+  if (call.options.has('hash')) return printHash(call, 'alpaca');
+  const { settings } = call;
   const sources: Sources = { flags: settings, environment: process.env, isTerminal: process.stdout.isTTY === true };
   const loaded = load(sources);
   let { config } = loaded;
@@ -58,12 +59,6 @@ export async function run({ settings }: Call): Promise<number> {
   const cut = await stopped;
   if (cut > 0) inform(`stopped; ${cut} open ${cut === 1 ? 'request was' : 'requests were'} cut`);
   return 0;
-}
-
-/** Where this user's programs keep what outlives them (XDG base directories). Made when something is written. */
-function stateFolder(environment: Environment): string {
-  const base = environment.XDG_STATE_HOME || join(environment.HOME || homedir(), '.local', 'state');
-  return join(base, 'viaduct');
 }
 
 function watched(file: ConfigFile, reloader: Reloader, inform: (line: string) => void): Disposable | undefined {

@@ -1,0 +1,53 @@
+import { userInfo } from 'node:os';
+import { suggestion } from '../config/nearest.ts';
+import type { Config } from '../config/schema.ts';
+import { type Given, load } from '../config/sources.ts';
+import { systemClock } from '../core/clock.ts';
+import { type Account, accountOf } from '../credentials/account.ts';
+import { type Environment, ntlmAccount, ntlmCredentials } from '../credentials/environment.ts';
+import { type Keyring, systemKeyring } from '../credentials/keyring.ts';
+import { loginFile } from '../credentials/login-record.ts';
+import { DEFAULT_ACCOUNT } from '../credentials/options.ts';
+import { tell, UsageError } from './print.ts';
+import { stateFolder } from './state-folder.ts';
+
+/** Whose password `login` and `logout` are about, and where they go. */
+export interface LoginTask {
+  readonly account: Account;
+  /** Whether it is the account of proxies that have no other. */
+  readonly isDefault: boolean;
+  readonly keyring: Keyring;
+  readonly record: string;
+  readonly environment: Environment;
+}
+
+export function loginTask(name: string | undefined, settings: readonly Given[], environment: Environment): LoginTask {
+  const { config, notices } = load({ flags: settings, environment, isTerminal: false });
+  for (const notice of notices) tell(`viaduct: ${notice}`);
+  return {
+    account: accountNamed(name ?? DEFAULT_ACCOUNT, config, environment),
+    isDefault: name === undefined || name === DEFAULT_ACCOUNT,
+    keyring: systemKeyring({ clock: systemClock, environment, platform: process.platform }),
+    record: loginFile(stateFolder(environment)),
+    environment,
+  };
+}
+
+/** One line about a keyring that says no, with what works without one. */
+export function tellWithout(why: string): void {
+  tell(
+    `viaduct: ${why}; without one, set NTLM_CREDENTIALS (viaduct hash prints it), keep the password in a file with mode 0600 (credentials: { default: { from: "file:PATH" } }), or let --user and --domain ask at start`,
+  );
+}
+
+function accountNamed(name: string, { credentials: { accounts } }: Config, environment: Environment): Account {
+  const loginName = userInfo().username;
+  const given = Object.hasOwn(accounts, name) ? accounts[name] : undefined;
+  if (given !== undefined) return accountOf(given, loginName);
+  if (name === DEFAULT_ACCOUNT) {
+    return ntlmAccount(environment) ?? ntlmCredentials(environment)?.account ?? accountOf({}, loginName);
+  }
+  const names = Object.keys(accounts);
+  const known = names.length === 0 ? 'the configuration has none' : `known are ${names.join(', ')}`;
+  throw new UsageError(`there is no account ${JSON.stringify(name)}${suggestion(name, names) || `; ${known}`}`);
+}
