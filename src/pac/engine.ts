@@ -40,6 +40,11 @@ export interface PacWorld {
 }
 
 export interface PacEngine extends AsyncDisposable {
+  /**
+   * Starts a thread and resolves when it runs. Nobody has to: the first evaluation starts it too, and then waits for it
+   * within its own time. Never rejects.
+   */
+  start(): Promise<void>;
   /** Never rejects: who asks decides what a failure means. */
   evaluate(script: PacScript, ask: PacAsk): Promise<PacAnswer>;
   /** Names may have other addresses now, and scripts may have computed something with the old ones. */
@@ -87,6 +92,10 @@ class Engine implements PacEngine {
     this.#queue.push(job);
     this.#pump();
     return job.answer;
+  }
+
+  async start(): Promise<void> {
+    await (this.#lanes[0] ?? this.#anotherLane())?.ready;
   }
 
   networkChanged(): void {

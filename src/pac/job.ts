@@ -3,7 +3,7 @@ import { answerOf, type PacAnswer, type Settled } from './answer.ts';
 import type { Fact } from './messages.ts';
 
 export interface PacAsk {
-  /** As the script is to see them (protocol/pac-url.ts). */
+  /** As the script is to see them (script-url.ts). */
   readonly url: string;
   readonly host: string;
   readonly signal: AbortSignal;

@@ -38,11 +38,14 @@ export class Lane<J> {
   readonly #orders = new Int32Array(new SharedArrayBuffer(8));
   /** Scripts that the worker has been told. */
   readonly #scripts = new Set<number>();
-  /** Scripts of which a run has ended here. */
+  /** Scripts that are loaded. */
   readonly #warm = new Set<number>();
   readonly #events: LaneEvents<J>;
   #given: Given<J>[] = [];
   #seq = 0;
+  /** Resolves when the thread runs, or is gone. */
+  readonly ready: Promise<void>;
+  #toldReady: () => void = () => undefined;
   #isReady = false;
   #isLost = false;
   #headSinceMs = 0;
@@ -51,6 +54,9 @@ export class Lane<J> {
 
   constructor(zone: string | undefined, events: LaneEvents<J>) {
     this.#events = events;
+    this.ready = new Promise((resolve) => {
+      this.#toldReady = resolve;
+    });
     const data: WorkerData = { zone, orders: this.#orders };
     this.#worker = new Worker(workerUrl(), {
       name: 'viaduct-pac',
@@ -64,7 +70,6 @@ export class Lane<J> {
     this.#worker.on('message', (message: FromWorker) => this.#hear(message));
     this.#worker.on('error', (error: Error) => this.#lose(error.message));
     this.#worker.on('exit', () => this.#lose('its thread ended'));
-    this.#worker.unref();
   }
 
   get length(): number {
@@ -76,7 +81,7 @@ export class Lane<J> {
     return this.#isReady && this.#given.length > 0 ? nowMs - this.#headSinceMs : 0;
   }
 
-  /** Whether a run of this script has ended here, so that it is loaded. */
+  /** Whether this script is loaded there. */
   isWarm(script: number): boolean {
     return this.#warm.has(script);
   }
@@ -149,6 +154,12 @@ export class Lane<J> {
     this.#headSinceMs = performance.now();
     if (message.say === 'ready') {
       this.#isReady = true;
+      if (this.#given.length === 0) this.#worker.unref();
+      this.#toldReady();
+      return;
+    }
+    if (message.say === 'loaded') {
+      this.#warm.add(message.script);
       return;
     }
     const at = this.#given.findIndex(({ seq }) => seq === message.seq);
@@ -156,13 +167,13 @@ export class Lane<J> {
     // Taken back meanwhile, just as it began.
     if (given === undefined) return;
     this.#given.splice(at, 1);
-    if (message.phase === 'run') this.#warm.add(given.script);
     this.isStuck = false;
     if (this.#given.length === 0) this.#worker.unref();
     this.#events.ended(given.job, message.phase, message.outcome);
   }
 
   #lose(why: string): void {
+    this.#toldReady();
     if (this.#isLost) return;
     this.#isLost = true;
     void this.#worker.terminate();

@@ -45,6 +45,8 @@ export interface JobMessage {
 /** What a worker says. `phase`: whether the script was still being loaded. */
 export type FromWorker =
   | { readonly say: 'ready' }
+  /** This script can be run from now on. */
+  | { readonly say: 'loaded'; readonly script: number }
   | { readonly say: 'ended'; readonly seq: number; readonly phase: 'load' | 'run'; readonly outcome: Outcome };
 
 /** Scripts that a worker keeps: the current one, and the one before while evaluations of it end. */

@@ -7,14 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Fact, FromWorker, JobMessage, Outcome, ToWorker, WorkerData } from './messages.ts';
 import { SCRIPTS_MAX, SKIP_THROUGH, STOP_THROUGH } from './messages.ts';
-import { type Run, Sandbox } from './sandbox.ts';
+import { type Run, Sandbox, type Wasm } from './sandbox.ts';
 
 /** A worker remembers facts for this long, so that most evaluations need not ask the main thread and begin again. */
 const FACT_MS = 10_000;
 const FACTS_MAX = 1000;
 
-/** Node's types know what a module is, and not how to make one. */
-declare const WebAssembly: { readonly Module: new (bytes: Uint8Array) => WebAssembly.Module };
+declare const WebAssembly: { readonly Module: new (bytes: Uint8Array) => Wasm };
 
 /** A script that threw while it was loaded would throw again. */
 type Loaded = { readonly at: 'ready'; readonly sandbox: Sandbox } | { readonly at: 'unusable'; readonly why: Outcome };
@@ -78,6 +77,7 @@ async function load(job: JobMessage, run: Run): Promise<Loaded> {
     for (const old of loaded.keys()) if (loaded.size >= SCRIPTS_MAX) unload(old);
     loaded.set(job.script, made);
   }
+  if (made.at === 'ready') say({ say: 'loaded', script: job.script });
   return made;
 }
 

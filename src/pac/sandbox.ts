@@ -60,7 +60,7 @@ export class Sandbox implements Disposable {
     return this.#broken;
   }
 
-  static async create(wasm: WebAssembly.Module, zoneName: string | undefined, random: number): Promise<Sandbox> {
+  static async create(wasm: Wasm, zoneName: string | undefined, random: number): Promise<Sandbox> {
     const zone = timeZone(zoneName);
     let sandbox: Sandbox | undefined;
     const vm = await QuickJS.create({
@@ -230,7 +230,8 @@ export class Sandbox implements Disposable {
   }
 }
 
-/** A WebAssembly.Memory, for which Node's types have no name. */
+/** A WebAssembly.Module and a WebAssembly.Memory: Node has them, and its types have no name for them. */
+export type Wasm = object;
 interface Memory {
   readonly buffer: ArrayBuffer;
 }

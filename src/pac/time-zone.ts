@@ -6,10 +6,29 @@ const SLOTS_MAX = 1000;
 /** Minutes to add to local time for UTC, at an instant; positive west of Greenwich, as `getTimezoneOffset` has it. */
 export type Zone = (atMs: number) => number;
 
-/** `undefined`: the machine's own zone. Throws RangeError for a name that is none. */
+/** `undefined`: the machine's own zone. The name is looked at when a script first asks for the local time. */
 export function timeZone(name: string | undefined): Zone {
   if (name === undefined) return (atMs) => new Date(atMs).getTimezoneOffset();
-  const format = new Intl.DateTimeFormat('en-US', {
+  // Making a format takes longer than most scripts.
+  if (/^(?:Etc\/)?(?:UTC|GMT)$/i.test(name)) return () => 0;
+  let format: Intl.DateTimeFormat | undefined;
+  const known = new Map<number, number>();
+  return (atMs) => {
+    const slot = Math.floor(atMs / SLOT_MS);
+    let offset = known.get(slot);
+    if (offset === undefined) {
+      if (known.size >= SLOTS_MAX) known.clear();
+      format ??= formatIn(name);
+      offset = offsetAt(format, slot * SLOT_MS);
+      known.set(slot, offset);
+    }
+    return offset;
+  };
+}
+
+/** Throws RangeError for a name that is no zone. */
+function formatIn(name: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat('en-US', {
     timeZone: name,
     hourCycle: 'h23',
     era: 'short',
@@ -20,17 +39,16 @@ export function timeZone(name: string | undefined): Zone {
     minute: 'numeric',
     second: 'numeric',
   });
-  const known = new Map<number, number>();
-  return (atMs) => {
-    const slot = Math.floor(atMs / SLOT_MS);
-    let offset = known.get(slot);
-    if (offset === undefined) {
-      if (known.size >= SLOTS_MAX) known.clear();
-      offset = offsetAt(format, slot * SLOT_MS);
-      known.set(slot, offset);
-    }
-    return offset;
-  };
+}
+
+/** Whether `timeZone` takes it. */
+export function isTimeZone(name: string): boolean {
+  try {
+    timeZone(name)(0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function offsetAt(format: Intl.DateTimeFormat, atMs: number): number {
