@@ -2,11 +2,13 @@
  * Builds `dist/lib` (the library, file by file, with types) and `dist/cli.js` (the command, one file).
  * Both run on every Node that package.json names, so newer syntax such as `using` is written out for Node 22.
  */
-import { chmodSync, globSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, globSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { ROOT, runTool } from './tools.ts';
 
 const CLI = `${ROOT}dist/cli.js`;
+const QUICKJS = fileURLToPath(import.meta.resolve('quickjs-wasi/quickjs.wasm'));
 const SOURCES = [
   'src/**/*.ts',
   'package.json',
@@ -33,28 +35,42 @@ export function build(): number {
   return 0;
 }
 
+/** The command, the thread that it runs PAC scripts on, and what that thread runs them in, all beside each other. */
 function bundleCli(): void {
-  // Written beside and renamed into place: whoever starts the command meanwhile gets the old file or the new one.
-  const fresh = `${CLI}.${process.pid}`;
   mkdirSync(`${ROOT}dist`, { recursive: true });
+  place(`${ROOT}dist/quickjs.wasm`, (path) => copyFileSync(QUICKJS, path));
+  place(`${ROOT}dist/pac-worker.js`, (path) => bundle('src/pac/pac-worker.ts', path, REQUIRE));
+  place(CLI, (path) => {
+    bundle('src/cli/main.ts', path, `#!/usr/bin/env node\n${REQUIRE}`);
+    chmodSync(path, 0o755);
+  });
+}
+
+/** Written beside and renamed into place: whoever starts the command meanwhile gets the old file or the new one. */
+function place(path: string, write: (fresh: string) => void): void {
+  const fresh = `${path}.${process.pid}`;
+  write(fresh);
+  renameSync(fresh, path);
+}
+
+/** CommonJS packages inside a bundle still call require() for Node's own modules. */
+const REQUIRE =
+  "import { createRequire as viaductRequire } from 'node:module';\nconst require = viaductRequire(import.meta.url);";
+
+function bundle(entry: string, outfile: string, banner: string): void {
   buildSync({
     absWorkingDir: ROOT,
-    entryPoints: ['src/cli/main.ts'],
-    outfile: fresh,
+    entryPoints: [entry],
+    outfile,
     bundle: true,
     platform: 'node',
     format: 'esm',
     target: 'node22',
     // A native addon is chosen per platform when it is loaded.
     external: ['@napi-rs/keyring', '@node-rs/bcrypt'],
-    banner: {
-      // CommonJS packages inside the bundle still call require() for Node's own modules.
-      js: "#!/usr/bin/env node\nimport { createRequire as viaductRequire } from 'node:module';\nconst require = viaductRequire(import.meta.url);",
-    },
+    banner: { js: banner },
     logLevel: 'warning',
   });
-  chmodSync(fresh, 0o755);
-  renameSync(fresh, CLI);
 }
 
 function modifiedMs(path: string): number {
