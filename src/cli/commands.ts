@@ -1,5 +1,6 @@
 import type { Given } from '../config/sources.ts';
 import { explainCommand } from './explain/command.ts';
+import { pacCommand } from './pac/command.ts';
 
 /** A flag that one command alone has. */
 export interface CommandFlag {
@@ -67,6 +68,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     ],
     load: () => import('./why.ts'),
   },
+  pacCommand,
   {
     name: 'hash',
     summary: 'print what may stand for a password: NTLM_CREDENTIALS, and the lines of cntlm',
