@@ -23,8 +23,9 @@ export { ListenError } from './listeners/accept.ts';
 export type { AuthorizeContext, AuthorizeHook } from './policy/hook.ts';
 export type { RouteChoice, RouteHook } from './routing/hook.ts';
 export { agentsVia, type ViaAgents } from './via/agents-via.ts';
-export { connectVia, type ProxyUrl, type ViaOptions } from './via/connect-via.ts';
+export { connectVia, type ProxyUrl } from './via/connect-via.ts';
 export { fetchVia, type ViaFetch } from './via/fetch-via.ts';
+export type { ViaOptions } from './via/way.ts';
 export type { ConfigInput };
 
 /** Everything that a configuration file may say, and hooks: one question each, sync or async; a throw refuses. */
