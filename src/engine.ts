@@ -19,17 +19,21 @@ import { IdleWatch } from './relay/idle-watch.ts';
 import { portableRelay } from './relay/relay.ts';
 import { directRouter } from './routing/direct.ts';
 import { RouteConnector } from './upstream/connector.ts';
-import { DirectDialer } from './upstream/direct.ts';
-import { OriginExchange } from './upstream/exchange.ts';
-import { Paths } from './upstream/paths.ts';
+import { RouteExchange } from './upstream/exchange.ts';
+import { Failover } from './upstream/failover.ts';
+import { ProxyHealth } from './upstream/health.ts';
 import { IdlePool } from './upstream/pool.ts';
+import { type Probe, pathProbe } from './upstream/probe.ts';
+import { allPaths } from './upstream/registry.ts';
 import { cachingResolver, type Lookup } from './upstream/resolver.ts';
+import { tlsSettings } from './upstream/trust.ts';
 
 /** What outlives a reload: caches, pools and watches that every engine of one proxy shares. */
 export interface Hall {
   readonly clock: Clock;
   readonly idle: IdleWatch;
   readonly pool: IdlePool;
+  readonly health: ProxyHealth;
   readonly resolver: Resolver;
   readonly own: OwnAddresses;
   readonly limiter: Limiter;
@@ -66,40 +70,51 @@ export interface HallOptions {
   readonly tap: Observe | undefined;
   readonly lookup: Lookup | undefined;
   readonly limiter: Limiter;
+  /** Asks proxies as the configuration of now would. Absent where nothing is sent. */
+  readonly probe?: Probe;
   /** Where this proxy listens right now. */
   readonly listeners: () => readonly OwnListener[];
 }
 
-export const buildHall = ({ clock, observe, tap, lookup, limiter, listeners }: HallOptions): Hall => ({
+const nobody: Probe = () => Promise.reject(new ProxyError('internal', 'there is no probe'));
+
+export const buildHall = ({ clock, observe, tap, lookup, limiter, probe = nobody, listeners }: HallOptions): Hall => ({
   clock,
   observe,
   tap,
   limiter,
   idle: new IdleWatch(clock),
   pool: new IdlePool(clock),
+  health: new ProxyHealth({ clock, observe, probe }),
   resolver: cachingResolver(clock, lookup),
   own: ownAddresses(listeners, clock),
   suffix: randomBytes(6).toString('hex'),
 });
 
+export interface Engine extends Rooms {
+  readonly probe: Probe;
+}
+
 /** One immutable wiring of all rooms from one configuration. A reload builds the next one and swaps a reference. */
-export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms {
+export function buildEngine(config: Config, brought: Brought, hall: Hall): Engine {
   const { clock, observe, tap } = hall;
   const { timeouts } = config;
   const exposure: Exposure = config.listen.some(isExposed) ? 'exposed' : 'local';
   const rules = accessPolicy(config.access, { exposure, clock });
-  const direct = new DirectDialer({ resolver: hall.resolver, clock, connectMs: timeouts.connectMs });
-  const connector = new RouteConnector(new Paths(direct, []));
+  const { connectMs, headMs } = timeouts;
+  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls: tlsSettings([]) });
+  const failover = new Failover(hall.health, clock);
+  const guard = addressGuard(config.guard, exposure, hall.own);
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
   return {
     authenticator: authenticatorOf(config, brought, clock),
     policy: brought.policy === undefined ? rules : policyChain([rules, brought.policy]),
-    guard: addressGuard(config.guard, exposure, hall.own),
+    guard,
     limiter: hall.limiter,
     router: brought.router ?? directRouter,
-    connector,
+    connector: new RouteConnector(paths, failover),
     resolver: hall.resolver,
-    exchange: new OriginExchange({ connector, pool: hall.pool, limits: HEAD_LIMITS, headMs: timeouts.headMs }),
+    exchange: new RouteExchange({ paths, failover, pool: hall.pool, limits: HEAD_LIMITS, headMs }),
     relay: portableRelay(hall.idle),
     bodies: bodyMover(hall.idle),
     clock,
@@ -112,7 +127,8 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Rooms
         throw new ProxyError('own_page_unknown', 'there is no PAC yet');
       },
     },
-    health: { sitsOutUntilMs: () => undefined },
+    health: hall.health,
+    probe: pathProbe(paths, guard),
     times: { requestBodyMs: timeouts.requestBodyMs, idleMs: timeouts.idleMs, lingerMs: timeouts.lingerMs },
   };
 }

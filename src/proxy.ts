@@ -4,13 +4,12 @@ import type { Config } from './config/schema.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Exporter, Observe } from './core/contracts.ts';
 import { ProxyError } from './core/failure.ts';
-import { type Brought, buildEngine, buildHall } from './engine.ts';
+import { type Brought, buildEngine, buildHall, type Engine } from './engine.ts';
 import { createLimits } from './limits/limits.ts';
 import type { Http1Services } from './listeners/http1.ts';
 import { ListenerSet } from './listeners/listener-set.ts';
 import { type AccessLog, accessLog } from './observe/access-log.ts';
 import { hub } from './observe/hub.ts';
-import type { Rooms } from './pipeline/rooms.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
 import type { Lookup } from './upstream/resolver.ts';
@@ -70,9 +69,10 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     tap: options.tap,
     lookup: options.lookup,
     limiter: limits,
+    probe: (hops, signal) => rooms.probe(hops, signal),
     listeners: () => listeners.addresses,
   });
-  let rooms: Rooms = buildEngine(config, brought, hall);
+  let rooms: Engine = buildEngine(config, brought, hall);
   let stopping: 'no' | 'draining' = 'no';
   let requests = 0;
   const idPrefix = randomBytes(3).toString('hex');
@@ -106,6 +106,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
 
   const closing = new Closing(listeners, clock, async () => {
     hall.pool.clear();
+    hall.health[Symbol.dispose]();
     await limits[Symbol.asyncDispose]();
     await events[Symbol.asyncDispose]();
   });

@@ -1,15 +1,17 @@
 import type { Connector, DialScope } from '../core/contracts.ts';
-import { asProxyError, FAILURES, ProxyError } from '../core/failure.ts';
 import type { Authority } from '../core/request.ts';
 import type { Connection, Route } from '../core/stages.ts';
+import type { Failover, Try } from './failover.ts';
 import type { Paths } from './paths.ts';
 
-/** Opens a tunnel along the first route that leads there. A failure of the kind `next-route` tries the next one. */
+/** Opens a tunnel along the first route that leads there. */
 export class RouteConnector implements Connector {
   readonly #paths: Paths;
+  readonly #failover: Failover;
 
-  constructor(paths: Paths) {
+  constructor(paths: Paths, failover: Failover) {
     this.#paths = paths;
+    this.#failover = failover;
   }
 
   async connect(
@@ -17,15 +19,12 @@ export class RouteConnector implements Connector {
     to: Authority,
     within: DialScope,
   ): Promise<{ route: Route; upstream: Connection }> {
-    let failure: ProxyError | undefined;
-    for (const route of routes) {
-      try {
-        return { route, upstream: await this.#paths.tunnel(route, to, within) };
-      } catch (error) {
-        failure = asProxyError(error);
-        if (FAILURES[failure.code].retry === 'never') throw failure;
-      }
-    }
-    throw failure ?? new ProxyError('no_route', `no route to ${to.host}`);
+    const open: Try<Connection> = async (route, scope) => {
+      const connection = await this.#paths.tunnel(route, to, scope);
+      if (route.via === 'proxies') this.#failover.health.answered(route.hops);
+      return connection;
+    };
+    const { route, value } = await this.#failover.first(routes, within, open);
+    return { route, upstream: value };
   }
 }

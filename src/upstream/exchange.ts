@@ -1,78 +1,133 @@
-import type { Connector, DialScope, Exchange, OriginReply, Outgoing } from '../core/contracts.ts';
-import { ProxyError } from '../core/failure.ts';
-import type { Body } from '../core/request.ts';
-import type { Connection, Route } from '../core/stages.ts';
+import type { DialScope, Exchange, OriginReply, Outgoing } from '../core/contracts.ts';
+import { FAILURES, ProxyError } from '../core/failure.ts';
+import type { Authority } from '../core/request.ts';
+import type { Connection, Hop, Hops, Route } from '../core/stages.ts';
 import { formatAuthority } from '../protocol/authority.ts';
-import { BodyReader } from '../protocol/body-reader.ts';
-import { responseFraming } from '../protocol/framing.ts';
 import type { HeadLimits } from '../protocol/head-buffer.ts';
-import { printFields, tokensOf, valuesOf } from '../protocol/header-list.ts';
-import type { ResponseHead } from '../protocol/response-head.ts';
+import { formatHop } from '../protocol/proxy-url.ts';
+import type { Failover } from './failover.ts';
+import type { Paths } from './paths.ts';
 import { Patience } from './patience.ts';
 import type { IdlePool } from './pool.ts';
-import { ORIGIN_FAULTS, type ReadHead, readHead } from './read-head.ts';
+import { type HeadFaults, ORIGIN_FAULTS, PARENT_FAULTS, type ReadHead, readHead } from './read-head.ts';
+import { receivedReply } from './received-reply.ts';
+import { writeRequest } from './write-request.ts';
 
-/** Methods that a recipient may be asked twice (RFC 9110 §9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+/** Methods that ask for nothing to happen (RFC 9110 §9.2.1): two routes may be asked at the same time. */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+/** Methods that one recipient may be asked twice, one after the other (RFC 9110 §9.2.2). */
+const IDEMPOTENT = new Set([...SAFE, 'PUT', 'DELETE']);
 /** Interim answers before the final one; an origin that sends more keeps the client waiting for nothing. */
 const INTERIM_MAX = 32;
 
-const NOTHING = Buffer.alloc(0);
+/** Of a proxy that reads the request itself: a head that is too large was made by the origin behind it. */
+const READER_FAULTS: HeadFaults = { ...PARENT_FAULTS, tooLarge: ORIGIN_FAULTS.tooLarge };
 
 export interface ExchangeOptions {
-  readonly connector: Connector;
+  readonly paths: Paths;
+  readonly failover: Failover;
   readonly pool: IdlePool;
   readonly limits: HeadLimits;
   /** From the end of the request to the end of the response head, in milliseconds. */
   readonly headMs: number;
 }
 
-/** Plain HTTP with an origin: one request out, one answer back, over a connection that may serve another afterwards. */
-export class OriginExchange implements Exchange {
+/** A connection on which one request is about to be written. */
+interface Line extends Disposable {
+  readonly route: Route;
+  readonly connection: Connection;
+  /** The proxy that reads the request; `undefined`: the origin does. */
+  readonly parent: Hop | undefined;
+}
+
+/** Plain HTTP along routes: one request out, one answer back, over a connection that may serve another afterwards. */
+export class RouteExchange implements Exchange {
   readonly #options: ExchangeOptions;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
   }
 
+  /** A safe request without a body is tried along the next route until a head has come; any other while it is unsent. */
   async send(outgoing: Outgoing, routes: readonly Route[], within: DialScope): Promise<OriginReply> {
-    const key = formatAuthority(outgoing.target);
-    // The origin may be closing an idle connection right now. A request that cannot be sent again gets a fresh one.
-    const pooled = mayRepeat(outgoing) && mayGo(routes[0]) ? this.#takePooled(key, outgoing, within) : undefined;
-    if (pooled !== undefined) {
-      try {
-        return await this.#over(pooled, { via: 'direct' }, key, outgoing, within);
-      } catch (error) {
-        if (!(error instanceof ProxyError) || error.code !== 'reset_before_head' || within.signal.aborted) throw error;
-      }
+    const { failover } = this.#options;
+    if (mayRepeat(outgoing) && SAFE.has(outgoing.method)) {
+      const { value } = await failover.first(routes, within, (route, scope, isTargets) =>
+        this.#along(route, outgoing, scope, isTargets),
+      );
+      return value;
     }
-    const { route, upstream } = await this.#options.connector.connect(routes, outgoing.target, within);
-    return await this.#over(upstream, route, key, outgoing, within);
+    const [best] = failover.health.inOrder(routes);
+    const pooled = best && (await this.#overPooled(best, outgoing, within));
+    if (pooled !== undefined) return pooled;
+    const { value: line } = await failover.first(routes, within, (route, scope) => this.#open(route, outgoing, scope));
+    // A byte may have left: this line, and no other.
+    const { value } = await failover.first([line.route], within, () => this.#over(line, outgoing, within));
+    return value;
+  }
+
+  async #along(route: Route, outgoing: Outgoing, within: DialScope, isTargets: () => void): Promise<OriginReply> {
+    const pooled = await this.#overPooled(route, outgoing, within, isTargets);
+    if (pooled !== undefined) return pooled;
+    const line = await this.#open(route, outgoing, within);
+    if (route.via === 'direct') isTargets();
+    return await this.#over(line, outgoing, within);
+  }
+
+  async #open(route: Route, { target }: Outgoing, within: DialScope): Promise<Line> {
+    const { connection, reader } = await this.#options.paths.approach(route, target, within);
+    return lineOf(route, connection, reader === 'proxy');
+  }
+
+  /**
+   * The other side may be closing an idle connection right now: a request that can be sent again takes that risk, any
+   * other gets a fresh connection. `undefined`: there was no connection, or it was closed without a byte of an answer.
+   */
+  async #overPooled(
+    route: Route,
+    outgoing: Outgoing,
+    within: DialScope,
+    isTargets: () => void = () => undefined,
+  ): Promise<OriginReply | undefined> {
+    const line = mayRepeat(outgoing) ? this.#takePooled(route, outgoing, within) : undefined;
+    if (line === undefined) return undefined;
+    if (route.via === 'direct') isTargets();
+    try {
+      return await this.#over(line, outgoing, within);
+    } catch (error) {
+      const isStale =
+        error instanceof ProxyError && (error.code === 'reset_before_head' || error.code === 'parent_closed');
+      if (!isStale || within.signal.aborted) throw error;
+      return undefined;
+    }
   }
 
   /** A connection may have been opened under another configuration: its address is judged again. */
-  #takePooled(key: string, { target }: Outgoing, { guard }: DialScope): Connection | undefined {
-    const pooled = this.#options.pool.take(key);
-    if (pooled?.address === undefined) return undefined;
-    if (guard.check(pooled.address, target.port).verdict === 'allow') return pooled;
-    pooled[Symbol.dispose]();
+  #takePooled(route: Route, { target }: Outgoing, { guard }: DialScope): Line | undefined {
+    const connection = this.#options.pool.take(poolKey(route, target));
+    if (connection?.address === undefined) return undefined;
+    const hop = route.via === 'direct' ? undefined : route.hops[0];
+    const { port } = hop?.proxy ?? target;
+    const { verdict } =
+      hop?.namedBy === 'user' ? guard.checkConfigured(connection.address, port) : guard.check(connection.address, port);
+    if (verdict === 'allow') return lineOf(route, connection, readsItself(route));
+    connection[Symbol.dispose]();
     return undefined;
   }
 
   /** Owns the connection until it is part of a reply. */
-  async #over(
-    connection: Connection,
-    route: Route,
-    key: string,
-    outgoing: Outgoing,
-    within: DialScope,
-  ): Promise<OriginReply> {
+  async #over(line: Line, outgoing: Outgoing, within: DialScope): Promise<OriginReply> {
+    const { pool, headMs } = this.#options;
+    const { connection, route, parent } = line;
     let handedOver = false;
-    using patience = new Patience(within.signal, this.#options.headMs);
+    using patience = new Patience(within.signal, headMs, parent === undefined ? 'origin_silent' : 'parent_silent');
     try {
-      const sent = this.#write(connection, outgoing, within, patience);
-      const answer = await this.#finalHead(connection, outgoing, within, patience);
-      const reply = this.#reply(connection, route, key, outgoing, answer, sent);
+      const sent = writeRequest(connection, parent, outgoing, within, patience);
+      const answer = await this.#finalHead(line, outgoing, within, patience);
+      if (parent !== undefined && answer.head.status === FAILURES.credentials_required.status)
+        throw wantsToKnow(parent);
+      const keep = () => pool.put(poolKey(route, outgoing.target), connection);
+      const reply = receivedReply({ connection, route, sent, keep }, outgoing, answer);
       handedOver = true;
       return reply;
     } finally {
@@ -80,35 +135,18 @@ export class OriginExchange implements Exchange {
     }
   }
 
-  /** Resolves when the body has been sent; the answer is not waited for, and may come first. */
-  #write(connection: Connection, outgoing: Outgoing, { id, tap }: DialScope, patience: Patience): Promise<number> {
-    const head = `${outgoing.method} ${originForm(outgoing.path)} HTTP/1.1\r\n${printFields(outgoing.headers)}`;
-    tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-us', head });
-    connection.wire.stream.write(`${head}\r\n`, 'latin1');
-    if (outgoing.body === undefined) {
-      patience.begin();
-      return NOTHING_SENT;
-    }
-    // A client that waits for a 100 sends nothing until it comes: then it is the origin that is silent.
-    if (tokensOf(outgoing.headers, 'expect').length > 0) patience.begin();
-    const sent = outgoing.body.sendTo(connection);
-    // A body that breaks off also breaks the connection, and whoever reads the answer learns of it there.
-    sent.then(
-      () => patience.begin(),
-      (error) => patience.giveUp(error),
-    );
-    return sent;
-  }
-
   async #finalHead(
-    { wire }: Connection,
+    { connection, route, parent }: Line,
     outgoing: Outgoing,
     { id, tap }: DialScope,
     patience: Patience,
   ): Promise<ReadHead> {
-    let rest: Buffer = NOTHING;
+    const { failover, limits } = this.#options;
+    const faults = parent === undefined ? ORIGIN_FAULTS : READER_FAULTS;
+    let rest = connection.early;
     for (let seen = 0; seen <= INTERIM_MAX; seen++) {
-      const read = await readHead(wire, rest, this.#options.limits, ORIGIN_FAULTS, patience);
+      const read = await readHead(connection.wire, rest, limits, faults, patience);
+      if (route.via === 'proxies') failover.health.answered(route.hops);
       tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-peer', head: read.text });
       if (read.head.status >= 200 || read.head.status === 101) return read;
       outgoing.inform(read.head);
@@ -117,90 +155,32 @@ export class OriginExchange implements Exchange {
     }
     throw new ProxyError('origin_protocol', `more than ${INTERIM_MAX} interim answers`);
   }
-
-  #reply(
-    connection: Connection,
-    route: Route,
-    key: string,
-    outgoing: Outgoing,
-    { head, rest }: ReadHead,
-    sent: Promise<number>,
-  ): OriginReply {
-    const common = { head, version: head.version, route, address: connection.address, sent } as const;
-    if (head.status === 101) {
-      checkUpgrade(head, outgoing);
-      const upgraded: Connection = { ...connection, early: rest, [Symbol.dispose]: () => connection[Symbol.dispose]() };
-      return { ...common, body: undefined, upgraded, [Symbol.dispose]: () => connection[Symbol.dispose]() };
-    }
-    /** What came behind the answer, once that is complete. */
-    let behind: Buffer | undefined;
-    let isReleased = false;
-    const release = () => {
-      if (isReleased) return;
-      isReleased = true;
-      // Bytes behind the answer belong to nobody (RFC 9112 §9.2); an unfinished message cannot be followed by another.
-      const mayGoOn =
-        behind?.length === 0 && staysOpen(head) && requestIsOut(outgoing) && !isAuthenticated(head, outgoing);
-      if (mayGoOn) this.#options.pool.put(key, connection);
-      else connection[Symbol.dispose]();
-    };
-    const done = (rest: Buffer) => {
-      behind = rest;
-      // An origin that answers before it has the whole request may still be reading it.
-      if (requestIsOut(outgoing)) release();
-    };
-    const framing = responseFraming(head.headers, head.status, outgoing.method, head.version);
-    let body: Body | undefined;
-    if (framing.kind === 'none') done(rest);
-    else {
-      body = new BodyReader(connection.wire, framing, rest, {
-        done,
-        truncated: 'response_incomplete',
-        broken: 'response_incomplete',
-        malformed: 'origin_protocol',
-      });
-    }
-    return {
-      ...common,
-      body,
-      upgraded: undefined,
-      [Symbol.dispose]: release,
-    };
-  }
 }
-
-const NOTHING_SENT = Promise.resolve(0);
 
 const mayRepeat = ({ method, body, upgrade }: Outgoing): boolean =>
   IDEMPOTENT.has(method) && body === undefined && upgrade === undefined;
 
-const requestIsOut = ({ body }: Outgoing): boolean => body === undefined || body.complete;
+const lastOf = (hops: Hops): Hop => hops.at(-1) ?? hops[0];
 
-/** Origin-form (RFC 9112 §3.2.1): never empty, and the query keeps its place. */
-const originForm = (path: string): string => (path === '' ? '/' : path.startsWith('?') ? `/${path}` : path);
+/** As Paths.approach has it: whoever comes last and speaks HTTP reads the request. */
+const readsItself = (route: Route): boolean => route.via === 'proxies' && lastOf(route.hops).scheme.startsWith('http');
 
-/** Whether another request may follow on the connection (RFC 9112 §9.3), as far as the head tells. */
-function staysOpen(head: ResponseHead): boolean {
-  if (head.version === '1.0' || tokensOf(head.headers, 'connection').includes('close')) return false;
-  // Both framings in one answer: somebody before us may have split it differently (RFC 9112 §6.3).
-  return (
-    valuesOf(head.headers, 'transfer-encoding').length === 0 || valuesOf(head.headers, 'content-length').length === 0
-  );
+const lineOf = (route: Route, connection: Connection, isReadByProxy: boolean): Line => ({
+  route,
+  connection,
+  parent: isReadByProxy && route.via === 'proxies' ? lastOf(route.hops) : undefined,
+  [Symbol.dispose]: () => connection[Symbol.dispose](),
+});
+
+/** What makes two idle connections interchangeable. A proxy that reads requests takes those for any target. */
+function poolKey(route: Route, target: Authority): string {
+  if (route.via === 'direct') return formatAuthority(target);
+  const hops = route.hops.map((hop) => `${formatHop(hop)} ${hop.login?.user ?? ''}`).join(' > ');
+  return readsItself(route) ? hops : `${hops} > ${formatAuthority(target)}`;
 }
 
-/** NTLM and Negotiate authenticate the connection, not the request: whoever came next would be that user (RFC 4559 §6). */
-const isAuthenticated = (head: ResponseHead, { headers }: Outgoing): boolean =>
-  valuesOf(headers, 'authorization').some(isConnectionBound) ||
-  valuesOf(head.headers, 'www-authenticate').some(isConnectionBound);
-const isConnectionBound = (value: string): boolean => /\b(?:ntlm|negotiate)\b/i.test(value);
-
-/** The pool holds connections that were dialled directly. */
-const mayGo = (route: Route | undefined): boolean => route?.via === 'direct';
-
-/** A 101 must name the protocol that was offered (RFC 9110 §7.8). */
-function checkUpgrade(head: ResponseHead, { upgrade }: Outgoing): void {
-  const offered = tokensOf(head.headers, 'upgrade');
-  if (upgrade === undefined || !offered.includes(upgrade.toLowerCase())) {
-    throw new ProxyError('origin_upgrade', `101 to ${offered.join(', ') || 'nothing'}`);
-  }
-}
+/** The proxy's challenge is for us: a client that were shown it would tell its own password to somebody else. */
+const wantsToKnow = (parent: Hop): ProxyError =>
+  new ProxyError('proxy_auth_failed', `${formatHop(parent)} answered 407`, {
+    told: `It is the proxy ${formatHop(parent)}.`,
+  });

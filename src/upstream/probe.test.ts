@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Dante, startDante } from '../../test/lab/dante.ts';
+import { startSquid } from '../../test/lab/squid.ts';
+import { leavesNothing } from '../../test/support/no-leaks.ts';
+import { RawOrigin } from '../../test/support/origin.ts';
+import { missing } from '../../test/support/requires.ts';
+import { systemClock } from '../core/clock.ts';
+import type { AddressGuard } from '../core/contracts.ts';
+import { ProxyError } from '../core/failure.ts';
+import { parseProxyUrl } from '../protocol/proxy-url.ts';
+import { pathProbe } from './probe.ts';
+import { allPaths } from './registry.ts';
+import { cachingResolver } from './resolver.ts';
+import { tlsSettings } from './trust.ts';
+
+/** Of a target nothing is allowed here: proxies are judged as proxies. */
+const guard: AddressGuard = {
+  check: () => ({ verdict: 'deny', rule: 'test', code: 'address_prohibited' }),
+  checkConfigured: () => ({ verdict: 'allow', rule: 'test' }),
+};
+
+function probe(url: string, { ca, signal }: { ca?: string; signal?: AbortSignal } = {}): Promise<void> {
+  const tls = tlsSettings(ca === undefined ? [] : [{ host: 'localhost', ca }]);
+  const options = { resolver: cachingResolver(systemClock), clock: systemClock, connectMs: 5_000, headMs: 5_000, tls };
+  const never = new AbortController().signal;
+  return pathProbe(allPaths(options), guard)([parseProxyUrl(url, 'user')], signal ?? never);
+}
+
+const failsWith = (code: string) => (error: unknown) => error instanceof ProxyError && error.code === code;
+
+for (const [scheme, question, answer] of [
+  [
+    'http',
+    /^OPTIONS \* HTTP\/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n$/,
+    'HTTP/1.0 400 ',
+  ],
+  ['socks5', /^\x05\x01\x00$/, '\x05\xff'],
+  ['socks4', /^\x04\x01\0{7}$/, '\0\x5b'],
+  ['socks4a', /^\x04\x01\0{7}$/, '\0\x5b'],
+] as const) {
+  test(
+    `${scheme}: any answer is life, also a refusing one that comes byte by byte; then the connection is closed`,
+    leavesNothing(async () => {
+      await using proxy = await RawOrigin.listen();
+      const probing = probe(`${scheme}://${proxy.authority}`);
+      const peer = await proxy.connection();
+      await peer.until(question);
+      for (const byte of answer) {
+        peer.send(byte);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await probing;
+      await peer.ended();
+    }),
+  );
+
+  test(
+    `${scheme}: a close, another protocol and silence are none`,
+    leavesNothing(async () => {
+      const answers = ['', 'SSH-2.0-x\r\n'];
+      await using proxy = await RawOrigin.listen((peer) =>
+        peer.socket.once('data', () => peer.send(answers[0] ?? '').end()),
+      );
+      await assert.rejects(probe(`${scheme}://${proxy.authority}`), failsWith('parent_closed'));
+      answers.shift();
+      await assert.rejects(probe(`${scheme}://${proxy.authority}`), failsWith('parent_protocol'));
+      await using silent = await RawOrigin.listen();
+      const abort = new AbortController();
+      const probing = probe(`${scheme}://${silent.authority}`, { signal: abort.signal });
+      const peer = await silent.connection();
+      await peer.until(/./s);
+      const reason = new ProxyError('parent_silent', 'test');
+      abort.abort(reason);
+      await assert.rejects(probing, (error) => error === reason);
+      await peer.ended();
+    }),
+  );
+}
+
+test(
+  'socks5: a login is offered where there is one',
+  leavesNothing(async () => {
+    await using proxy = await RawOrigin.listen((peer) => peer.socket.once('data', () => peer.send('\x05\x02')));
+    await probe(`socks5://me:secret@${proxy.authority}`);
+    assert.equal(proxy.text, '\x05\x02\x00\x02');
+  }),
+);
+
+test(
+  'Squid answers, in the clear, where it wants a password, and over TLS; a certificate that is not trusted is no life',
+  { skip: missing('squid') },
+  leavesNothing(async () => {
+    await using squid = await startSquid();
+    await probe(squid.plain);
+    await probe(`http://127.0.0.1:${squid.basicPort}`);
+    await probe(squid.tls, { ca: squid.ca });
+    await assert.rejects(probe(squid.tls), failsWith('certificate_rejected'));
+  }),
+);
+
+for (const method of ['none', 'username'] as const) {
+  test(
+    `Dante answers (${method}), whatever it is asked for`,
+    { skip: missing('dante-server') },
+    leavesNothing(async () => {
+      await using dante: Dante = await startDante(method);
+      await probe(`socks5://127.0.0.1:${dante.port}`);
+      await probe(`socks5://me:wrong@127.0.0.1:${dante.port}`);
+      await probe(`socks4://127.0.0.1:${dante.port}`);
+    }),
+  );
+}
