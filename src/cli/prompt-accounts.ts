@@ -14,6 +14,7 @@ export async function credentialSources(
   options: BookOptions,
   environment: Environment,
   stateDir: string,
+  prompt: PromptParts = processPrompt(),
 ): Promise<BookParts> {
   const parts = {
     clock: systemClock,
@@ -23,7 +24,7 @@ export async function credentialSources(
     loginName: userInfo().username,
     startedMs: systemClock.wallMs(),
   };
-  const prompted = await askForAccounts(await accountsToAsk(options, parts), processPrompt());
+  const prompted = await askForAccounts(await accountsToAsk(options, parts), prompt);
   return { ...parts, prompted };
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** The built command, as a user has it. Compiled tests lie elsewhere, so the root is looked for. */
-function builtCommand(): string {
+export function builtCommand(): string {
   for (let folder = new URL('./', import.meta.url); folder.pathname !== '/'; folder = new URL('../', folder)) {
     const command = new URL('dist/cli.js', folder);
     if (existsSync(command)) return fileURLToPath(command);

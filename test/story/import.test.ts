@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { parse } from 'yaml';
+import { viaductEnds } from '../support/cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'viaduct-import-'));
+after(() => rmSync(folder, { recursive: true }));
+
+interface Imported {
+  readonly settings: unknown;
+  /** Lines on standard error, without the name of the file. */
+  readonly told: readonly string[];
+}
+
+/** Imports a file, and lets `viaduct check` judge what comes out. */
+async function imported(name: string, text: string): Promise<Imported> {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  const { code, out, err } = await viaductEnds(['import', path]);
+  assert.equal(code, 0, err);
+  assert.doesNotMatch(out + err, /hunter2|77B9081511704EE852F94227CF48A793|D5826E9C665C37C80B53397D5C07BBCB/i);
+  const result = join(folder, 'viaduct.yaml');
+  writeFileSync(result, out);
+  const checked = await viaductEnds(['check', result]);
+  assert.equal(checked.code, 0, checked.err);
+  return {
+    settings: parse(out),
+    told: err
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replaceAll(path, 'FILE')),
+  };
+}
+
+test('cntlm.conf: proxies, exceptions, listeners and the account; hashes and the rest are told', async () => {
+  const { settings, told } = await imported(
+    'cntlm.conf',
+    `# comment
+Username\ttestuser
+Domain\t\tcorp-uk
+Password "hunter2 # and more"
+PassLM          1AD35398BE6565DDB5C4EF70C0593492
+PassNT          77B9081511704EE852F94227CF48A793
+PassNTLMv2      D5826E9C665C37C80B53397D5C07BBCB   # Only for user 'testuser'
+Workstation\tpc7
+Proxy\t\t10.0.0.41:8080
+Proxy\t\t10.0.0.42:8080
+NoProxy\t\tlocalhost, 127.0.0.*, 10.*, 192.168.*, *.intern, we?rd
+Listen\t\t3128
+Listen 192.168.0.1:8081
+Gateway\tyes
+Allow\t\t10.0.0.0/8
+Deny\t\t0/0
+Auth NTLM2SR
+Tunnel\t\t11443:remote.com:443
+SOCKS5User\tdave:hunter2
+Nonsense 1
+`,
+  );
+  assert.deepEqual(settings, {
+    listen: ['0.0.0.0:3128', '192.168.0.1:8081'],
+    clients: { allow: ['10.0.0.0/8'] },
+    routes: {
+      noProxy: ['localhost', '127.0.0.0/24', '10.0.0.0/8', '192.168.0.0/16', '*.intern'],
+      proxy: ['10.0.0.41:8080', '10.0.0.42:8080'],
+    },
+    credentials: { default: { user: 'testuser', domain: 'CORP-UK' } },
+  });
+  assert.deepEqual(told, [
+    'FILE:4: Password: a password is never copied',
+    'FILE:5: PassLM: LM is never spoken here: it gives the password away',
+    'FILE:6: PassNT: a hash is as good as the password, and is never copied',
+    'FILE:7: PassNTLMv2: a hash is as good as the password, and is never copied',
+    'FILE:8: Workstation: no name of this machine is sent',
+    'FILE:11: NoProxy: "we?rd" is no host, address or block',
+    'FILE:17: Auth: only NTLMv2 is spoken here: older answers give the password away',
+    'FILE:18: Tunnel: there are no fixed tunnels; programs ask with CONNECT',
+    'FILE:19: SOCKS5User: there is no SOCKS listener',
+    'FILE:20: Nonsense: is no setting of cntlm that is known here',
+    "viaduct: the hash: grep -iE '^[[:space:]]*PassNT[[:space:]]' FILE | viaduct login -c viaduct.yaml    (into the keyring)",
+    `viaduct: or without a keyring: (umask 077; grep -iE '^[[:space:]]*PassNT[[:space:]]' FILE > upstream.secret), then write from: "file:upstream.secret" into credentials.default, with that file beside the configuration`,
+  ]);
+});
+
+test('a gateway for everyone stays at home', async () => {
+  const { settings, told } = await imported('gateway.cntlm.conf', 'Proxy p:8080\nListen 3128\nGateway yes\n');
+  assert.deepEqual(settings, { routes: { proxy: ['p:8080'] } });
+  assert.match(told[0] ?? '', /^FILE:3: Gateway: everyone who reaches 0\.0\.0\.0:3128 could use this proxy/);
+});
+
+test('px.ini: servers, exceptions, the account and its entry in the keyring', async () => {
+  const { settings, told } = await imported(
+    'px.ini',
+    `[proxy]
+; comment
+server = proxy1.example:8080, http://me:hunter2@proxy2.example:80
+pac =
+listen = 127.0.0.1
+port = 3130
+gateway = 0
+allow = *.*.*.*
+noproxy = 127.0.0.1,192.168.0.*,10.0.0.1-10.0.0.6,.intern
+useragent = Mozilla
+username = CORP\\me
+auth = ANY
+
+[settings]
+workers = 2
+threads = 5
+idle = 30
+socktimeout = 20.0
+log = 1
+`,
+  );
+  assert.deepEqual(settings, {
+    listen: ['127.0.0.1'],
+    port: 3130,
+    routes: {
+      noProxy: ['127.0.0.1', '192.168.0.0/24', '10.0.0.1/32', '10.0.0.2/31', '10.0.0.4/31', '10.0.0.6/32', '.intern'],
+      proxy: ['proxy1.example:8080', 'http://proxy2.example:80'],
+    },
+    credentials: { default: { user: 'me', domain: 'CORP' } },
+    timeouts: { connect: '20s' },
+  });
+  assert.deepEqual(told, [
+    'FILE:3: server: the login in the URL is never copied',
+    'FILE:10: useragent: fields of requests are not rewritten',
+    'FILE:15: workers: one process serves all connections',
+    'FILE:19: log: say --log or --log-file',
+    'viaduct: the password: an entry "Px" of the keyring is used as it is; else viaduct login -c viaduct.yaml stores it',
+  ]);
+});
+
+test('a profile with the variables of alpaca, and the line that starts it', async () => {
+  const { settings, told } = await imported(
+    'profile',
+    `# NTLM_CREDENTIALS="comment@X:0"
+export PATH=$PATH:/opt
+NTLM_CREDENTIALS="me@CORP:77B9081511704EE852F94227CF48A793"; export NTLM_CREDENTIALS
+export BASIC_CREDENTIALS='me:hunter2 and more'
+export ALPACA_PROXY_AUTH_ALLOWLIST=.corp.example,vendor.example
+/usr/local/bin/alpaca -l localhost -p 3128 -C "http://pac.example/it's.pac" -no-kerberos -q &
+`,
+  );
+  assert.deepEqual(settings, {
+    listen: ['localhost'],
+    port: 3128,
+    routes: { pac: "http://pac.example/it's.pac" },
+    credentials: {
+      default: { user: 'me', domain: 'CORP' },
+      allow: ['.corp.example', '.vendor.example'],
+      kerberos: false,
+    },
+  });
+  assert.deepEqual(told, [
+    'FILE:3: NTLM_CREDENTIALS: stays where it is: viaduct reads it as alpaca does',
+    'FILE:4: BASIC_CREDENTIALS: stays where it is: viaduct reads it as alpaca does',
+    'FILE:5: ALPACA_PROXY_AUTH_ALLOWLIST: its proxies are listed; that others get nothing, only the variable says',
+    'FILE:6: -q: say viaduct -q',
+  ]);
+});
+
+test('an empty file of px says nothing, and is a configuration', async () => {
+  const { settings, told } = await imported('empty.ini', '[proxy]\nserver =\n');
+  assert.deepEqual([settings, told], [{}, ['']]);
+});
+
+test('a file that is none of these is refused, and so is one that is not there', async () => {
+  const path = join(folder, 'letter.txt');
+  writeFileSync(path, 'Dear Sir,\n');
+  const letter = await viaductEnds(['import', path]);
+  assert.deepEqual(
+    [letter.code, letter.out, letter.err],
+    [2, '', `viaduct: ${path}: is no px.ini, no cntlm.conf, and has nothing of alpaca in it\n`],
+  );
+  const absent = await viaductEnds(['import', '/nonexistent/px.ini']);
+  assert.deepEqual([absent.code, absent.out], [2, '']);
+});
