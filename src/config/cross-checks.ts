@@ -7,6 +7,7 @@ import { isExposed, type Listen } from '../listeners/options.ts';
 import { formatAuthority, hostKey } from '../protocol/authority.ts';
 import { parseIp } from '../protocol/ip-address.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
+import { TrustError, tlsSettings } from '../upstream/trust.ts';
 import { suggestion } from './nearest.ts';
 import type { Path, Problem } from './problems.ts';
 import { isPacPath, PAC_WORDS } from './routes.ts';
@@ -24,6 +25,7 @@ export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): 
     ...rulesOfOneName(config),
     ...pacMissing(config),
     ...secretFiles(config),
+    ...untrusted(config),
     ...throughOurselves(config),
   ];
   return knownBy === 'program'
@@ -61,6 +63,17 @@ function knownUsers({ clients }: Config): { names: ReadonlySet<string> | undefin
     if (!(error instanceof UsersError)) throw error;
     const path = ['clients', 'users', ...(error.user === undefined ? [] : [error.user])];
     return { names: undefined, problems: [{ path, message: error.message }] };
+  }
+}
+
+/** Files of authorities that cannot be read: with them, the proxies that they certify could not be reached. */
+function untrusted({ upstreams }: Config): Problem[] {
+  try {
+    tlsSettings(upstreams);
+    return [];
+  } catch (error) {
+    if (!(error instanceof TrustError)) throw error;
+    return [{ path: ['upstreams', error.at, 'ca'], message: error.message }];
   }
 }
 

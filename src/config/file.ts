@@ -119,6 +119,10 @@ function withPathsFrom(folder: string, values: unknown): unknown {
     if (isPlainMap(account)) account.from = secretFrom(folder, account.from);
     if (isPlainMap(account) && account.from === undefined) delete account.from;
   }
+  for (const upstream of Array.isArray(values.upstreams) ? values.upstreams : []) {
+    if (!isPlainMap(upstream) || typeof upstream.ca !== 'string' || upstream.ca === '') continue;
+    if (!isAbsolute(upstream.ca)) upstream.ca = join(folder, upstream.ca);
+  }
   if (Array.isArray(values.listen)) values.listen = values.listen.map((one) => socketFrom(folder, one));
   else values.listen = socketFrom(folder, values.listen);
   if (values.listen === undefined) delete values.listen;

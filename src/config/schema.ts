@@ -15,7 +15,7 @@ import {
 } from '../policy/options.ts';
 import { relayTimeouts } from '../relay/options.ts';
 import type { RoutesInput, RoutesOptions } from '../routing/options.ts';
-import { upstreamTimeouts } from '../upstream/options.ts';
+import { type UpstreamsInput, type UpstreamsOptions, upstreamsSchema, upstreamTimeouts } from '../upstream/options.ts';
 import { crossCheck, type KnownBy } from './cross-checks.ts';
 import { defaultsOf, type JsonSchema } from './outline.ts';
 import { ConfigError, type Problem, pathText, problemsOf } from './problems.ts';
@@ -42,6 +42,7 @@ export interface Config {
   readonly guard: GuardOptions;
   readonly limits: LimitsOptions;
   readonly routes: RoutesOptions;
+  readonly upstreams: UpstreamsOptions;
   readonly credentials: CredentialsOptions;
   readonly timeouts: Timeouts;
   readonly log: LogOptions;
@@ -63,6 +64,7 @@ export interface ConfigInput {
   readonly guard?: GuardInput | undefined;
   readonly limits?: LimitsInput | undefined;
   readonly routes?: RoutesInput | undefined;
+  readonly upstreams?: UpstreamsInput | undefined;
   readonly credentials?: CredentialsInput | undefined;
   readonly timeouts?:
     | {
@@ -133,6 +135,7 @@ const schema = z
     routes: readRoutes
       .prefault({})
       .describe('By which way: exceptions, rules, a PAC and upstream proxies, asked in this order.'),
+    upstreams: upstreamsSchema.prefault([]).describe('What is special about upstream proxies, by their host.'),
     credentials: credentialsSchema
       .prefault({})
       .describe('Who we are at upstream proxies, and which of them may be told.'),
