@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AUTH_SCHEMES, type AuthSchemeName } from '../core/contracts.ts';
 import { hostPattern } from '../core/host-setting.ts';
 import { duration } from '../core/setting.ts';
 
@@ -20,6 +21,10 @@ export interface UpstreamOptions {
   readonly ca?: string | undefined;
   /** The name that the proxy's certificate has, where that is not its host. */
   readonly serverName?: string | undefined;
+  /** Name of the account that we have there. Absent: the default one. */
+  readonly credentials?: string | undefined;
+  /** Schemes by which we may say who we are, the preferred one first. Absent: all, the strongest first. */
+  readonly auth?: readonly AuthSchemeName[] | undefined;
 }
 export type UpstreamsOptions = readonly UpstreamOptions[];
 export type UpstreamsInput = UpstreamsOptions;
@@ -43,5 +48,18 @@ export const upstreamsSchema: z.ZodType<UpstreamsOptions, UpstreamsInput> = z.ar
       .regex(SERVER_NAME, 'is no host name; write the name that stands in the certificate')
       .optional()
       .describe('Name in the certificate of an `https:` proxy. Default: its host.'),
+    credentials: z
+      .string()
+      .min(1, 'write the name of an account that stands in credentials')
+      .optional()
+      .describe('Name of an account in `credentials`: who we are there. Default: the account `default`.'),
+    auth: z
+      .array(z.enum(AUTH_SCHEMES))
+      .min(1, 'is empty: nothing could be offered; leave it out')
+      .refine((schemes) => new Set(schemes).size === schemes.length, 'names a scheme twice; keep one')
+      .optional()
+      .describe(
+        'Schemes by which we may say who we are there, in the order in which they are tried: `negotiate`, `ntlm`, `digest`, `basic`. Default: all, in this order.',
+      ),
   }),
 );
