@@ -95,7 +95,8 @@ export class Sandbox implements Disposable {
   load(text: string, run: Run): Outcome {
     return this.#perform(run, () => {
       this.#vm.evalCode(text, FILE).dispose();
-      return this.#call('check');
+      const wrong = this.#call('check');
+      return wrong === '' ? '=' : `!${wrong}`;
     });
   }
 
