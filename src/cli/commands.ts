@@ -83,14 +83,14 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   {
     name: 'login',
     summary: 'store the password of an account at upstream proxies in the keyring',
-    operands: ['[ACCOUNT]'],
+    operands: ['[ACCOUNT_OR_PROXY]'],
     takes: 'settings',
     load: () => import('./login.ts'),
   },
   {
     name: 'logout',
     summary: 'remove it from there',
-    operands: ['[ACCOUNT]'],
+    operands: ['[ACCOUNT_OR_PROXY]'],
     takes: 'settings',
     load: () => import('./logout.ts'),
   },

@@ -4,10 +4,12 @@ import type { Config } from '../config/schema.ts';
 import { type Given, load } from '../config/sources.ts';
 import { systemClock } from '../core/clock.ts';
 import { type Account, accountOf } from '../credentials/account.ts';
+import { upstreamFinder } from '../credentials/book.ts';
 import { type Environment, ntlmAccount, ntlmCredentials } from '../credentials/environment.ts';
 import { type Keyring, systemKeyring } from '../credentials/keyring.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { DEFAULT_ACCOUNT } from '../credentials/options.ts';
+import { parseProxyUrl } from '../protocol/proxy-url.ts';
 import { tell, UsageError } from './print.ts';
 import { stateFolder } from './state-folder.ts';
 
@@ -21,16 +23,29 @@ export interface LoginTask {
   readonly environment: Environment;
 }
 
-export function loginTask(name: string | undefined, settings: readonly Given[], environment: Environment): LoginTask {
+/** `which`: the name of an account, or a proxy that has one; `undefined`: the default account. */
+export function loginTask(which: string | undefined, settings: readonly Given[], environment: Environment): LoginTask {
   const { config, notices } = load({ flags: settings, environment, isTerminal: false });
   for (const notice of notices) tell(`viaduct: ${notice}`);
+  const name = which === undefined ? DEFAULT_ACCOUNT : nameOf(which, config);
   return {
-    account: accountNamed(name ?? DEFAULT_ACCOUNT, config, environment),
-    isDefault: name === undefined || name === DEFAULT_ACCOUNT,
+    account: accountNamed(name, config, environment),
+    isDefault: name === DEFAULT_ACCOUNT,
     keyring: systemKeyring({ clock: systemClock, environment, platform: process.platform }),
     record: loginFile(stateFolder(environment)),
     environment,
   };
+}
+
+/** A proxy has a dot, a port or a scheme: a slip of the pen in the name of an account must not store a password elsewhere. */
+function nameOf(which: string, { credentials, upstreams }: Config): string {
+  if (Object.hasOwn(credentials.accounts, which) || !/[.:/]/.test(which)) return which;
+  try {
+    const { proxy } = parseProxyUrl(which, 'user');
+    return upstreamFinder(upstreams)(proxy.host)?.credentials ?? DEFAULT_ACCOUNT;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** One line about a keyring that says no, with what works without one. */

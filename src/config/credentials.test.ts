@@ -109,6 +109,20 @@ test('users, domains and lists that cannot be are refused', () => {
   assert.match(refusal('credentials: { alow: [a.example] }'), /credentials\.alow: is a list/);
 });
 
+test('an upstream proxy names an account that there is, and schemes', () => {
+  const file = (entry: string) => `credentials: { corp: { user: me } }\nupstreams: [{ host: p.example, ${entry} }]\n`;
+  assert.deepEqual(loaded([], file('credentials: corp, auth: [ntlm, basic]')).config.upstreams, [
+    { host: 'p.example', credentials: 'corp', auth: ['ntlm', 'basic'] },
+  ]);
+  assert.equal(
+    refusal(file('credentials: crop')),
+    '/viaduct.yaml:2: upstreams[0].credentials: credentials has no account "crop"; did you mean corp?',
+  );
+  assert.match(refusal(file('auth: [kerberos]')), /upstreams\[0\]\.auth\[0\]: is "kerberos"; .*write negotiate, ntlm/);
+  assert.match(refusal(file('auth: [ntlm, ntlm]')), /upstreams\[0\]\.auth: names a scheme twice/);
+  assert.match(refusal(file('auth: []')), /upstreams\[0\]\.auth: is empty/);
+});
+
 test('what is in force shows accounts and sources, and variables that say nothing are told', () => {
   const { values, provenance, notices } = loaded([flag('user', 'me')], '{}', { NTLM_CREDENTIALS: 'hunter2' });
   const shown = settingsInForce(values, configDefaults(), provenance);

@@ -25,6 +25,7 @@ export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): 
     ...rulesOfOneName(config),
     ...pacMissing(config),
     ...secretFiles(config),
+    ...unknownAccounts(config),
     ...untrusted(config),
     ...throughOurselves(config),
   ];
@@ -159,5 +160,14 @@ function secretFiles({ credentials }: Config): Problem[] {
     const problem = from?.kind === 'file' ? problemOfSecretFile(from.path) : undefined;
     if (from?.kind !== 'file' || problem === undefined) return [];
     return [{ path: ['credentials', name, 'from'], message: `${from.path} ${problem}` }];
+  });
+}
+
+/** A proxy that should be told about an account which nobody has described would be told nothing, or of another. */
+function unknownAccounts({ upstreams, credentials: { accounts } }: Config): Problem[] {
+  return upstreams.flatMap(({ credentials: name }, at) => {
+    if (name === undefined || Object.hasOwn(accounts, name)) return [];
+    const message = `credentials has no account ${JSON.stringify(name)}${suggestion(name, Object.keys(accounts))}`;
+    return [{ path: ['upstreams', at, 'credentials'], message }];
   });
 }

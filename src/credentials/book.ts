@@ -132,7 +132,8 @@ function ofUrl({ user, password }: Login): Found {
   };
 }
 
-function upstreamFinder(
+/** Which entry holds for a proxy's host: the first that matches. */
+export function upstreamFinder(
   upstreams: readonly UpstreamAccountOptions[],
 ): (host: string) => UpstreamAccountOptions | undefined {
   const index = new HostIndex();

@@ -135,16 +135,25 @@ test('login stores, a running proxy notices, logout removes', { skip: noKeyring 
   assert.deepEqual(again, { code: 0, out: 'the keyring has no password of CORP\\me\n', err: '' });
 });
 
-test('login takes an account of the configuration by its name', { skip: noKeyring }, async () => {
+test('login takes an account of the configuration by its name, or by a proxy where it is used', {
+  skip: noKeyring,
+}, async () => {
   using folder = temporaryFolder();
   await using lab = await TestKeyring.start(folder.path);
   const environment = { ...lab.bus.environment, XDG_STATE_HOME: `${folder.path}/state` };
   const config = join(folder.path, 'viaduct.yaml');
-  writeFileSync(config, 'credentials:\n  lab: { user: you, domain: LAB, from: keyring }\n');
+  writeFileSync(
+    config,
+    'credentials:\n  lab: { user: you, domain: LAB, from: keyring }\nupstreams:\n  - { host: .lab.example, credentials: lab }\n',
+  );
   const stored = viaduct(['login', 'lab', '-c', config], 'pw', environment);
   assert.deepEqual(stored, { code: 0, out: 'stored the password of LAB\\you in the keyring\n', err: '' });
   assert.equal(lab.look('viaduct', 'LAB\\you'), 'pw');
   assert.doesNotMatch(readFileSync(`${folder.path}/state/viaduct/login.json`, 'utf8'), /"account"/);
+
+  const byProxy = viaduct(['login', 'http://proxy.lab.example:8080', '-c', config], 'pw2', environment);
+  assert.deepEqual(byProxy, stored);
+  assert.equal(lab.look('viaduct', 'LAB\\you'), 'pw2');
 
   const unknown = viaduct(['login', 'lap', '-c', config], 'pw', environment);
   assert.deepEqual(unknown, { code: 2, out: '', err: 'viaduct: there is no account "lap"; did you mean lab?\n' });

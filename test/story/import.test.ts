@@ -134,6 +134,21 @@ log = 1
   ]);
 });
 
+test("px's choice of schemes is one for every proxy", async () => {
+  for (const [auth, schemes] of [
+    ['NTLM', ['ntlm']],
+    ['ONLYKERBEROS', ['negotiate']],
+    ['NONEGOTIATE', ['ntlm', 'digest', 'basic']],
+    ['SAFENONTLM', ['negotiate', 'digest']],
+    ['ANYSAFE', ['negotiate', 'ntlm', 'digest']],
+  ] as const) {
+    const { settings } = await imported('px.ini', `[proxy]\nauth = ${auth}\n`);
+    assert.deepEqual(settings, { upstreams: [{ host: '*', auth: schemes }] });
+  }
+  const { settings, told } = await imported('px.ini', '[proxy]\nauth = NONE\n');
+  assert.deepEqual([settings, told], [{}, ['FILE:2: auth: "NONE" is no choice that is known here']]);
+});
+
 test('a profile with the variables of alpaca, and the line that starts it', async () => {
   const { settings, told } = await imported(
     'profile',
