@@ -30,7 +30,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   workers: 6,
 };
 /** The front desk: the only files outside every room. */
-const FRONT_DESK: ReadonlySet<string> = new Set(['index.ts', 'proxy.ts', 'engine.ts', 'via.ts']);
+const FRONT_DESK: ReadonlySet<string> = new Set(['index.ts', 'proxy.ts', 'engine.ts', 'wayfinding.ts', 'via.ts']);
 const FRONT_DESK_FLOOR = 5;
 
 /** What `core/` and `protocol/` must not touch: they are values in, values out. net and http stay, for pure tables such as isIP(). */

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
-import type { Authenticator, Limiter, Observe, Policy, Resolver, Router } from './core/contracts.ts';
+import type { Authenticator, Limiter, Observe, Policy, Router } from './core/contracts.ts';
 import { ProxyError } from './core/failure.ts';
 import { clientAuthenticator } from './identity/clients.ts';
 import { loadUsers } from './identity/htpasswd.ts';
 import type { LimitHook } from './limits/hook.ts';
 import { isExposed } from './listeners/options.ts';
+import { wrappedPac } from './pac/wrapper.ts';
 import type { ProxyIdentity, Rooms } from './pipeline/rooms.ts';
 import { addressGuard } from './policy/address-guard.ts';
 import { policyChain } from './policy/chain.ts';
@@ -17,7 +18,7 @@ import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
 import { IdleWatch } from './relay/idle-watch.ts';
 import { portableRelay } from './relay/relay.ts';
-import { directRouter } from './routing/direct.ts';
+import { routerOf } from './routing/chain.ts';
 import { RouteConnector } from './upstream/connector.ts';
 import { RouteExchange } from './upstream/exchange.ts';
 import { Failover } from './upstream/failover.ts';
@@ -25,17 +26,19 @@ import { ProxyHealth } from './upstream/health.ts';
 import { IdlePool } from './upstream/pool.ts';
 import { type Probe, pathProbe } from './upstream/probe.ts';
 import { allPaths } from './upstream/registry.ts';
-import { cachingResolver, type Lookup } from './upstream/resolver.ts';
+import { type CachingResolver, cachingResolver, type Lookup } from './upstream/resolver.ts';
 import { tlsSettings } from './upstream/trust.ts';
+import { findWays, type Wayfinding } from './wayfinding.ts';
 
 /** What outlives a reload: caches, pools and watches that every engine of one proxy shares. */
-export interface Hall {
+export interface Hall extends AsyncDisposable {
   readonly clock: Clock;
   readonly idle: IdleWatch;
   readonly pool: IdlePool;
   readonly health: ProxyHealth;
-  readonly resolver: Resolver;
+  readonly resolver: CachingResolver;
   readonly own: OwnAddresses;
+  readonly ways: Wayfinding;
   readonly limiter: Limiter;
   readonly observe: Observe;
   readonly tap: Observe | undefined;
@@ -74,22 +77,48 @@ export interface HallOptions {
   readonly probe?: Probe;
   /** Where this proxy listens right now. */
   readonly listeners: () => readonly OwnListener[];
+  readonly stateDir: string | undefined;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Which calls of a PAC's helpers are told. */
+  readonly trace: 'calls' | 'lookups';
 }
 
 const nobody: Probe = () => Promise.reject(new ProxyError('internal', 'there is no probe'));
 
-export const buildHall = ({ clock, observe, tap, lookup, limiter, probe = nobody, listeners }: HallOptions): Hall => ({
-  clock,
-  observe,
-  tap,
-  limiter,
-  idle: new IdleWatch(clock),
-  pool: new IdlePool(clock),
-  health: new ProxyHealth({ clock, observe, probe }),
-  resolver: cachingResolver(clock, lookup),
-  own: ownAddresses(listeners, clock),
-  suffix: randomBytes(6).toString('hex'),
-});
+/** Disposing it ends what it watches; pools are cleared. */
+export function buildHall(options: HallOptions): Hall {
+  const { clock, observe, tap, lookup, limiter, probe = nobody, listeners, stateDir, environment, trace } = options;
+  const resolver = cachingResolver(clock, lookup);
+  const own = ownAddresses(listeners, clock);
+  const pool = new IdlePool(clock);
+  const health = new ProxyHealth({ clock, observe, probe });
+  const ways = findWays({ clock, observe, resolver, own, stateDir, environment, trace });
+  // What was learned of one network says nothing about the next, and connections of the old one lead nowhere.
+  const watching = ways.onNewNetwork(() => {
+    resolver.forget();
+    health.renew();
+    pool.clear();
+  });
+  return {
+    clock,
+    observe,
+    tap,
+    limiter,
+    resolver,
+    own,
+    pool,
+    health,
+    ways,
+    idle: new IdleWatch(clock),
+    suffix: randomBytes(6).toString('hex'),
+    async [Symbol.asyncDispose]() {
+      watching[Symbol.dispose]();
+      pool.clear();
+      health[Symbol.dispose]();
+      await ways[Symbol.asyncDispose]();
+    },
+  };
+}
 
 export interface Engine extends Rooms {
   readonly probe: Probe;
@@ -102,7 +131,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
   const exposure: Exposure = config.listen.some(isExposed) ? 'exposed' : 'local';
   const rules = accessPolicy(config.access, { exposure, clock });
   const { connectMs, headMs } = timeouts;
-  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls: tlsSettings([]) });
+  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls: tlsSettings(config.upstreams) });
   const failover = new Failover(hall.health, clock);
   const guard = addressGuard(config.guard, exposure, hall.own);
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
@@ -111,7 +140,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
     policy: brought.policy === undefined ? rules : policyChain([rules, brought.policy]),
     guard,
     limiter: hall.limiter,
-    router: brought.router ?? directRouter,
+    router: brought.router ?? routerOf(config.routes, config.routes.pac === 'none' ? undefined : hall.ways.router),
     connector: new RouteConnector(paths, failover),
     resolver: hall.resolver,
     exchange: new RouteExchange({ paths, failover, pool: hall.pool, limits: HEAD_LIMITS, headMs }),
@@ -121,12 +150,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
     observe,
     tap,
     identity,
-    pages: {
-      isOurs: hall.own.isThisMachine,
-      pac: () => {
-        throw new ProxyError('own_page_unknown', 'there is no PAC yet');
-      },
-    },
+    pages: { isOurs: hall.own.isThisMachine, pac: (proxy) => wrappedPac(hall.ways.state, proxy) },
     health: hall.health,
     probe: pathProbe(paths, guard),
     times: { requestBodyMs: timeouts.requestBodyMs, idleMs: timeouts.idleMs, lingerMs: timeouts.lingerMs },

@@ -34,7 +34,7 @@ export interface ProxyOptions extends ConfigInput {
   readonly authenticate?: AuthenticateHook;
   /** May they go there? Asked after the rules of `access`. Default: yes. */
   readonly authorize?: AuthorizeHook;
-  /** By which way? Default: direct. */
+  /** By which way? Asked instead of `routes`. Default: what `routes` says, and without it direct. */
   readonly route?: RouteHook;
   /** How fast? Besides `limits`, all of which hold as well. Default: no further limit. */
   readonly limit?: LimitHook;

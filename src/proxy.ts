@@ -71,6 +71,9 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     limiter: limits,
     probe: (hops, signal) => rooms.probe(hops, signal),
     listeners: () => listeners.addresses,
+    stateDir: options.stateDir,
+    environment: process.env,
+    trace: 'lookups',
   });
   let rooms: Engine = buildEngine(config, brought, hall);
   let stopping: 'no' | 'draining' = 'no';
@@ -98,15 +101,16 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   try {
     const serve = await listeners.prepare(config.listen);
     serve();
+    await hall.ways.follow(config.routes);
   } catch (error) {
+    await hall[Symbol.asyncDispose]();
     await limits[Symbol.asyncDispose]();
     await events[Symbol.asyncDispose]();
     throw error;
   }
 
   const closing = new Closing(listeners, clock, async () => {
-    hall.pool.clear();
-    hall.health[Symbol.dispose]();
+    await hall[Symbol.asyncDispose]();
     await limits[Symbol.asyncDispose]();
     await events[Symbol.asyncDispose]();
   });
@@ -140,12 +144,16 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
       // Idle connections lead to addresses that the guard of before has judged.
       hall.pool.clear();
       serve();
+      const following = hall.ways.follow(next.routes);
       // The same log may have been moved away by whoever rotates logs.
-      if (isSameLog) return log?.reopen();
-      const logged = logging;
-      log = nextLog;
-      logging = log && events.add(log);
-      await logged?.[Symbol.asyncDispose]();
+      if (isSameLog) log?.reopen();
+      else {
+        const logged = logging;
+        log = nextLog;
+        logging = log && events.add(log);
+        await logged?.[Symbol.asyncDispose]();
+      }
+      await following;
     },
     close({ drainMs }) {
       stopping = 'draining';

@@ -12,6 +12,7 @@ import { type Way, type WhyReport, why } from '../pipeline/why.ts';
 import { formatAuthority, parseAuthority, parseAuthorityWithDefault } from '../protocol/authority.ts';
 import type { Call } from './commands.ts';
 import { out, UsageError } from './print.ts';
+import { stateFolder } from './state-folder.ts';
 
 /** A lookup that takes longer would have failed the request as well. */
 const LOOKUP_MS = 30_000;
@@ -30,14 +31,18 @@ export async function run({ operands, settings, options }: Call): Promise<number
   // What the running proxy has counted is its own: nothing here may read or move its file.
   const limiter = createLimits({ ...config.limits, state: undefined }, { clock: systemClock, observe });
   const listeners = config.listen.flatMap((one) => (one.kind === 'tcp' ? [{ address: one.host, port: one.port }] : []));
-  const hall = buildHall({
+  await using hall = buildHall({
     clock: systemClock,
     observe,
     tap: undefined,
     lookup: undefined,
     limiter,
     listeners: () => listeners,
+    stateDir: stateFolder(process.env),
+    environment: process.env,
+    trace: 'calls',
   });
+  await hall.ways.follow(config.routes);
   const rooms = buildEngine(config, {}, hall);
   const report = await why(requestFor(url, from), { user }, rooms);
   if (options.has('json')) out(JSON.stringify(report));

@@ -23,6 +23,9 @@ function listenerSet(): ListenerSet {
     lookup: undefined,
     limiter,
     listeners: () => [],
+    stateDir: undefined,
+    environment: {},
+    trace: 'lookups',
   });
   const rooms = buildEngine(config, {}, hall);
   return new ListenerSet({

@@ -18,7 +18,8 @@ const IMPLICIT: Routing = { routes: DIRECT, by: { kind: 'no-proxy', entry: '<thi
 const NOTHING_SET: Routing = { routes: [], by: { kind: 'default' } };
 
 export interface PacRouterOptions {
-  readonly source: PacSource;
+  /** Read at every request: a reload may follow another one. */
+  readonly source: Pick<PacSource, 'state'>;
   readonly engine: PacEngine;
   readonly clock: Clock;
   readonly observe: Observe;

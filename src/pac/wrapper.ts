@@ -1,9 +1,6 @@
 import type { Authority } from '../core/request.ts';
 import type { PacState } from './script.ts';
 
-/** `charset` is said: browsers read a script without one as Latin-1. */
-export const WRAPPED_PAC_TYPE = 'application/x-ns-proxy-autoconfig; charset=utf-8';
-
 /**
  * The script for browsers: the same answers, but every way through a proxy leads through this one. Without a script
  * everything does. `proxy` is where the browser reaches us.

@@ -17,6 +17,7 @@ export interface OwnPages {
 
 /** Where browsers look for it; the second is Alpaca's. */
 const PAC_PATHS: ReadonlySet<string> = new Set(['/proxy.pac', '/alpaca.pac']);
+/** `charset` is said: browsers read a script without one as Latin-1. */
 const PAC_TYPE = 'application/x-ns-proxy-autoconfig; charset=utf-8';
 
 /** What the proxy port itself serves, or a ProxyError. A request in origin-form is for us; it is never sent on to its `Host`. */

@@ -26,8 +26,13 @@ export type Lookup = (host: string) => Promise<readonly string[]>;
 const systemLookup: Lookup = async (host) =>
   (await lookup(host, { all: true, order: 'verbatim' })).map((found) => found.address);
 
+export interface CachingResolver extends Resolver {
+  /** The network is another one: names may have other addresses in it, and lookups that are under way are of no use. */
+  forget(): void;
+}
+
 /** Answers from memory where it can, and asks once for all who want the same name at the same time. */
-export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resolver {
+export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): CachingResolver {
   const entries = new Map<string, Entry>();
 
   const begin = (host: string): Entry => {
@@ -52,6 +57,7 @@ export function cachingResolver(clock: Clock, ask: Lookup = systemLookup): Resol
   };
 
   return {
+    forget: () => entries.clear(),
     known(host) {
       if (isIP(host) !== 0) return [host];
       const entry = entries.get(host);
