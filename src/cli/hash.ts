@@ -1,7 +1,7 @@
-import { userInfo } from 'node:os';
 import { type Account, accountLabel, accountOf } from '../credentials/account.ts';
 import { alpacaLines, cntlmLines } from '../protocol/ntlm-hash-lines.ts';
 import type { Call } from './commands.ts';
+import { loginName } from './login-name.ts';
 import { out, UsageError } from './print.ts';
 import { processPrompt, readSecret } from './prompt.ts';
 
@@ -28,7 +28,8 @@ function accountGiven({ options, settings }: Call): Account {
   const given = (name: string) =>
     options.get(name)?.at(-1) ?? settings.findLast(({ flag }) => flag.name === name)?.text;
   const [user, domain] = [given('user'), given('domain')];
-  const account = accountOf({ user: user || undefined, domain: domain || undefined }, userInfo().username);
+  const account = accountOf({ user: user || undefined, domain: domain || undefined }, loginName());
+  if (account.user === '') throw new UsageError('name the user of the account with --user');
   if (domain === undefined && account.domain === undefined) {
     throw new UsageError("name the domain of the account with --domain, and the user with --user; --domain '' is none");
   }

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { suggestion } from '../config/nearest.ts';
 import type { Config } from '../config/schema.ts';
 import { type Given, load } from '../config/sources.ts';
@@ -10,6 +9,7 @@ import { type Keyring, systemKeyring } from '../credentials/keyring.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { DEFAULT_ACCOUNT } from '../credentials/options.ts';
 import { parseProxyUrl } from '../protocol/proxy-url.ts';
+import { loginName } from './login-name.ts';
 import { tell, UsageError } from './print.ts';
 import { stateFolder } from './state-folder.ts';
 
@@ -28,8 +28,10 @@ export function loginTask(which: string | undefined, settings: readonly Given[],
   const { config, notices } = load({ flags: settings, environment, isTerminal: false });
   for (const notice of notices) tell(`viaduct: ${notice}`);
   const name = which === undefined ? DEFAULT_ACCOUNT : nameOf(which, config);
+  const account = accountNamed(name, config, environment);
+  if (account.user === '') throw new UsageError('name the user of the account with --user');
   return {
-    account: accountNamed(name, config, environment),
+    account,
     isDefault: name === DEFAULT_ACCOUNT,
     keyring: systemKeyring({ clock: systemClock, environment, platform: process.platform }),
     record: loginFile(stateFolder(environment)),
@@ -56,11 +58,10 @@ export function tellWithout(why: string): void {
 }
 
 function accountNamed(name: string, { credentials: { accounts } }: Config, environment: Environment): Account {
-  const loginName = userInfo().username;
   const given = Object.hasOwn(accounts, name) ? accounts[name] : undefined;
-  if (given !== undefined) return accountOf(given, loginName);
+  if (given !== undefined) return accountOf(given, loginName());
   if (name === DEFAULT_ACCOUNT) {
-    return ntlmAccount(environment) ?? ntlmCredentials(environment)?.account ?? accountOf({}, loginName);
+    return ntlmAccount(environment) ?? ntlmCredentials(environment)?.account ?? accountOf({}, loginName());
   }
   const names = Object.keys(accounts);
   const known = names.length === 0 ? 'the configuration has none' : `known are ${names.join(', ')}`;

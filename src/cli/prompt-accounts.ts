@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import type { Secret } from '../core/secret.ts';
 import type { BookOptions, BookParts } from '../credentials/book.ts';
@@ -6,6 +5,7 @@ import type { Environment } from '../credentials/environment.ts';
 import { systemKeyring } from '../credentials/keyring.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { accountsToAsk } from '../credentials/to-ask.ts';
+import { loginName } from './login-name.ts';
 import { UsageError } from './print.ts';
 import { type PromptParts, processPrompt, readSecret } from './prompt.ts';
 
@@ -21,7 +21,7 @@ export async function credentialSources(
     environment,
     keyring: systemKeyring({ clock: systemClock, environment, platform: process.platform }),
     loginFile: loginFile(stateDir),
-    loginName: userInfo().username,
+    loginName: loginName(),
     startedMs: systemClock.wallMs(),
   };
   const prompted = await askForAccounts(await accountsToAsk(options, parts), prompt);
