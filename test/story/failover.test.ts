@@ -110,7 +110,9 @@ class Stage implements AsyncDisposable {
       ({ port }) => ({ via: 'proxies', hops: [parseProxyUrl(`http://127.0.0.1:${port}`, 'user')] }) as const,
     );
     const router = { route: () => ({ routes, by: { kind: 'proxy' } as const }) };
-    return new Stage(first, second, origin, await ProxyUnderTest.start({}, { brought: { router } }));
+    // A tunnel through a frozen parent whose client has gone waits for the other end this long, and its record with it.
+    const config = { timeouts: { linger: '500ms' } };
+    return new Stage(first, second, origin, await ProxyUnderTest.start(config, { brought: { router } }));
   }
 
   /** Ports of the parents that requests went by, since the events were forgotten. */
@@ -122,7 +124,7 @@ class Stage implements AsyncDisposable {
     return this.proxy.events.some((event) => event.type === 'notice' && text.test(event.message));
   }
 
-  /** Asks for pages until the first parent answers one again, and says how long that took. */
+  /** Waits until the first parent is back in service, sees that it is used, and says how long that took. */
   async backMs(): Promise<number> {
     const startedMs = performance.now();
     await this.proxy.when(() => this.notice(/back in service/));

@@ -222,12 +222,12 @@ test(
     const startedMs = performance.now();
     assert.match(await ask(proxy, get('http://a.test/')), /other$/);
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs >= 950 && tookMs < 2_000, `${tookMs} ms`);
+    assert.ok(tookMs >= 950 && tookMs < 3_000, `${tookMs} ms`);
     // Besides the request it was sent a probe.
     assert.match(frozen.text, /OPTIONS \* HTTP\/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\nMax-Forwards: 0\r\n/);
     const againMs = performance.now();
     assert.match(await ask(proxy, get('http://a.test/')), /other$/);
-    assert.ok(performance.now() - againMs < 500);
+    assert.ok(performance.now() - againMs < 900);
     const events = proxy.events.flatMap((event) => (event.type === 'route-failed' ? [event.reason] : []));
     assert.deepEqual(events, ['parent_silent']);
   }),
