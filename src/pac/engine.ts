@@ -262,8 +262,8 @@ class Engine implements PacEngine {
     const lane = this.#lanes.find((one) => one.isRunning(job));
     if (job.state === 'given' && lane !== undefined) {
       // The run ends itself about now. Where it cannot, deep in a native function, its thread has to go.
-      this.#world.clock.after(GRACE_MS, () => {
-        if (job.state === 'settled' || !lane.isRunning(job)) return;
+      job.grant(GRACE_MS, () => {
+        if (!lane.isRunning(job)) return;
         const phase = lane.isWarm(job.script.id) ? 'run' : 'load';
         this.#late(job, phase, { calls: '[]', ranMs: lane.headMs(performance.now()) });
         void this.#replace(lane);

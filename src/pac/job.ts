@@ -41,6 +41,8 @@ export class Job {
   readonly answer: Promise<PacAnswer>;
   /** Whether anybody still wants what it asks for. */
   readonly #wanted = new AbortController();
+  readonly #clock: Clock;
+  #timer: Disposable;
   #settle: (how: Settled) => void = () => undefined;
 
   constructor(script: Known, ask: PacAsk, deadlineMs: number, clock: Clock, events: JobEvents) {
@@ -49,12 +51,13 @@ export class Job {
     const startedMs = clock.now();
     this.untilMs = startedMs + deadlineMs;
     this.wallMs = clock.wallMs();
-    const timer = clock.after(deadlineMs, () => events.expired(this));
+    this.#clock = clock;
+    this.#timer = clock.after(deadlineMs, () => events.expired(this));
     const onAbort = (): void => events.abandoned(this);
     ask.signal.addEventListener('abort', onAbort);
     this.answer = new Promise((resolve) => {
       this.#settle = (how) => {
-        timer[Symbol.dispose]();
+        this.#timer[Symbol.dispose]();
         ask.signal.removeEventListener('abort', onAbort);
         this.#wanted.abort();
         events.settled(this);
@@ -65,6 +68,11 @@ export class Job {
 
   get signal(): AbortSignal {
     return this.#wanted.signal;
+  }
+
+  /** Calls back when its time is over and it has still not been settled by then. */
+  grant(graceMs: number, over: () => void): void {
+    this.#timer = this.#clock.after(graceMs, over);
   }
 
   /** The first one counts. */

@@ -10,11 +10,9 @@ import type { PacEngine } from './engine.ts';
 import { LastAnswers } from './last-answers.ts';
 import { PacNotices } from './notices.ts';
 import type { PacScript, PacSource, SystemProxies } from './script.ts';
-import { isImplicitlyDirect, scriptUrlOf } from './script-url.ts';
+import { scriptUrlOf } from './script-url.ts';
 
 const DIRECT: readonly Route[] = [{ via: 'direct' }];
-/** What `why` and the log show where no script is asked, as browsers have it (isImplicitlyDirect). */
-const IMPLICIT: Routing = { routes: DIRECT, by: { kind: 'no-proxy', entry: '<this machine and its link>' } };
 const NOTHING_SET: Routing = { routes: [], by: { kind: 'default' } };
 
 export interface PacRouterOptions {
@@ -28,7 +26,8 @@ export interface PacRouterOptions {
 }
 
 /**
- * Asks the PAC. A routing without routes is no answer, and `by` says why: `pac` with an age is a script that failed and
+ * Asks the PAC, about `localhost` too: browsers go there without asking, and whoever asks a proxy for it has not done
+ * so by chance. A routing without routes is no answer, and `by` says why: `pac` with an age is a script that failed and
  * has never answered for this host, `pac` without one a script that is not there, and anything else means that none is
  * set. Whoever asked decides what then.
  */
@@ -41,7 +40,6 @@ export function pacRouter(options: PacRouterOptions): Router {
     route(from) {
       const { state } = source;
       if (state.at === 'none') return NOTHING_SET;
-      if (isImplicitlyDirect(from.request.target.host)) return IMPLICIT;
       switch (state.at) {
         case 'system-proxies':
           if (system?.proxies !== state.proxies) {

@@ -1,6 +1,5 @@
 import type { Authority, ProxyRequest } from '../core/request.ts';
 import { formatAuthority } from '../protocol/authority.ts';
-import { CidrSet, knownCidr, parseIp } from '../protocol/ip-address.ts';
 
 /** What a script is told of a request. */
 export interface ScriptUrl {
@@ -41,16 +40,3 @@ export function scriptUrlOf(request: ProxyRequest): ScriptUrl {
 }
 
 const rootOf = (scheme: string, target: Authority): string => `${scheme}//${formatAuthority(target)}/`;
-
-const OWN = new CidrSet(['127.0.0.0/8', '169.254.0.0/16', '::1', 'fe80::/10'].map(knownCidr));
-
-/**
- * Whether browsers go there directly without asking any script: this machine by its names and loopback addresses, and
- * the link that it is attached to. No proxy elsewhere could reach what is meant.
- */
-export function isImplicitlyDirect(host: string): boolean {
-  const name = host.replace(/\.$/, '').toLowerCase();
-  if (name === 'localhost' || name.endsWith('.localhost')) return true;
-  const address = parseIp(name);
-  return address !== undefined && OWN.has(address);
-}

@@ -40,8 +40,8 @@ test('says who, by which rule, under which limits, to which addresses and by whi
       '  who      ann',
       '  rule     default: allowed',
       '  limits   line, tunnels total',
-      '  address  127.0.0.2: allowed',
       '  route    direct',
+      '  address  127.0.0.2: allowed',
       '=> would be served',
     ],
   });
@@ -89,8 +89,16 @@ test('gives programs one object', async () => {
     identity: { at: 'known', principal: { name: 'ann', scheme: 'basic' } },
     decision: { verdict: 'allow', rule: 'default' },
     limits: ['line', 'tunnels total'],
-    addresses: { at: 'found', judged: [{ address: '127.0.0.2', decision: { verdict: 'allow', rule: 'guard' } }] },
-    routes: [{ via: 'direct' }],
+    routing: {
+      at: 'found',
+      by: { kind: 'default' },
+      ways: [
+        {
+          route: { via: 'direct' },
+          addresses: { at: 'found', judged: [{ address: '127.0.0.2', decision: { verdict: 'allow', rule: 'guard' } }] },
+        },
+      ],
+    },
   });
 });
 

@@ -1,6 +1,6 @@
 import type { PacCall } from '../../core/stages.ts';
 import type { PacAnswer } from '../../pac/answer.ts';
-import { isImplicitlyDirect, type ScriptUrl } from '../../pac/script-url.ts';
+import type { ScriptUrl } from '../../pac/script-url.ts';
 import { parsePacResult } from '../../protocol/pac-result.ts';
 import { formatRoute } from '../../protocol/route-text.ts';
 
@@ -12,7 +12,6 @@ export function answerLines({ url, host }: ScriptUrl, answer: PacAnswer): string
     ...(answer.ok
       ? [`=> ${JSON.stringify(answer.answer)}`, ...meaning(answer.answer)]
       : [`=> no answer: ${printable(answer.trouble)}`]),
-    ...(isImplicitlyDirect(host) ? ['   The proxy itself goes there directly, without asking the script.'] : []),
   ];
 }
 

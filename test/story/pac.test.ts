@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { after, test } from 'node:test';
+import { viaductEnds } from '../support/cli.ts';
+import { leavesNothing } from '../support/no-leaks.ts';
+import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
+import { ProxyUnderTest } from '../support/proxy-under-test.ts';
+import { missing } from '../support/requires.ts';
+import { run } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { Web } from '../support/web.ts';
+
+const folder = temporaryFolder();
+after(() => folder[Symbol.dispose]());
+
+function script(name: string, body: string): string {
+  const path = join(folder.path, name);
+  writeFileSync(path, `function FindProxyForURL(url, host) { ${body} }`);
+  return path;
+}
+
+/** A parent that says its name to everything it is asked. */
+const parent = (name: string): Promise<RawOrigin> =>
+  RawOrigin.listen(
+    answering(({ startLine }) => (startLine.startsWith('CONNECT ') ? `HTTP/1.1 200 OK\r\n\r\n${name}` : ok(name))),
+  );
+
+async function answerTo(proxy: ProxyUnderTest, head: string): Promise<string> {
+  using client = await proxy.client();
+  client.send(`${head}\r\nConnection: close\r\n\r\n`);
+  await client.until(/\r\n\r\n./s);
+  return client.text;
+}
+
+test(
+  'the script decides for tunnels and plain requests, for this machine as well, and a saved change holds',
+  leavesNothing(async () => {
+    await using one = await parent('one');
+    await using two = await parent('two');
+    const path = script('change.pac', `return "PROXY ${one.authority}";`);
+    await using proxy = await ProxyUnderTest.start({ routes: { pac: path } });
+    assert.match(await answerTo(proxy, 'CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443'), /\r\n\r\none$/);
+    assert.match(await answerTo(proxy, 'GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: 127.0.0.1:9'), /\r\n\r\none$/);
+    assert.match(one.text, /^GET http:\/\/127\.0\.0\.1:9\/ HTTP\/1\.1\r\n/m);
+    script('change.pac', `return "PROXY ${two.authority}";`);
+    for (let answer = ''; !answer.endsWith('two'); ) {
+      answer = await answerTo(proxy, 'CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443');
+    }
+  }),
+);
+
+test(
+  'a script that names this very proxy is answered 508, once',
+  leavesNothing(async () => {
+    const path = script('self.pac', 'return "PROXY 127.0.0.1:" + host.split(".")[0].slice(1);');
+    await using proxy = await ProxyUnderTest.start({ routes: { pac: path } });
+    const authority = `p${proxy.port}.example:443`;
+    assert.match(await answerTo(proxy, `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}`), /^HTTP\/1\.1 508 /);
+    assert.match(await answerTo(proxy, `GET http://${authority}/ HTTP/1.1\r\nHost: ${authority}`), /^HTTP\/1\.1 508 /);
+    assert.equal(proxy.records.length, 2);
+  }),
+);
+
+test(
+  'a script that never ends holds up its own request for the deadline, and nobody else',
+  leavesNothing(async () => {
+    await using target = await RawOrigin.listen(echo);
+    const path = script('loop.pac', 'while (host == "loop.example") {} return "DIRECT";');
+    await using proxy = await ProxyUnderTest.start({ routes: { pac: path } });
+    using busy = await proxy.tunnel(target.authority);
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    const looping = answerTo(proxy, 'CONNECT loop.example:443 HTTP/1.1\r\nHost: loop.example:443');
+    let isOver = false;
+    const over = looping.then(() => {
+      isOver = true;
+    });
+    for (let count = 1; !isOver; count++) {
+      busy.send('x');
+      await busy.until(new RegExp(`^x{${count}}$`));
+    }
+    await over;
+    delay.disable();
+    // Direct, as a browser would: the name does not exist.
+    assert.match(await looping, /^HTTP\/1\.1 50[24] /);
+    assert.ok(delay.percentile(99) < 20e6, `event loop delayed by ${delay.percentile(99) / 1e6} ms`);
+    const notices = proxy.events.flatMap((event) => (event.type === 'notice' ? [event.message] : []));
+    assert.equal(notices.filter((message) => /did not decide about loop\.example: /.test(message)).length, 1);
+  }),
+);
+
+test(
+  'browsers get the script with this proxy in place of every other, by whatever name of this machine they ask',
+  leavesNothing(async () => {
+    const path = script('office.pac', 'return host == "in.example" ? "DIRECT" : "PROXY proxy.corp:8080; DIRECT";');
+    await using proxy = await ProxyUnderTest.start({ routes: { pac: path } });
+    for (const [page, host] of [
+      ['/proxy.pac', `127.0.0.1:${proxy.port}`],
+      ['/alpaca.pac', `localhost:${proxy.port}`],
+      ['/proxy.pac?v=1', '[::1]:3128'],
+    ] as const) {
+      const text = await answerTo(proxy, `GET ${page} HTTP/1.1\r\nHost: ${host}`);
+      assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
+      assert.match(text, /\r\nContent-Type: application\/x-ns-proxy-autoconfig; charset=utf-8\r\n/);
+      assert.ok(text.includes(`PROXY ${host}`), text);
+    }
+    assert.match(await answerTo(proxy, 'GET /proxy.pac HTTP/1.1\r\nHost: evil.example'), /^HTTP\/1\.1 404 /);
+  }),
+);
+
+test('Chromium goes by the wrapped script', { skip: missing('chromium') }, async () => {
+  await using web = await Web.open();
+  const path = script('chromium.pac', `return host == "direct.example" ? "DIRECT" : "PROXY 127.0.0.1:9; DIRECT";`);
+  await using proxy = await ProxyUnderTest.start(
+    { routes: { pac: path } },
+    { lookup: () => Promise.resolve(['127.0.0.1']) },
+  );
+  for (const [host, through] of [
+    ['direct.example', 0],
+    ['proxied.example', 1],
+  ] as const) {
+    const words = [
+      ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
+      ...['--disable-background-networking', '--disable-component-update'],
+      `--user-data-dir=${join(folder.path, 'chromium')}`,
+      `--proxy-pac-url=http://127.0.0.1:${proxy.port}/proxy.pac`,
+      '--host-resolver-rules=MAP *.example 127.0.0.1',
+      '--dump-dom',
+      `http://${host}:${web.port}/page`,
+    ];
+    const { out } = await run('chromium', words);
+    assert.match(out, /<p id="hello">hello from the origin<\/p>/);
+    const asked = proxy.records.filter(({ target }) => target?.host === host);
+    assert.equal(asked.length > 0, through > 0, host);
+  }
+});
+
+test('why tells the script, each call of a helper, and every way', async () => {
+  const path = script('why.pac', 'return dnsDomainIs(host, ".example") ? "PROXY 127.0.0.1:9; DIRECT" : "DIRECT";');
+  const { code, out } = await viaductEnds(['why', '--pac', path, 'https://wiki.example/']);
+  assert.equal(code, 0);
+  const lines = out
+    .replaceAll(/\d+\.\d ms/g, 'N ms')
+    .replaceAll(/\d+ s ago/g, 'N s ago')
+    .split('\n');
+  assert.deepEqual(lines.slice(4, 10), [
+    `  pac      ${path}, read N s ago`,
+    '           dnsDomainIs("wiki.example", ".example") = true  N ms',
+    '           answered "PROXY 127.0.0.1:9; DIRECT" in N ms',
+    '  route    http://127.0.0.1:9',
+    '  address  127.0.0.1: allowed',
+    '  route    direct',
+  ]);
+  assert.equal(lines.at(-2), '=> would be tried by http://127.0.0.1:9 first');
+});
