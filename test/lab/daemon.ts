@@ -8,8 +8,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 /** A daemon that is not there by then has failed; Squid takes a second on a busy machine. */
 const READY_MS = 20_000;
-/** After SIGTERM. */
-const STOP_MS = 3_000;
 
 /** Folder of one server: its own files, and one that it may write to as whatever user it becomes. */
 export class LabFolder implements Disposable {
@@ -34,13 +32,15 @@ export class LabFolder implements Disposable {
 
   /** What the server has said, for the message of a test that fails. */
   said(): string {
-    return readdirSync(this.log)
-      .map((name) => `${name}:\n${readFileSync(join(this.log, name), 'utf8').slice(-3_000)}`)
+    return readdirSync(this.log, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => `${name}:\n${readFileSync(join(this.log, name), 'utf8').slice(-3_000)}`)
       .join('\n');
   }
 
   [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
+    // Whoever was killed with its namespace may write for a moment longer.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }
 }
 
@@ -112,17 +112,21 @@ export class Daemon implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { exitCode, signalCode, pid } = this.#child;
     if (pid !== undefined && exitCode === null && signalCode === null) {
+      // Nothing that it has is worth saving, and Squid takes two seconds to say farewell.
       const ended = once(this.#child, 'exit');
       this.kill('SIGCONT');
-      this.kill('SIGTERM');
-      const isEnded = await Promise.race([ended.then(() => true), wait(STOP_MS, false)]);
-      if (!isEnded) {
-        this.kill('SIGKILL');
-        await ended;
-      }
+      // When the first process of a namespace dies, its parent ends once all in it are gone.
+      const first = this.#child.spawnargs.includes('--kill-child') ? childOf(pid) : undefined;
+      process.kill(first ?? -pid, 'SIGKILL');
+      await ended;
     }
     this.folder[Symbol.dispose]();
   }
+}
+
+function childOf(pid: number): number | undefined {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ');
+  return child ? Number(child) : undefined;
 }
 
 async function listens(port: number): Promise<boolean> {
