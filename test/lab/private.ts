@@ -29,7 +29,8 @@ export function privately(words: readonly string[], { samba, etc = {} }: Private
   if (samba !== undefined) {
     mounts.push('mount -t tmpfs none /run', 'mkdir /run/samba', `mount --bind '${samba}' /run/samba`);
   }
-  const inside = [...mounts, 'hostname localhost', 'exec "$@"'].join(' && ');
+  // The shell stays: it is the process that is killed with its parent, and Squid would forget to be when it changes user.
+  const inside = `${[...mounts, 'hostname localhost', '"$@"'].join(' && ')}; exit $?`;
   const namespaces = ['--mount', '--propagation', 'private', '--uts', '--pid', '--fork', '--kill-child'];
   return ['unshare', ...namespaces, 'sh', '-c', inside, 'sh', ...words];
 }
