@@ -68,7 +68,8 @@ async function perform(job: JobMessage): Promise<{ phase: 'load' | 'run'; outcom
 }
 
 async function load(job: JobMessage, run: Run): Promise<Loaded> {
-  const sandbox = await Sandbox.create(wasm, zone, job.wallMs);
+  const sandbox = spare ?? (await Sandbox.create(wasm, zone));
+  spare = undefined;
   const outcome = sandbox.load(scripts.get(job.script) ?? '', run);
   const made: Loaded = outcome.at === 'answered' ? { at: 'ready', sandbox } : { at: 'unusable', why: outcome };
   if (made.at === 'unusable') sandbox[Symbol.dispose]();
@@ -104,9 +105,13 @@ async function obey(message: ToWorker): Promise<void> {
   }
 }
 
-let turn = Promise.resolve();
+// Making one takes longer than most scripts run, so the first is there before anybody waits for it.
+let spare: Sandbox | undefined;
+let turn = Sandbox.create(wasm, zone).then((sandbox) => {
+  spare = sandbox;
+  say({ say: 'ready' });
+});
 parentPort?.on('message', (message: ToWorker) => {
   // Making a sandbox takes a moment; what comes meanwhile waits its turn.
   turn = turn.then(() => obey(message));
 });
-say({ say: 'ready' });

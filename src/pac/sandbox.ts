@@ -60,7 +60,7 @@ export class Sandbox implements Disposable {
     return this.#broken;
   }
 
-  static async create(wasm: Wasm, zoneName: string | undefined, random: number): Promise<Sandbox> {
+  static async create(wasm: Wasm, zoneName: string | undefined): Promise<Sandbox> {
     const zone = timeZone(zoneName);
     let sandbox: Sandbox | undefined;
     const vm = await QuickJS.create({
@@ -73,7 +73,7 @@ export class Sandbox implements Disposable {
       wasi: (memory: Memory) => ({
         // The generator of Math.random takes its seed from here before there is a sandbox.
         clock_time_get: (id: number, _precision: bigint, at: number) =>
-          writeNs(memory, at, sandbox?.clockMs(id) ?? random),
+          writeNs(memory, at, sandbox?.clockMs(id) ?? Date.now()),
         // What the machine itself has to say has no reader.
         fd_write: () => 52,
       }),

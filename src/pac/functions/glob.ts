@@ -36,21 +36,31 @@ export function installGlob({ define }: Tools): void {
     let from = first.length;
     for (let i = 1; i < parts.length - 1; i++) {
       const part = parts[i] ?? '';
-      const at = part.includes('?') ? find(part, text, from, end) : text.indexOf(part, from);
-      if (at < 0 || at + part.length > end) return false;
+      const at = find(part, text, from, end);
+      if (at < 0) return false;
       from = at + part.length;
     }
     return true;
   };
 
-  /** The two forms that most files consist of, in native calls. */
-  const compileSimple = (parts: readonly string[]): ((text: string) => boolean) | undefined => {
-    const [first = '', second = '', third] = parts;
-    if (parts.length === 2) {
-      const length = first.length + second.length;
-      return (text) => text.length >= length && text.endsWith(second) && text.startsWith(first);
-    }
-    return parts.length === 3 && first === '' && third === '' ? (text) => text.includes(second) : undefined;
+  /** The same without `?`: native calls alone, which is ten times as fast in an interpreter. */
+  const compilePlain = (parts: readonly string[]): ((text: string) => boolean) => {
+    const first = parts[0] ?? '';
+    const last = parts[parts.length - 1] ?? '';
+    const between = parts.slice(1, -1);
+    const length = first.length + last.length;
+    if (between.length === 0) return (text) => text.length >= length && text.endsWith(last) && text.startsWith(first);
+    return (text) => {
+      if (text.length < length || !text.startsWith(first) || !text.endsWith(last)) return false;
+      let from = first.length;
+      for (let i = 0; i < between.length; i++) {
+        const part = between[i] ?? '';
+        const at = text.indexOf(part, from);
+        if (at < 0) return false;
+        from = at + part.length;
+      }
+      return from <= text.length - last.length;
+    };
   };
 
   const compile = (pattern: string): ((text: string) => boolean) => {
@@ -60,9 +70,7 @@ export function installGlob({ define }: Tools): void {
     }
     if (!/[*?]/.test(pattern)) return (text) => text === pattern;
     const parts = pattern.split('*');
-    const matches = (pattern.includes('?') ? undefined : compileSimple(parts)) ?? ((text) => matchParts(parts, text));
-    // In a regular expression `.` is no line break. No URL holds one, but a script may ask about any text.
-    return (text) => matches(text) && (!/[\n\r\u2028\u2029]/.test(text) || expression(pattern).test(text));
+    return pattern.includes('?') ? (text) => matchParts(parts, text) : compilePlain(parts);
   };
 
   define(
@@ -75,7 +83,9 @@ export function installGlob({ define }: Tools): void {
         matches = compile(pattern);
         known.set(pattern, matches);
       }
-      return matches(typeof text === 'string' ? text : `${text}`);
+      const given = typeof text === 'string' ? text : `${text}`;
+      // In a regular expression `.` is no line break. No URL holds one, but a script may ask about any text.
+      return matches(given) && (!/[\n\r\u2028\u2029]/.test(given) || expression(pattern).test(given));
     },
     'when all calls are',
   );
