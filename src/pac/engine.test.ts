@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { leavesNothing } from '../../test/support/no-leaks.ts';
+import { systemClock } from '../core/clock.ts';
+import type { PacAnswer } from './answer.ts';
+import { createPacEngine, type PacEngine, type PacWorld } from './engine.ts';
+
+const NO_NETWORK: PacWorld = {
+  clock: systemClock,
+  zone: 'UTC',
+  resolve: () => Promise.reject(new Error('there is no such name')),
+  ownAddresses: () => Promise.resolve({ first: undefined, all: [] }),
+  // What is not about time must not fail on a busy machine.
+  deadlineMs: 20_000,
+};
+
+async function withEngine(world: Partial<PacWorld>, body: (engine: PacEngine) => Promise<void>): Promise<void> {
+  await leavesNothing(async () => {
+    await using engine = createPacEngine({ ...NO_NETWORK, ...world });
+    await engine.start();
+    await body(engine);
+  })();
+}
+
+function ask(
+  engine: PacEngine,
+  text: string,
+  host = 'a.test',
+  signal = new AbortController().signal,
+): Promise<PacAnswer> {
+  const script = { text, source: 'test', namedBy: 'pac', readMs: 0 } as const;
+  return engine.evaluate(script, { url: `http://${host}/`, host, signal, trace: 'calls' });
+}
+
+/** The answer, or `!` and the trouble. */
+async function said(answer: Promise<PacAnswer>): Promise<string> {
+  const given = await answer;
+  return given.ok ? given.answer : `!${given.trouble}`;
+}
+
+const helpersIn = async (answer: Promise<PacAnswer>): Promise<string[]> =>
+  (await answer).calls.map(({ helper, args, result }) => `${helper}(${args.join()})=${String(result)}`);
+
+test('a script is told the URL and the host, and its answer comes back as it is', () =>
+  withEngine({}, async (engine) => {
+    const text = 'function FindProxyForURL(url, host) { return "PROXY " + host + ":1; " + url; }';
+    assert.equal(await said(ask(engine, text)), 'PROXY a.test:1; http://a.test/');
+  }));
+
+test('modern scripts run, and whatever their answer is a promise of is not waited for', () =>
+  withEngine({}, async (engine) => {
+    const modern =
+      'const FindProxyForURL = (url, host) => { let o = { p: null }; return `PROXY $' + '{o?.p ?? host}:1`; };';
+    assert.equal(await said(ask(engine, modern)), 'PROXY a.test:1');
+    const later = 'async function FindProxyForURL() { return "DIRECT"; }';
+    assert.equal(await said(ask(engine, later)), '!FindProxyForURL() did not return a string');
+  }));
+
+test('FindProxyForURLEx is asked before FindProxyForURL', () =>
+  withEngine({}, async (engine) => {
+    const text =
+      'function FindProxyForURLEx() { return "PROXY ex:1"; } function FindProxyForURL() { return "DIRECT"; }';
+    assert.equal(await said(ask(engine, text)), 'PROXY ex:1');
+  }));
+
+test('what is wrong with a script is said with its line, while it is loaded and while it runs', () =>
+  withEngine({}, async (engine) => {
+    assert.match(await said(ask(engine, 'var x =')), /^!the script cannot be loaded: SyntaxError: .* \(line 1\)$/);
+    assert.equal(
+      await said(ask(engine, 'var x = 1;')),
+      '!the script cannot be loaded: FindProxyForURL is undefined or not a function',
+    );
+    const typo = 'function FindProxyForURL() {\n\n  return nowhere;\n}';
+    assert.equal(await said(ask(engine, typo)), '!ReferenceError: nowhere is not defined (line 3)');
+  }));
+
+test('a name is resolved from anywhere in a script, once, and no handler of the script sees the wait', () =>
+  withEngine(
+    { resolve: (name) => Promise.resolve(name === 'v6.test' ? ['2001:db8::1'] : ['192.0.2.1']) },
+    async (engine) => {
+      const text = `
+      var resolve = dnsResolve, seen = '';
+      function FindProxyForURL(url, host) {
+        alert('hello');
+        try { var a = [host].map(function (name) { return resolve(name); })[0]; }
+        catch (error) { seen += 'caught '; }
+        finally { seen += 'finally '; }
+        return seen + a + ' ' + dnsResolve('v6.test') + ' ' + dnsResolveEx('v6.test') + ' ' + isInNet(host, '192.0.2.0', '255.255.255.0');
+      }`;
+      const answer = ask(engine, text);
+      // \`finally\` ran in the runs that came as far, and not in the one that was cut inside \`try\`.
+      assert.equal(await said(answer), 'finally finally 192.0.2.1 null 2001:db8::1 true');
+      const calls = await helpersIn(answer);
+      assert.deepEqual(
+        calls.filter((call) => call.startsWith('alert')),
+        ['alert(hello)=null'],
+      );
+      assert.ok(calls.includes('dnsResolve(a.test)=192.0.2.1'));
+    },
+  ));
+
+test('an async function that swallows the interrupt does not make up an answer', () =>
+  withEngine({ resolve: () => Promise.resolve(['192.0.2.1']) }, async (engine) => {
+    const text = `
+      var found = 'nothing';
+      async function look() { found = dnsResolve('a.test'); }
+      function FindProxyForURL() { look(); return 'PROXY ' + found + ':1'; }`;
+    assert.equal(await said(ask(engine, text)), 'PROXY 192.0.2.1:1');
+  }));
+
+test('a script that is loaded may ask, and asks again on another network', async () => {
+  let address = '192.0.2.1';
+  const world = { ownAddresses: () => Promise.resolve({ first: address, all: [address] }) };
+  await withEngine(world, async (engine) => {
+    const text = 'var me = myIpAddress(); function FindProxyForURL() { return "PROXY " + me + ":1"; }';
+    assert.equal(await said(ask(engine, text)), 'PROXY 192.0.2.1:1');
+    address = '192.0.2.2';
+    assert.equal(await said(ask(engine, text)), 'PROXY 192.0.2.1:1');
+    engine.networkChanged();
+    assert.equal(await said(ask(engine, text)), 'PROXY 192.0.2.2:1');
+  });
+});
+
+test('the clock stands still while a script runs, so that it sees one time when it runs again', () =>
+  withEngine({ resolve: () => wait(20, ['192.0.2.1']) }, async (engine) => {
+    const text = `
+      function FindProxyForURL(url, host) {
+        var before = Date.now();
+        dnsResolve(host);
+        return String(Date.now() === before && new Date().getTime() === before);
+      }`;
+    assert.equal(await said(ask(engine, text)), 'true');
+  }));
+
+const BOMBS: Readonly<Record<string, readonly [script: string, trouble: RegExp]>> = {
+  'an endless loop': ['while (true) {}', /did not answer within 400 ms$/],
+  'an endless loop that catches all': [
+    'for (;;) try { while (true) {} } catch (e) {} finally { continue; }',
+    /400 ms$/,
+  ],
+  'a catastrophic regular expression': [`return /^(a+)+$/.test('${'a'.repeat(60)}b')`, /400 ms$/],
+  'a native function that cannot be interrupted': [`return 'a'.repeat(2e6).indexOf('a'.repeat(1e6) + 'b')`, /400 ms$/],
+  'a memory bomb': ['var a = []; for (;;) a.push(new Array(10000).fill(1));', /more than 32 MiB|400 ms$/],
+  'endless recursion': ['return FindProxyForURL(url, host)', /^RangeError: Maximum call stack size exceeded/],
+};
+
+for (const [name, [script, trouble]] of Object.entries(BOMBS)) {
+  test(`${name} ends after the deadline, and the next evaluation is answered`, () =>
+    withEngine({ deadlineMs: 400 }, async (engine) => {
+      const text = `function FindProxyForURL(url, host) { if (host === 'good.test') return 'DIRECT'; ${script} }`;
+      await ask(engine, text, 'good.test');
+      const answer = await ask(engine, text, 'bomb.test');
+      assert.match(answer.ok ? answer.answer : answer.trouble, trouble);
+      let next = '';
+      // A machine that is busy with other tests may need more than one deadline to start another thread.
+      for (let turn = 0; turn < 20 && next !== 'DIRECT'; turn++) next = await said(ask(engine, text, 'good.test'));
+      assert.equal(next, 'DIRECT');
+    }));
+}
+
+test('a slow name delays only its own request, and by no more than the deadline', () =>
+  withEngine({ deadlineMs: 1000, resolve: () => wait(60_000, [], { ref: false }) }, async (engine) => {
+    const text = 'function FindProxyForURL(url, host) { return host === "slow.test" ? dnsResolve(host) : "DIRECT"; }';
+    await ask(engine, text, 'warm.test');
+    const slow = ask(engine, text, 'slow.test');
+    let isOver = false;
+    void slow.then(() => {
+      isOver = true;
+    });
+    assert.equal(await said(ask(engine, text, 'quick.test')), 'DIRECT');
+    assert.equal(isOver, false);
+    assert.equal(await said(slow), '!the script did not answer within 1000 ms: it waited for the address of slow.test');
+  }));
+
+test('others overtake a stuck evaluation, and its host is not tried again at once', () =>
+  withEngine({ deadlineMs: 2000 }, async (engine) => {
+    const text =
+      'function FindProxyForURL(url, host) { while (host === "stuck.test") {} return "PROXY " + host + ":1"; }';
+    await ask(engine, text);
+    const stuck = ask(engine, text, 'stuck.test');
+    const others = ['b.test', 'c.test', 'd.test'].map((host) => said(ask(engine, text, host)));
+    const first = await Promise.race([stuck, Promise.all(others)]);
+    assert.deepEqual(first, ['PROXY b.test:1', 'PROXY c.test:1', 'PROXY d.test:1']);
+    assert.equal(await said(stuck), '!the script did not answer within 2000 ms');
+    const started = performance.now();
+    assert.match(await said(ask(engine, text, 'stuck.test')), /not asked again yet$/);
+    assert.ok(performance.now() - started < 1000);
+  }));
+
+test('the main thread goes on while a script loops', () =>
+  withEngine({ deadlineMs: 1500 }, async (engine) => {
+    const text = 'function FindProxyForURL(url, host) { while (host !== "good.test") {} return "DIRECT"; }';
+    await ask(engine, text, 'good.test');
+    const resolutionMs = 1;
+    const delay = monitorEventLoopDelay({ resolution: resolutionMs });
+    delay.enable();
+    await ask(engine, text, 'loop.test');
+    delay.disable();
+    assert.ok(delay.percentile(99) / 1e6 < 20, `p99 is ${delay.percentile(99) / 1e6} ms`);
+  }));
+
+test('who goes away is not waited for, and what it left running is stopped', () =>
+  withEngine({ deadlineMs: 60_000 }, async (engine) => {
+    const text = 'function FindProxyForURL(url, host) { while (host === "loop.test") {} return "DIRECT"; }';
+    await ask(engine, text);
+    const gone = new AbortController();
+    const left = ask(engine, text, 'loop.test', gone.signal);
+    gone.abort();
+    assert.equal(await said(left), '!nobody waits for the answer any more');
+    assert.equal(await said(ask(engine, text)), 'DIRECT');
+  }));
+
+test('more evaluations than can wait are refused, and say why', () =>
+  withEngine({}, async (engine) => {
+    const text = 'function FindProxyForURL() { return "DIRECT"; }';
+    const answers = await Promise.all(Array.from({ length: 2100 }, () => said(ask(engine, text))));
+    const refused = answers.filter((answer) => answer === '!2000 other requests wait for the script');
+    assert.equal(answers.filter((answer) => answer === 'DIRECT').length + refused.length, 2100);
+    assert.ok(refused.length >= 50);
+  }));
+
+test('a script that spoils its world spoils only what is told of it', () =>
+  withEngine({}, async (engine) => {
+    const text = `
+      JSON.stringify = Object.prototype.toJSON = Array.prototype.push = function () { throw new Error('mine'); };
+      Reflect.apply = Object.defineProperty = undefined;
+      function FindProxyForURL(url, host) { return shExpMatch(host, '*.test') ? 'DIRECT' : 'PROXY a:1'; }`;
+    assert.equal(await said(ask(engine, text)), 'DIRECT');
+  }));
+
+test('after its end an engine answers that it is over', async () => {
+  const engine = createPacEngine(NO_NETWORK);
+  const open = said(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }'));
+  await engine[Symbol.asyncDispose]();
+  assert.equal(await open, '!the proxy stops');
+  assert.equal(await said(ask(engine, '')), '!the proxy stops');
+});
