@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { load, type Sources } from '../config/sources.ts';
 import { systemClock } from '../core/clock.ts';
 import { notices } from '../observe/notices.ts';
+import { sittingOutFile } from '../observe/sitting-out.ts';
 import { startProxy } from '../proxy.ts';
 import { watchBeside } from '../watch/file.ts';
 import type { Call } from './commands.ts';
@@ -31,9 +32,10 @@ export async function run(call: Call): Promise<number> {
   warnOfFewFiles(inform);
 
   const heard = notices({ stderr: process.stderr, clock: systemClock, from: config.quiet ? 'error' : 'info' });
+  const stateDir = stateFolder(process.env);
   // Later, when signals are heard: whoever sees the socket may already send one.
   const starting = Promise.resolve().then(() =>
-    startProxy(config, { exporters: [heard], stateDir: stateFolder(process.env) }),
+    startProxy(config, { exporters: [heard, sittingOutFile(stateDir)], stateDir }),
   );
   const reloader = new Reloader(loaded, {
     load: () => load(sources),

@@ -6,8 +6,11 @@ import type { ProxyRequest } from '../core/request.ts';
 import { buildEngine, buildHall } from '../engine.ts';
 import { loadUsers } from '../identity/htpasswd.ts';
 import { createLimits } from '../limits/limits.ts';
+import { readSittingOut } from '../observe/sitting-out.ts';
+import type { Rooms } from '../pipeline/rooms.ts';
 import { why } from '../pipeline/why.ts';
 import { parseAuthority, parseAuthorityWithDefault } from '../protocol/authority.ts';
+import { nameOf } from '../upstream/health.ts';
 import type { Call } from './commands.ts';
 import { out, UsageError } from './print.ts';
 import { stateFolder } from './state-folder.ts';
@@ -42,7 +45,17 @@ export async function run({ operands, settings, options }: Call): Promise<number
     trace: 'calls',
   });
   await hall.ways.follow(config.routes);
-  const rooms = buildEngine(config, {}, hall);
+  const sitsOut = readSittingOut(stateFolder(process.env), systemClock.wallMs());
+  const rooms: Rooms = {
+    ...buildEngine(config, {}, hall),
+    // Who sits out is known to the proxy that runs.
+    health: {
+      sitsOutUntilMs(hops) {
+        const untilMs = sitsOut.get(nameOf(hops));
+        return untilMs && untilMs - systemClock.wallMs() + systemClock.now();
+      },
+    },
+  };
   const report = await why(requestFor(url, from), { user }, rooms);
   if (options.has('json')) out(JSON.stringify(report));
   else for (const line of whyLines(report)) out(line);

@@ -48,5 +48,7 @@ export type ProxyEvent =
     }
   | { readonly type: 'established'; readonly id: string }
   | { readonly type: 'closed'; readonly id: string; readonly record: ProxyRecord }
+  /** An upstream proxy sits out until then, on the wall clock; `undefined`: it is back. */
+  | { readonly type: 'health'; readonly proxy: string; readonly untilMs: number | undefined }
   /** Not about one request: something the operator should know. */
   | { readonly type: 'notice'; readonly level: 'info' | 'warn' | 'error'; readonly message: string };

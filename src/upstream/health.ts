@@ -92,7 +92,9 @@ export class ProxyHealth implements RouteHealth, Disposable {
     const out: Out = { at: 'out', untilMs: nowMs + SITS_OUT_MS, timer: undefined };
     proxy.service = out;
     this.#plan(proxy, out);
-    const until = new Date(clock.wallMs() + SITS_OUT_MS).toTimeString().slice(0, 8);
+    const untilMs = clock.wallMs() + SITS_OUT_MS;
+    observe({ type: 'health', proxy: proxy.name, untilMs });
+    const until = new Date(untilMs).toTimeString().slice(0, 8);
     const message = `the upstream proxy ${proxy.name} failed (${why}); it sits out until ${until}, or until it answers`;
     observe({ type: 'notice', level: 'warn', message });
   }
@@ -132,7 +134,10 @@ export class ProxyHealth implements RouteHealth, Disposable {
   #forget(name: string): void {
     const proxy = this.#known.get(name);
     this.#known.delete(name);
-    if (proxy?.service.at === 'out') proxy.service.timer?.[Symbol.dispose]();
+    if (proxy?.service.at === 'out') {
+      proxy.service.timer?.[Symbol.dispose]();
+      this.#options.observe({ type: 'health', proxy: name, untilMs: undefined });
+    }
     proxy?.probe?.limit[Symbol.dispose]();
     proxy?.probe?.abort.abort(new ProxyError('parent_silent', 'nobody wants to know any more'));
   }
@@ -145,8 +150,10 @@ export class ProxyHealth implements RouteHealth, Disposable {
   #back(proxy: Known, out: Out, why: string): void {
     out.timer?.[Symbol.dispose]();
     proxy.service = { at: 'in', sinceMs: this.#options.clock.now() };
+    const { observe } = this.#options;
+    observe({ type: 'health', proxy: proxy.name, untilMs: undefined });
     const message = `the upstream proxy ${proxy.name} is back in service: ${why}`;
-    this.#options.observe({ type: 'notice', level: 'info', message });
+    observe({ type: 'notice', level: 'info', message });
   }
 
   /** The next probe, or the end of the time. */

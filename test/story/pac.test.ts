@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, test } from 'node:test';
-import { viaductEnds } from '../support/cli.ts';
+import { viaduct, viaductEnds } from '../support/cli.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
+import { rawClient } from '../support/raw-client.ts';
 import { missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -135,6 +136,23 @@ test('Chromium goes by the wrapped script', { skip: missing('chromium') }, async
     const asked = proxy.records.filter(({ target }) => target?.host === host);
     assert.equal(asked.length > 0, through > 0, host);
   }
+});
+
+test('why tells which proxies sit out for the proxy that runs, and that the next one would be asked', async () => {
+  const state = { XDG_STATE_HOME: join(folder.path, 'state') };
+  await using alive = await parent('alive');
+  const words = ['--proxy', 'http://127.0.0.1:9', '--proxy', `http://${alive.authority}`];
+  using running = viaduct(['--port', '0', '--listen', '127.0.0.1', ...words], state);
+  const port = Number(/:(\d+)$/m.exec(await running.says(/listening on .*\n/))?.[1]);
+  using client = await rawClient(port);
+  client.send('CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443\r\n\r\n');
+  await client.until(/alive$/);
+  const { out } = await viaductEnds(['why', ...words, 'https://far.example/'], state);
+  assert.match(out, /^ {2}route {4}http:\/\/127\.0\.0\.1:9, sits out for [45] min \d+ s$/m);
+  assert.match(out, new RegExp(`^=> would be tried by http://${alive.authority} first$`, 'm'));
+  running.child.kill('SIGINT');
+  await running.ended;
+  assert.deepEqual(readdirSync(join(state.XDG_STATE_HOME, 'viaduct', 'sitting-out')), []);
 });
 
 test('why tells the script, each call of a helper, and every way', async () => {

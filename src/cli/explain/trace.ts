@@ -78,6 +78,7 @@ export class Trace {
       case 'would-deny':
       case 'established':
       case 'closed':
+      case 'health':
       case 'notice':
         return undefined;
     }
