@@ -150,6 +150,7 @@ test('why tells which proxies sit out for the proxy that runs, and that the next
   const { out } = await viaductEnds(['why', ...words, 'https://far.example/'], state);
   assert.match(out, /^ {2}route {4}http:\/\/127\.0\.0\.1:9, sits out for [45] min \d+ s$/m);
   assert.match(out, new RegExp(`^=> would be tried by http://${alive.authority} first$`, 'm'));
+  client[Symbol.dispose]();
   running.child.kill('SIGINT');
   await running.ended;
   assert.deepEqual(readdirSync(join(state.XDG_STATE_HOME, 'viaduct', 'sitting-out')), []);
