@@ -2,7 +2,7 @@ import type { DialScope } from '../core/contracts.ts';
 import { unlessAborted } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
-import type { Admitted, Connected, Identified, Received, Routed } from '../core/stages.ts';
+import type { Admitted, Connected, Identified, Received, Routed, RoutedBy } from '../core/stages.ts';
 import { hasBeenHere, viaList } from '../protocol/via.ts';
 import type { Account } from './account.ts';
 import type { Rooms } from './rooms.ts';
@@ -55,9 +55,17 @@ export async function route<R extends ProxyRequest>(
     inTime(rooms.router.route(admitted), admitted.request.signal),
   );
   const [best, ...others] = routes;
-  if (best === undefined) throw new ProxyError('no_route', `nothing leads to ${admitted.request.target.host}`);
+  if (best === undefined) throw noRoute(by, admitted.request.target.host);
   rooms.observe({ type: 'routed', id: admitted.request.id, routes, by });
   return { ...admitted, routes: [best, ...others] };
+}
+
+function noRoute(by: RoutedBy, host: string): ProxyError {
+  if (by.kind !== 'pac') return new ProxyError('no_route', `nothing leads to ${host}`);
+  const why = `the PAC ${by.source} decides, and cannot be read: ${by.trouble ?? 'it gave no answer'}`;
+  return new ProxyError('no_route', `${why}; with routes.pacUnreachable: direct such requests go direct`, {
+    told: 'The PAC file that decides cannot be read at the moment; the log of this proxy says why.',
+  });
 }
 
 /** Opens the way. */
