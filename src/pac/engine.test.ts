@@ -161,7 +161,7 @@ for (const [name, [script, trouble]] of Object.entries(BOMBS)) {
 }
 
 test('a slow name delays only its own request, and by no more than the deadline', () =>
-  withEngine({ deadlineMs: 1000, resolve: () => wait(60_000, [], { ref: false }) }, async (engine) => {
+  withEngine({ deadlineMs: 1000, resolve: (_name, signal) => wait(60_000, [], { signal }) }, async (engine) => {
     const text = 'function FindProxyForURL(url, host) { return host === "slow.test" ? dnsResolve(host) : "DIRECT"; }';
     await ask(engine, text, 'warm.test');
     const slow = ask(engine, text, 'slow.test');
