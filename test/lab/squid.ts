@@ -9,9 +9,8 @@ export interface Squid extends AsyncDisposable {
   readonly basicPort: number;
   readonly tls: string;
   readonly wrongName: string;
-  /** Paths of PEM files: authorities of the two certificates. */
+  /** Path of a PEM file: authorities of both certificates. */
   readonly ca: string;
-  readonly wrongCa: string;
   readonly daemon: Daemon;
 }
 
@@ -25,6 +24,7 @@ export async function startSquid(): Promise<Squid> {
   const file = (name: string, text: string) => folder.write(name, text);
   const goodPem = file('good.pem', good.cert);
   const wrongPem = file('wrong.pem', other.cert);
+  const ca = file('ca.pem', good.cert + other.cert);
   const users = LAB_USERS.map(([user, password]) => `${user}:${apr1(password)}\n`).join('');
   const configuration = file(
     'squid.conf',
@@ -69,8 +69,7 @@ http_access deny all
     basicPort: basic,
     tls: `https://localhost:${tls}`,
     wrongName: `https://localhost:${wrong}`,
-    ca: goodPem,
-    wrongCa: wrongPem,
+    ca,
     daemon,
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
