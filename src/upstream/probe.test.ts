@@ -89,7 +89,7 @@ test(
 
 test(
   'Squid answers, in the clear, where it wants a password, and over TLS; a certificate that is not trusted is no life',
-  { skip: missing('squid') },
+  { skip: missing('squid-openssl') },
   leavesNothing(async () => {
     await using squid = await startSquid();
     await probe(squid.plain);

@@ -3,7 +3,15 @@ import { missing } from '../support/requires.ts';
 import type { LabAccount } from './accounts.ts';
 import { FAR_NAME, type LabFolder } from './daemon.ts';
 
-const PACKAGES = ['squid', 'winbind', 'samba-common-bin', 'krb5-kdc', 'krb5-admin-server', 'krb5-user', 'util-linux'];
+const PACKAGES = [
+  'squid-openssl',
+  'winbind',
+  'samba-common-bin',
+  'krb5-kdc',
+  'krb5-admin-server',
+  'krb5-user',
+  'util-linux',
+];
 
 /** For the `skip` option of a test with parents that authenticate: false where the lab can be started, else the reason. */
 export function noLab(): string | false {

@@ -14,7 +14,7 @@ import { type Nginx, startNginx } from './nginx.ts';
 import { type Squid, startSquid, WRONG_NAME } from './squid.ts';
 
 const skip =
-  missing('squid', 'dante-server', 'nginx', 'curl', 'openssl', 'util-linux') ||
+  missing('squid-openssl', 'dante-server', 'nginx', 'curl', 'openssl', 'util-linux') ||
   (process.getuid?.() !== 0 && 'only root may mount accounts for Dante');
 
 let squid: Squid;

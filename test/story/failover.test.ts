@@ -187,7 +187,7 @@ const slowest = (all: readonly Told[]): number => Math.max(...all.map(({ ms }) =
 
 test(
   'the first of two proxies is killed, comes back, freezes, and thaws while 200 clients work: nobody notices',
-  { skip: missing('squid'), timeout: 120_000 },
+  { skip: missing('squid-openssl'), timeout: 120_000 },
   leavesNothing(async () => {
     await using stage = await Stage.set();
     const usual = await everybody(stage);
@@ -217,7 +217,7 @@ test(
 
 test(
   'a POST whose body went out to a proxy that is killed is an honest 502, and is not sent again',
-  { skip: missing('squid'), timeout: 60_000 },
+  { skip: missing('squid-openssl'), timeout: 60_000 },
   leavesNothing(async () => {
     await using stage = await Stage.set();
     using client = await stage.proxy.client();

@@ -25,7 +25,7 @@ export function labPackages(): DebianPackage[] {
 
 /**
  * For the `skip` option of a test: false when all packages are there, else the reason and how to install them.
- * `test('…', { skip: missing('squid') }, …)`; the package must stand in test/lab/packages.txt, so that CI has it.
+ * `test('…', { skip: missing('squid-openssl') }, …)`; the package must stand in test/lab/packages.txt, so that CI has it.
  */
 export function missing(...names: string[]): string | false {
   const known = labPackages();
