@@ -81,6 +81,8 @@ export function findWays(options: WayfindingOptions): Wayfinding {
       });
       followed = { pac, pacUnreachable, source };
       await Promise.all([left?.[Symbol.asyncDispose](), source.ready]);
+      // Otherwise the first request would wait for the thread; without a script it would be 30 MiB for nothing.
+      if (source.state.at === 'script') void engine.start();
     },
     onNewNetwork: (changed) => network.onChange(changed),
     async [Symbol.asyncDispose]() {

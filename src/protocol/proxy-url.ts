@@ -5,10 +5,14 @@ import { Secret } from '../core/secret.ts';
 import type { Hop, HopScheme, Login, NamedBy } from '../core/stages.ts';
 import { formatAuthority, parseAuthorityWithDefault } from './authority.ts';
 
-/** `socks5h` is curl's word for what `socks5` means here: the name is always resolved at the far end. */
+/**
+ * `socks5h` is curl's word for what `socks5` means here: the name is always resolved at the far end. `socks` is SOCKS5,
+ * as in browsers.
+ */
 const SCHEMES: Readonly<Record<string, HopScheme>> = {
   http: 'http',
   https: 'https',
+  socks: 'socks5',
   socks4: 'socks4',
   socks4a: 'socks4a',
   socks5: 'socks5',

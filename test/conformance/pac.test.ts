@@ -47,8 +47,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   'refresh-policy-004': 'what a script that fails costs: src/pac/router.test.ts',
   'proxy-list-001': 'which proxy is tried next: src/upstream/failover.test.ts',
   'proxy-list-003': 'which proxy is tried next: src/upstream/failover.test.ts',
-  'proxy-uri-010': 'socks:// is none of the schemes that settings take (socks5:// is): src/protocol/proxy-url.ts',
-  'proxy-uri-011': 'socks:// is none of the schemes that settings take (socks5:// is): src/protocol/proxy-url.ts',
 };
 
 /** Browsers do not ask about this machine; a proxy that was asked does: src/pac/router.test.ts. */
