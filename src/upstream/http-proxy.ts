@@ -1,5 +1,5 @@
 import type { Dialer, DialScope, Reach } from '../core/contracts.ts';
-import { ProxyError } from '../core/failure.ts';
+import { type FailureCode, FAILURES, ProxyError } from '../core/failure.ts';
 import type { Authority, Headers } from '../core/request.ts';
 import type { Connection, Hop } from '../core/stages.ts';
 import { formatAuthority } from '../protocol/authority.ts';
@@ -88,6 +88,11 @@ function refusedBy(hop: Hop, { status, reason }: ResponseHead): ProxyError {
     return new ProxyError('proxy_auth_failed', detail, { told: `${formatHop(hop)} ${had}.` });
   }
   if (status < 200) return new ProxyError('parent_protocol', detail);
-  const code = COULD_NOT_CONNECT.has(status) ? 'parent_failed' : 'parent_refused';
-  return new ProxyError(code, detail, { told: `It answered ${status}.` });
+  return new ProxyError(codeOf(status), detail, { told: `It answered ${status}.` });
+}
+
+function codeOf(status: number): FailureCode {
+  // It was us who came by again: no proxy in the round is at fault, and the client should hear 508 from each of them.
+  if (status === FAILURES.loop.status) return 'loop';
+  return COULD_NOT_CONNECT.has(status) ? 'parent_failed' : 'parent_refused';
 }
