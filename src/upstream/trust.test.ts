@@ -28,6 +28,7 @@ test('the first entry that matches a proxy holds for it; all others are trusted 
 
 const WRONG: readonly (readonly [what: string, text: string | undefined, says: RegExp])[] = [
   ['is not there', undefined, /cannot be read: ENOENT$/],
+  ['is no file of certificates', 'x'.repeat(16 * 1024 * 1024 + 1), /is larger than 16 MiB/],
   ['holds no certificate', 'MIIB', /holds no certificate; it wants PEM/],
   [
     'holds a damaged certificate',

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { type ConnectionOptions, createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { HostIndex, hostQuery } from '../protocol/host-index.ts';
+import { codeOf } from './node-failure.ts';
 import type { UpstreamOptions, UpstreamsOptions } from './options.ts';
 
 /** Thousands of certificates; a mistaken path to a disk image must not be read into memory. */
@@ -51,14 +52,15 @@ function settingsOf({ ca, serverName }: UpstreamOptions, at: number): () => Conn
 
 /** The certificates of a PEM file, each checked, so that a wrong file is known before anybody connects. */
 function readCa(file: string, at: number): readonly string[] {
+  const tooLarge = new TrustError(`${file}: is larger than 16 MiB: no file of certificates`, at);
   let text: string;
   try {
+    if (statSync(file).size > FILE_BYTES_MAX) throw tooLarge;
     text = readFileSync(file, 'latin1');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new TrustError(`${file}: cannot be read: ${code}`, at);
+    if (error === tooLarge) throw error;
+    throw new TrustError(`${file}: cannot be read: ${codeOf(error) || error}`, at);
   }
-  if (text.length > FILE_BYTES_MAX) throw new TrustError(`${file}: is larger than 16 MiB: no file of certificates`, at);
   const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   if (certificates.length === 0) {
     throw new TrustError(
