@@ -140,14 +140,14 @@ const REFUSED: readonly Refused[] = [
     route: () => `http://127.0.0.1:${squid.basicPort}`,
     to: site,
     status: '502',
-    page: /did not accept our credentials\. http:\S+ wants to know who asks\./,
+    page: /did not accept our credentials\. http:\S+ wants to know who /,
   },
   {
     what: 'Squid that knows no such user',
     route: () => `http://nobody:wrong@127.0.0.1:${squid.basicPort}`,
     to: site,
     status: '502',
-    page: /http:\S+ did not accept the user name and password\./,
+    page: /http:\S+ (?:did not accept|has rejected) the /,
   },
   {
     what: 'Squid whose rules forbid the target',
