@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Authenticator, Limiter, Observe, Policy, Router } from './core/contracts.ts';
 import { ProxyError } from './core/failure.ts';
+import { type BookParts, credentialBook } from './credentials/book.ts';
+import { unattendedSources } from './credentials/unattended.ts';
 import { clientAuthenticator } from './identity/clients.ts';
 import { loadUsers } from './identity/htpasswd.ts';
 import type { LimitHook } from './limits/hook.ts';
@@ -19,6 +22,10 @@ import { bodyMover } from './relay/body.ts';
 import { IdleWatch } from './relay/idle-watch.ts';
 import { portableRelay } from './relay/relay.ts';
 import { routerOf } from './routing/chain.ts';
+import { systemTicketing, type Ticketing } from './upstream/auth/gssapi.ts';
+import { AuthMemory } from './upstream/auth/memory.ts';
+import { workstationName } from './upstream/auth/ntlm.ts';
+import { UpstreamAuth } from './upstream/auth/upstream-auth.ts';
 import { RouteConnector } from './upstream/connector.ts';
 import { RouteExchange } from './upstream/exchange.ts';
 import { Failover } from './upstream/failover.ts';
@@ -38,12 +45,20 @@ export interface Hall extends AsyncDisposable {
   readonly health: ProxyHealth;
   readonly resolver: CachingResolver;
   readonly own: OwnAddresses;
+  readonly ownAccounts: OwnAccounts;
   readonly ways: Wayfinding;
   readonly limiter: Limiter;
   readonly observe: Observe;
   readonly tap: Observe | undefined;
   /** Random suffix of our pseudonym in `Via`. */
   readonly suffix: string;
+}
+
+/** Who we are at upstream proxies, and what was learned of them. */
+export interface OwnAccounts {
+  readonly sources: BookParts;
+  readonly memory: AuthMemory;
+  readonly tickets: Ticketing;
 }
 
 /** Rooms that a program which embeds the proxy brings instead of those of the configuration. */
@@ -79,6 +94,10 @@ export interface HallOptions {
   readonly listeners: () => readonly OwnListener[];
   readonly stateDir: string | undefined;
   readonly environment: NodeJS.ProcessEnv;
+  /** Where passwords come from. Default: wherever nobody has to be asked. */
+  readonly credentials?: BookParts | undefined;
+  /** Default: the system's Kerberos. */
+  readonly tickets?: Ticketing | undefined;
   /** Which calls of a PAC's helpers are told. */
   readonly trace: 'calls' | 'lookups';
 }
@@ -88,6 +107,8 @@ const nobody: Probe = () => Promise.reject(new ProxyError('internal', 'there is 
 /** Disposing it ends what it watches; pools are cleared. */
 export function buildHall(options: HallOptions): Hall {
   const { clock, observe, tap, lookup, limiter, probe = nobody, listeners, stateDir, environment, trace } = options;
+  const { credentials = unattendedSources(clock, environment) } = options;
+  const { tickets = systemTicketing({ clock, platform: process.platform }) } = options;
   const resolver = cachingResolver(clock, lookup);
   const own = ownAddresses(listeners, clock);
   const pool = new IdlePool(clock);
@@ -106,6 +127,7 @@ export function buildHall(options: HallOptions): Hall {
     limiter,
     resolver,
     own,
+    ownAccounts: { sources: credentials, memory: new AuthMemory(clock), tickets },
     pool,
     health,
     ways,
@@ -131,7 +153,16 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
   const exposure: Exposure = config.listen.some(isExposed) ? 'exposed' : 'local';
   const rules = accessPolicy(config.access, { exposure, clock });
   const { connectMs, headMs } = timeouts;
-  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls: tlsSettings(config.upstreams) });
+  const { sources, memory, tickets } = hall.ownAccounts;
+  const auth = new UpstreamAuth({
+    book: credentialBook({ ...config.credentials, upstreams: config.upstreams }, sources),
+    memory,
+    tickets,
+    workstation: workstationName(hostname()),
+    clock,
+  });
+  const tls = tlsSettings(config.upstreams);
+  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls, auth });
   const failover = new Failover(hall.health, clock);
   const guard = addressGuard(config.guard, exposure, hall.own);
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };
@@ -143,7 +174,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
     router: brought.router ?? routerOf(config.routes, config.routes.pac === 'none' ? undefined : hall.ways.router),
     connector: new RouteConnector(paths, failover),
     resolver: hall.resolver,
-    exchange: new RouteExchange({ paths, failover, pool: hall.pool, limits: HEAD_LIMITS, headMs }),
+    exchange: new RouteExchange({ paths, failover, auth, pool: hall.pool, limits: HEAD_LIMITS, headMs }),
     relay: portableRelay(hall.idle),
     bodies: bodyMover(hall.idle),
     clock,

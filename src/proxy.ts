@@ -4,6 +4,7 @@ import type { Config } from './config/schema.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Exporter, Observe } from './core/contracts.ts';
 import { ProxyError } from './core/failure.ts';
+import type { BookParts } from './credentials/book.ts';
 import { type Brought, buildEngine, buildHall, type Engine } from './engine.ts';
 import { createLimits } from './limits/limits.ts';
 import type { Http1Services } from './listeners/http1.ts';
@@ -12,6 +13,7 @@ import { type AccessLog, accessLog } from './observe/access-log.ts';
 import { hub } from './observe/hub.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
+import type { Ticketing } from './upstream/auth/gssapi.ts';
 import type { Lookup } from './upstream/resolver.ts';
 
 /** Silence between two requests of a client. Browsers keep idle connections for minutes; each costs a descriptor. */
@@ -36,6 +38,10 @@ export interface StartOptions {
   readonly clock?: Clock;
   /** Where quotas are kept over a restart. Default: nowhere, unless `limits.state` names a file. */
   readonly stateDir?: string;
+  /** Where passwords for upstream proxies come from. Default: wherever nobody has to be asked. */
+  readonly credentials?: BookParts;
+  /** Kerberos. Default: the system's. */
+  readonly tickets?: Ticketing;
 }
 
 export interface RunningProxy extends AsyncDisposable {
@@ -74,6 +80,8 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     stateDir: options.stateDir,
     environment: process.env,
     trace: 'lookups',
+    credentials: options.credentials,
+    tickets: options.tickets,
   });
   let rooms: Engine = buildEngine(config, brought, hall);
   let stopping: 'no' | 'draining' = 'no';

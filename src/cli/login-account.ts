@@ -9,7 +9,7 @@ import { type Keyring, systemKeyring } from '../credentials/keyring.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { DEFAULT_ACCOUNT } from '../credentials/options.ts';
 import { parseProxyUrl } from '../protocol/proxy-url.ts';
-import { loginName } from './login-name.ts';
+import { loginName } from '../credentials/login-name.ts';
 import { tell, UsageError } from './print.ts';
 import { stateFolder } from './state-folder.ts';
 

@@ -5,7 +5,7 @@ import type { Environment } from '../credentials/environment.ts';
 import { systemKeyring } from '../credentials/keyring.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { accountsToAsk } from '../credentials/to-ask.ts';
-import { loginName } from './login-name.ts';
+import { loginName } from '../credentials/login-name.ts';
 import { UsageError } from './print.ts';
 import { type PromptParts, processPrompt, readSecret } from './prompt.ts';
 

@@ -12,6 +12,7 @@ import type { Call } from './commands.ts';
 import { printHash } from './hash.ts';
 import { warnOfFewFiles } from './open-files.ts';
 import { tell } from './print.ts';
+import { credentialSources } from './prompt-accounts.ts';
 import { untilStopped } from './signals.ts';
 import { stateFolder } from './state-folder.ts';
 
@@ -33,9 +34,11 @@ export async function run(call: Call): Promise<number> {
 
   const heard = notices({ stderr: process.stderr, clock: systemClock, from: config.quiet ? 'error' : 'info' });
   const stateDir = stateFolder(process.env);
+  const options = { ...config.credentials, upstreams: config.upstreams };
+  const credentials = await credentialSources(options, process.env, stateDir);
   // Later, when signals are heard: whoever sees the socket may already send one.
   const starting = Promise.resolve().then(() =>
-    startProxy(config, { exporters: [heard, sittingOutFile(stateDir)], stateDir }),
+    startProxy(config, { exporters: [heard, sittingOutFile(stateDir)], stateDir, credentials }),
   );
   const reloader = new Reloader(loaded, {
     load: () => load(sources),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialerKeepsItsPromises } from '../../test/contract/dialer.ts';
+import { byLogin } from '../../test/support/by-login.ts';
 import { dialScope } from '../../test/support/dial-scope.ts';
 import { leavesNothing } from '../../test/support/no-leaks.ts';
 import { wirePair } from '../../test/support/wire-pair.ts';
@@ -12,7 +13,9 @@ import { Socks4Dialer } from './socks4.ts';
 import { Socks5Dialer } from './socks5.ts';
 
 const headMs = 300;
-const http = new HttpProxyDialer({ limits: HEAD_LIMITS, headMs });
+const http = new HttpProxyDialer({ limits: HEAD_LIMITS, headMs, auth: byLogin() });
+/** One that has never met the proxy before. */
+const forgetful = new HttpProxyDialer({ limits: HEAD_LIMITS, headMs, auth: { visit: (hop) => byLogin().visit(hop) } });
 const socks5 = new Socks5Dialer({ headMs });
 const noAddress = () => Promise.reject(new ProxyError('dns_failed', 'test'));
 const socks4 = new Socks4Dialer({ headMs, addressesOf: noAddress });
@@ -29,9 +32,12 @@ dialerKeepsItsPromises({
 });
 dialerKeepsItsPromises({
   name: 'http with a login',
-  dialer: http,
+  dialer: forgetful,
   hop: hop('http://me:p%C3%BC@p.test:3128'),
-  talk: [[`${CONNECT}Proxy-Authorization: Basic bWU6cMO8\r\n\r\n`, 'HTTP/1.0 299 Fine\r\n\r\n']],
+  talk: [
+    [`${CONNECT}\r\n`, 'HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 2\r\n\r\nno'],
+    [`${CONNECT}Proxy-Authorization: Basic bWU6cMO8\r\n\r\n`, 'HTTP/1.0 299 Fine\r\n\r\n'],
+  ],
 });
 const SOCKS5_ASKS = '\x05\x01\0\x03\x06a.test\x01\xbb';
 const SOCKS5_YES = '\x05\0\0\x01\xc0\0\x02\x01\x04\0';
@@ -92,13 +98,7 @@ const REFUSALS: readonly Refusal[] = [
     by: 'http://p.test',
     says: 'HTTP/1.1 407 Who\r\n\r\n',
     code: 'proxy_auth_failed',
-    told: 'http://p.test:80 wants to know who asks.',
-  },
-  {
-    by: 'http://me:secret@p.test',
-    says: 'HTTP/1.1 407 Who\r\n\r\n',
-    code: 'proxy_auth_failed',
-    told: 'http://p.test:80 did not accept the user name and password.',
+    told: 'http://p.test:80 wants to know who we are, and does not say how it wants to be told.',
   },
   { by: 'http://p.test', says: 'HTTP/1.1 101 Other\r\n\r\n', code: 'parent_protocol', told: undefined },
   { by: 'http://p.test', says: 'HTTP/1.1 103 Hints\r\n\r\n'.repeat(10), code: 'parent_protocol', told: undefined },

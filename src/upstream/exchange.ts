@@ -1,43 +1,32 @@
 import type { DialScope, Exchange, OriginReply, Outgoing } from '../core/contracts.ts';
-import { FAILURES, ProxyError } from '../core/failure.ts';
-import type { Authority } from '../core/request.ts';
-import type { Connection, Hop, Hops, Route } from '../core/stages.ts';
-import { formatAuthority } from '../protocol/authority.ts';
+import { ProxyError } from '../core/failure.ts';
+import type { Route } from '../core/stages.ts';
 import type { HeadLimits } from '../protocol/head-buffer.ts';
-import { formatHop } from '../protocol/proxy-url.ts';
+import type { UpstreamAuth } from './auth/upstream-auth.ts';
 import type { Failover } from './failover.ts';
+import { type Line, lineOf, poolKey, readerOf } from './line.ts';
+import { askFirst, exchangeOver, type TalkOptions } from './over-line.ts';
 import type { Paths } from './paths.ts';
-import { Patience } from './patience.ts';
 import type { IdlePool } from './pool.ts';
-import { type HeadFaults, ORIGIN_FAULTS, PARENT_FAULTS, type ReadHead, readHead } from './read-head.ts';
-import { receivedReply } from './received-reply.ts';
-import { writeRequest } from './write-request.ts';
 
 /** Methods that ask for nothing to happen (RFC 9110 §9.2.1): two routes may be asked at the same time. */
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 /** Methods that one recipient may be asked twice, one after the other (RFC 9110 §9.2.2). */
 const IDEMPOTENT = new Set([...SAFE, 'PUT', 'DELETE']);
-/** Interim answers before the final one; an origin that sends more keeps the client waiting for nothing. */
-const INTERIM_MAX = 32;
-
-/** Of a proxy that reads the request itself: a head that is too large was made by the origin behind it. */
-const READER_FAULTS: HeadFaults = { ...PARENT_FAULTS, tooLarge: ORIGIN_FAULTS.tooLarge };
+/**
+ * A connection that is logged on may carry what cannot be sent twice as long as it was used so recently: no proxy closes
+ * one that soon, and a logon for each POST would be one more for the domain's controller.
+ */
+const JUST_USED_MS = 2_000;
 
 export interface ExchangeOptions {
   readonly paths: Paths;
   readonly failover: Failover;
+  readonly auth: Pick<UpstreamAuth, 'visit'>;
   readonly pool: IdlePool;
   readonly limits: HeadLimits;
   /** From the end of the request to the end of the response head, in milliseconds. */
   readonly headMs: number;
-}
-
-/** A connection on which one request is about to be written. */
-interface Line extends Disposable {
-  readonly route: Route;
-  readonly connection: Connection;
-  /** The proxy that reads the request; `undefined`: the origin does. */
-  readonly parent: Hop | undefined;
 }
 
 /** Plain HTTP along routes: one request out, one answer back, over a connection that may serve another afterwards. */
@@ -74,9 +63,27 @@ export class RouteExchange implements Exchange {
     return await this.#over(line, outgoing, within);
   }
 
-  async #open(route: Route, { target }: Outgoing, within: DialScope): Promise<Line> {
-    const { connection, reader } = await this.#options.paths.approach(route, target, within);
-    return lineOf(route, connection, reader === 'proxy');
+  /** Opens a line, and for a body finds out who we are to say there: until then, nothing of the request has been sent. */
+  async #open(route: Route, outgoing: Outgoing, within: DialScope): Promise<Line> {
+    const { auth, paths } = this.#options;
+    const hop = readerOf(route);
+    if (hop === undefined) {
+      return lineOf(route, (await paths.approach(route, outgoing.target, within)).connection, undefined);
+    }
+    const visit = await auth.visit(hop);
+    const introduction = visit.introduce(within, 'free');
+    try {
+      // Whoever waits for another's logon keeps no connection open meanwhile.
+      await introduction.begin();
+      const { connection } = await paths.approach(route, outgoing.target, within);
+      const line = lineOf(route, connection, { hop, visit, introduction });
+      return outgoing.body === undefined
+        ? line
+        : await askFirst(line, outgoing, within, this.#talkOptions(line, outgoing, within));
+    } catch (error) {
+      introduction[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /**
@@ -89,7 +96,7 @@ export class RouteExchange implements Exchange {
     within: DialScope,
     isTargets: () => void = () => undefined,
   ): Promise<OriginReply | undefined> {
-    const line = mayRepeat(outgoing) ? this.#takePooled(route, outgoing, within) : undefined;
+    const line = await this.#takePooled(route, outgoing, within);
     if (line === undefined) return undefined;
     if (route.via === 'direct') isTargets();
     try {
@@ -97,90 +104,55 @@ export class RouteExchange implements Exchange {
     } catch (error) {
       const isStale =
         error instanceof ProxyError && (error.code === 'reset_before_head' || error.code === 'parent_closed');
-      if (!isStale || within.signal.aborted) throw error;
+      if (!isStale || within.signal.aborted || !mayRepeat(outgoing)) throw error;
       return undefined;
     }
   }
 
   /** A connection may have been opened under another configuration: its address is judged again. */
-  #takePooled(route: Route, { target }: Outgoing, { guard }: DialScope): Line | undefined {
-    const connection = this.#options.pool.take(poolKey(route, target));
+  async #takePooled(route: Route, outgoing: Outgoing, within: DialScope): Promise<Line | undefined> {
+    const { pool, auth } = this.#options;
+    const { guard } = within;
+    const { target, upgrade } = outgoing;
+    const reader = readerOf(route);
+    const repeats = mayRepeat(outgoing);
+    if (upgrade !== undefined || (reader === undefined && !repeats)) return undefined;
+    const visit = reader && (await auth.visit(reader));
+    const standing = visit?.wantsBound ? 'bound' : 'free';
+    if (!repeats && standing === 'free') return undefined;
+    const connection = pool.take(poolKey(route, target, visit, standing), repeats ? undefined : JUST_USED_MS);
     if (connection?.address === undefined) return undefined;
     const hop = route.via === 'direct' ? undefined : route.hops[0];
     const { port } = hop?.proxy ?? target;
     const { verdict } =
       hop?.namedBy === 'user' ? guard.checkConfigured(connection.address, port) : guard.check(connection.address, port);
-    if (verdict === 'allow') return lineOf(route, connection, readsItself(route));
+    if (verdict === 'allow') {
+      const parent = reader && visit && { hop: reader, visit, introduction: visit.introduce(within, standing) };
+      return lineOf(route, connection, parent);
+    }
     connection[Symbol.dispose]();
     return undefined;
   }
 
-  /** Owns the connection until it is part of a reply. */
   async #over(line: Line, outgoing: Outgoing, within: DialScope): Promise<OriginReply> {
-    const { pool, headMs } = this.#options;
-    const { connection, route, parent } = line;
-    let handedOver = false;
-    using patience = new Patience(within.signal, headMs, parent === undefined ? 'origin_silent' : 'parent_silent');
-    try {
-      const sent = writeRequest(connection, parent, outgoing, within, patience);
-      const answer = await this.#finalHead(line, outgoing, within, patience);
-      if (parent !== undefined && answer.head.status === FAILURES.credentials_required.status)
-        throw wantsToKnow(parent);
-      const keep = () => pool.put(poolKey(route, outgoing.target), connection);
-      const reply = receivedReply({ connection, route, sent, keep }, outgoing, answer);
-      handedOver = true;
-      return reply;
-    } finally {
-      if (!handedOver) connection[Symbol.dispose]();
-    }
+    using _introduction = line.parent?.introduction;
+    return await exchangeOver(line, outgoing, within, this.#talkOptions(line, outgoing, within));
   }
 
-  async #finalHead(
-    { connection, route, parent }: Line,
-    outgoing: Outgoing,
-    { id, tap }: DialScope,
-    patience: Patience,
-  ): Promise<ReadHead> {
-    const { failover, limits } = this.#options;
-    const faults = parent === undefined ? ORIGIN_FAULTS : READER_FAULTS;
-    let rest = connection.early;
-    for (let seen = 0; seen <= INTERIM_MAX; seen++) {
-      const read = await readHead(connection.wire, rest, limits, faults, patience);
-      if (route.via === 'proxies') failover.health.answered(route.hops);
-      tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-peer', head: read.text });
-      if (read.head.status >= 200 || read.head.status === 101) return read;
-      outgoing.inform(read.head);
-      if (outgoing.body !== undefined && !outgoing.body.complete) patience.pause();
-      ({ rest } = read);
-    }
-    throw new ProxyError('origin_protocol', `more than ${INTERIM_MAX} interim answers`);
+  #talkOptions({ route, parent }: Line, { target }: Outgoing, within: DialScope): TalkOptions {
+    const { pool, paths, failover, limits, headMs } = this.#options;
+    return {
+      health: failover.health,
+      limits,
+      headMs,
+      keep(connection, standing) {
+        if (standing === 'spoilt') connection[Symbol.dispose]();
+        else pool.put(poolKey(route, target, parent?.visit, standing), connection);
+      },
+      reach: async () => (await paths.approach(route, target, within)).connection,
+    };
   }
 }
 
 const mayRepeat = ({ method, body, upgrade }: Outgoing): boolean =>
   IDEMPOTENT.has(method) && body === undefined && upgrade === undefined;
-
-const lastOf = (hops: Hops): Hop => hops.at(-1) ?? hops[0];
-
-/** As Paths.approach has it: whoever comes last and speaks HTTP reads the request. */
-const readsItself = (route: Route): boolean => route.via === 'proxies' && lastOf(route.hops).scheme.startsWith('http');
-
-const lineOf = (route: Route, connection: Connection, isReadByProxy: boolean): Line => ({
-  route,
-  connection,
-  parent: isReadByProxy && route.via === 'proxies' ? lastOf(route.hops) : undefined,
-  [Symbol.dispose]: () => connection[Symbol.dispose](),
-});
-
-/** What makes two idle connections interchangeable. A proxy that reads requests takes those for any target. */
-function poolKey(route: Route, target: Authority): string {
-  if (route.via === 'direct') return formatAuthority(target);
-  const hops = route.hops.map((hop) => `${formatHop(hop)} ${hop.login?.user ?? ''}`).join(' > ');
-  return readsItself(route) ? hops : `${hops} > ${formatAuthority(target)}`;
-}
-
-/** The proxy's challenge is for us: a client that were shown it would tell its own password to somebody else. */
-const wantsToKnow = (parent: Hop): ProxyError =>
-  new ProxyError('proxy_auth_failed', `${formatHop(parent)} answered 407`, {
-    told: `It is the proxy ${formatHop(parent)}.`,
-  });

@@ -1,5 +1,5 @@
 import type { Dialer, DialScope, Reach } from '../core/contracts.ts';
-import { type FailureCode, FAILURES, ProxyError } from '../core/failure.ts';
+import { FAILURES, type FailureCode, ProxyError } from '../core/failure.ts';
 import type { Authority, Headers } from '../core/request.ts';
 import type { Connection, Hop } from '../core/stages.ts';
 import { formatAuthority } from '../protocol/authority.ts';
@@ -7,7 +7,8 @@ import type { HeadLimits } from '../protocol/head-buffer.ts';
 import { printFields } from '../protocol/header-list.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
 import type { ResponseHead } from '../protocol/response-head.ts';
-import { proxyAuthorization } from './basic.ts';
+import type { UpstreamAuth } from './auth/upstream-auth.ts';
+import { shakeHands } from './handshake.ts';
 import { Patience } from './patience.ts';
 import { PARENT_FAULTS, type ReadHead, readHead } from './read-head.ts';
 import { withEarly } from './with-early.ts';
@@ -19,6 +20,7 @@ export interface HttpProxyOptions {
   readonly limits: HeadLimits;
   /** From the CONNECT to the head of its answer, in milliseconds; the proxy connects to the target meanwhile. */
   readonly headMs: number;
+  readonly auth: Pick<UpstreamAuth, 'visit'>;
 }
 
 /** CONNECT (RFC 9110 §9.3.6) through a proxy that is spoken to in the clear or over TLS. */
@@ -31,23 +33,39 @@ export class HttpProxyDialer implements Dialer {
   }
 
   async dial(hop: Hop, to: Authority, within: DialScope, reach: Reach): Promise<Connection> {
-    const connection = await reach();
-    try {
-      const { head, rest } = await this.#ask(connection, hop, to, within);
-      // A 2xx opens the tunnel right behind its head, whatever its Content-Length or Transfer-Encoding says.
-      if (head.status >= 200 && head.status < 300) return withEarly(connection, rest);
-      throw refusedBy(hop, head);
-    } catch (error) {
-      connection[Symbol.dispose]();
-      throw error;
-    }
+    const { auth, headMs } = this.#options;
+    const visit = await auth.visit(hop);
+    using introduction = visit.introduce(within, 'free');
+    // Whoever waits for another's logon keeps no connection open meanwhile.
+    await introduction.begin();
+    const { connection, said } = await shakeHands(await reach(), {
+      introduction,
+      reach,
+      say: async (connection) => {
+        const message = { method: 'CONNECT', uri: formatAuthority(to), body: 'none' } as const;
+        const credentials = await introduction.fields(message, connection);
+        return { answer: await this.#ask(connection, hop, to, within, credentials), method: 'CONNECT' };
+      },
+      patience: () => new Patience(within.signal, headMs, 'parent_silent'),
+    });
+    const { head, rest } = said.answer;
+    // A 2xx opens the tunnel right behind its head, whatever its Content-Length or Transfer-Encoding says.
+    if (head.status >= 200 && head.status < 300) return withEarly(connection, rest);
+    connection[Symbol.dispose]();
+    throw refusedBy(hop, head);
   }
 
   /** Writes the request and reads its final answer. */
-  async #ask({ wire, early }: Connection, hop: Hop, to: Authority, within: DialScope): Promise<ReadHead> {
+  async #ask(
+    { wire, early }: Connection,
+    hop: Hop,
+    to: Authority,
+    within: DialScope,
+    credentials: Headers,
+  ): Promise<ReadHead> {
     const { id, tap, signal } = within;
     const { limits, headMs } = this.#options;
-    const head = connectHead(to, within.via, proxyAuthorization(hop));
+    const head = connectHead(to, within.via, credentials);
     tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-us', head });
     using patience = new Patience(signal, headMs, 'parent_silent');
     patience.begin();
@@ -71,8 +89,6 @@ function connectHead(to: Authority, via: string | undefined, credentials: Header
   return `CONNECT ${authority} HTTP/1.1\r\n${printFields([['Host', authority], ...passed, ...credentials])}`;
 }
 
-/** 407: our credentials. */
-const ASKS_WHO_WE_ARE = 407;
 /** What gateways answer when they could not get through: the refusal is the target's, or its network's. */
 const COULD_NOT_CONNECT: ReadonlySet<number> = new Set([502, 503, 504]);
 
@@ -83,10 +99,6 @@ const COULD_NOT_CONNECT: ReadonlySet<number> = new Set([502, 503, 504]);
  */
 function refusedBy(hop: Hop, { status, reason }: ResponseHead): ProxyError {
   const detail = `${formatHop(hop)} answered ${status} ${reason} to CONNECT`;
-  if (status === ASKS_WHO_WE_ARE) {
-    const had = hop.login === undefined ? 'wants to know who asks' : 'did not accept the user name and password';
-    return new ProxyError('proxy_auth_failed', detail, { told: `${formatHop(hop)} ${had}.` });
-  }
   if (status < 200) return new ProxyError('parent_protocol', detail);
   return new ProxyError(codeOf(status), detail, { told: `It answered ${status}.` });
 }

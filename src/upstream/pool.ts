@@ -17,7 +17,7 @@ interface Idle {
 }
 
 /**
- * Idle connections to origins, by whatever makes two of them interchangeable. The pool owns what it holds and watches
+ * Idle connections to origins and proxies, by whatever makes two of them interchangeable. The pool owns what it holds and watches
  * it: a byte, an end or an error on an idle connection ends it (RFC 9112 §9.2: nobody asked for that answer).
  */
 export class IdlePool {
@@ -34,15 +34,14 @@ export class IdlePool {
     return this.#size;
   }
 
-  /** The connection that was used last, which is the least likely to be closed meanwhile. */
-  take(key: string): Connection | undefined {
+  /** The connection that was used last, which is the least likely to be closed meanwhile; none that is idle for longer. */
+  take(key: string, idleMsMax: number = IDLE_MS): Connection | undefined {
     const list = this.#idle.get(key);
     const idle = list?.at(-1);
     if (list === undefined || idle === undefined) return undefined;
-    if (this.#clock.now() - idle.sinceMs >= IDLE_MS) {
-      this.#expire();
-      return undefined;
-    }
+    const idleMs = this.#clock.now() - idle.sinceMs;
+    if (idleMs >= IDLE_MS) this.#expire();
+    if (idleMs >= Math.min(idleMsMax, IDLE_MS)) return undefined;
     list.pop();
     this.#size -= 1;
     if (list.length === 0) this.#idle.delete(key);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Dante, startDante } from '../../test/lab/dante.ts';
 import { startSquid } from '../../test/lab/squid.ts';
+import { byLogin } from '../../test/support/by-login.ts';
 import { leavesNothing } from '../../test/support/no-leaks.ts';
 import { RawOrigin } from '../../test/support/origin.ts';
 import { missing } from '../../test/support/requires.ts';
@@ -24,7 +25,7 @@ function probe(url: string, { ca, signal }: { ca?: string; signal?: AbortSignal 
   const tls = tlsSettings(ca === undefined ? [] : [{ host: 'localhost', ca }]);
   const options = { resolver: cachingResolver(systemClock), clock: systemClock, connectMs: 5_000, headMs: 5_000, tls };
   const never = new AbortController().signal;
-  return pathProbe(allPaths(options), guard)([parseProxyUrl(url, 'user')], signal ?? never);
+  return pathProbe(allPaths({ ...options, auth: byLogin() }), guard)([parseProxyUrl(url, 'user')], signal ?? never);
 }
 
 const failsWith = (code: string) => (error: unknown) => error instanceof ProxyError && error.code === code;

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import { systemClock } from '../core/clock.ts';
@@ -9,6 +10,11 @@ import type { Connection, Route } from '../core/stages.ts';
 import { StreamWire } from '../core/wire.ts';
 import { formatRoute, parseRoutes } from '../protocol/route-text.ts';
 import type { RouteChoice } from '../routing/hook.ts';
+import { systemTicketing } from '../upstream/auth/gssapi.ts';
+import { loginBook } from '../upstream/auth/login-book.ts';
+import { AuthMemory } from '../upstream/auth/memory.ts';
+import { workstationName } from '../upstream/auth/ntlm.ts';
+import { UpstreamAuth } from '../upstream/auth/upstream-auth.ts';
 import { allPaths } from '../upstream/registry.ts';
 import { cachingResolver } from '../upstream/resolver.ts';
 import { openStream } from '../upstream/tcp.ts';
@@ -46,6 +52,13 @@ export function wayOf(choice: RouteChoice, options: ViaOptions): Way {
     headMs: NO_LIMIT_MS,
     open: openStream,
     tls: proxyTls === undefined ? tlsSettings([]) : settingsOf(proxyTls),
+    auth: new UpstreamAuth({
+      book: loginBook,
+      memory: new AuthMemory(systemClock),
+      tickets: systemTicketing({ clock: systemClock, platform: process.platform }),
+      workstation: workstationName(hostname()),
+      clock: systemClock,
+    }),
   });
   return {
     patience: () => deadline(signal ?? new AbortController().signal, timeoutMs, 'connect_timeout', formatRoute(route)),

@@ -43,9 +43,14 @@ async function deadPort(): Promise<number> {
 }
 
 test(
-  'a parent gets the absolute form, the client’s Host, our Via, and the login of its own URL',
+  'a parent gets the absolute form, the client’s Host, our Via, and when it asks, the login of its own URL',
   leavesNothing(async () => {
-    await using parent = await RawOrigin.listen(answering(() => ok('ok', 'Proxy-Authentication-Info: secret')));
+    const asks = 'HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm="corp"\r\nContent-Length: 0\r\n\r\n';
+    await using parent = await RawOrigin.listen(
+      answering(({ fields }) =>
+        fields.has('proxy-authorization') ? ok('ok', 'Proxy-Authentication-Info: secret') : asks,
+      ),
+    );
     await using proxy = await proxyBy([`http://me:p%40ss@${parent.authority}`]);
     const text = await ask(
       proxy,
@@ -55,7 +60,7 @@ test(
     assert.doesNotMatch(text, /secret/);
     assert.match(
       parent.text,
-      /^GET http:\/\/site\.test:8080\/a\?b HTTP\/1\.1\r\nHost: site\.test:8080\r\nVia: 1\.1 viaduct-[0-9a-f]{12}\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n\r\n$/,
+      /^(GET http:\/\/site\.test:8080\/a\?b HTTP\/1\.1\r\nHost: site\.test:8080\r\nVia: 1\.1 viaduct-[0-9a-f]{12}\r\n)\r\n\1Proxy-Authorization: Basic bWU6cEBzcw==\r\n\r\n$/,
     );
   }),
 );

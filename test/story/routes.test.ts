@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { startProxy } from '../../src/index.ts';
 import { viaduct } from '../support/cli.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
-import { answering, RawOrigin } from '../support/origin.ts';
+import { answering, ok, RawOrigin } from '../support/origin.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
 import { type RawPeer, rawClient } from '../support/raw-client.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -64,7 +64,10 @@ test(
 test(
   'a plain request goes to a configured proxy in absolute form, with its login and nobody else told it',
   leavesNothing(async () => {
-    await using usual = await parentNamed('usual');
+    const asks = 'HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm="usual"\r\nContent-Length: 0\r\n\r\n';
+    await using usual = await RawOrigin.listen(
+      answering(({ fields }) => (fields.has('proxy-authorization') ? ok('usual') : asks)),
+    );
     await using proxy = await ProxyUnderTest.start({ routes: { proxy: `http://me:p%40ss@${usual.authority}` } });
     using client = await proxy.client();
     client.send('GET http://far.example/a?b HTTP/1.1\r\nHost: far.example\r\n\r\n');

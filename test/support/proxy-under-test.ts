@@ -4,7 +4,10 @@ import { type Clock, systemClock } from '../../src/core/clock.ts';
 import type { Exporter } from '../../src/core/contracts.ts';
 import type { ProxyEvent } from '../../src/core/event.ts';
 import type { ProxyRecord } from '../../src/core/record.ts';
+import type { BookParts } from '../../src/credentials/book.ts';
+import type { Environment } from '../../src/credentials/environment.ts';
 import { type RunningProxy, type StartOptions, startProxy } from '../../src/proxy.ts';
+import type { Ticketing } from '../../src/upstream/auth/gssapi.ts';
 import { type RawPeer, rawClient } from './raw-client.ts';
 
 /** A proxy in this process, and everything that it has told. Disposing it also proves that it has left no timer. */
@@ -47,7 +50,8 @@ export class ProxyUnderTest implements AsyncDisposable {
     };
     const clock = new CountingClock(options.clock ?? systemClock);
     const settings = resolveOptions({ listen: 'http://127.0.0.1:0', log: { format: 'off' }, ...config });
-    const proxy = await startProxy(settings, { ...options, exporters: [exporter], clock });
+    const unaware = { credentials: nobodysSources(clock), tickets: NO_TICKETS };
+    const proxy = await startProxy(settings, { ...unaware, ...options, exporters: [exporter], clock });
     return new ProxyUnderTest(proxy, clock, events, records, hearers);
   }
 
@@ -99,6 +103,25 @@ export class ProxyUnderTest implements AsyncDisposable {
     assert.equal(this.#clock.pending, 0, 'timers are left after the proxy has closed');
   }
 }
+
+/** Passwords are where a test puts them, and nowhere on the machine that it runs on. */
+export const nobodysSources = (clock: Clock, environment: Environment = {}): BookParts => ({
+  clock,
+  environment,
+  keyring: {
+    find: async () => ({ at: 'absent' }),
+    store: async () => ({ at: 'unavailable', why: 'a test has no keyring' }),
+    remove: async () => ({ at: 'absent' }),
+  },
+  loginFile: undefined,
+  loginName: 'tester',
+  startedMs: clock.wallMs(),
+  prompted: new Map(),
+});
+export const NO_TICKETS: Ticketing = {
+  offer: async () => ({ no: 'a test has no tickets' }),
+  ticketExpiry: async () => undefined,
+};
 
 /** A clock that knows how many of its tasks still wait. */
 class CountingClock implements Clock {
