@@ -124,16 +124,21 @@ export interface Gate {
   take(bytesMax: number): number | Promise<number>;
   /** Returns what was granted and not used. */
   giveBack(bytes: number): void;
-  /** Nothing holds up or counts these bytes now: whoever hears of `Permit.onLimit` need not ask. */
+  /** Nothing holds up or counts these bytes now: whoever is `Permit.unheeding` need not ask. */
   readonly isIdle?: boolean;
+}
+
+/** Moves bytes without asking a gate, as long as that is idle. */
+export interface Unheeding {
+  limited(): void;
 }
 
 /** What was granted to one request; disposing gives the slots back. An absent gate limits nothing. */
 export interface Permit extends Disposable {
   readonly up?: Gate;
   readonly down?: Gate;
-  /** Set by whoever moves bytes past an idle gate: called when a limit has come to apply, or the permit is over. */
-  onLimit?: (() => void) | undefined;
+  /** Whoever moves bytes past idle gates; told when a limit has come to apply, or the permit is over. */
+  unheeding?: Unheeding | undefined;
   /** Names of the limits that apply, for the record. */
   readonly limits: readonly string[];
 }

@@ -16,6 +16,13 @@ type Fate =
   | { readonly at: 'ended' }
   | { readonly at: 'failed'; readonly error: Error | undefined };
 
+/** What a wire hears of its stream; made for one stream, so that a wire without one keeps nothing. */
+interface Ears {
+  readonly error: (error: Error) => void;
+  readonly end: () => void;
+  readonly close: () => void;
+}
+
 /** What both kinds of wire share: one receiver, and a fate that is told to whoever is there to hear it. */
 abstract class AnyWire<S extends Duplex> implements Wire {
   abstract readonly stream: S;
@@ -23,7 +30,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
   #receiver: Receiver | undefined;
   #fate: Fate = { at: 'open' };
   #untold = false;
-  #failure: Error | undefined;
+  #ears: Ears | undefined;
 
   abstract reset(): void;
   abstract lend(buffer: Buffer | undefined): void;
@@ -57,24 +64,30 @@ abstract class AnyWire<S extends Duplex> implements Wire {
 
   /** A wire listens for as long as its socket lives, so that no error is ever without a listener. */
   protected listen(stream: S): void {
-    stream.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onClose);
+    let failure: Error | undefined;
+    const ears: Ears = {
+      error: (error) => {
+        failure ??= error;
+      },
+      end: () => {
+        if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
+      },
+      close: () => {
+        // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
+        if (this.#fate.at === 'open' || failure !== undefined) this.#meet({ at: 'failed', error: failure });
+      },
+    };
+    stream.on('error', ears.error).on('end', ears.end).on('close', ears.close);
+    this.#ears = ears;
   }
 
   /** For a wire that gives its stream away. */
   protected deafen(stream: S): void {
-    stream.off('error', this.#onError).off('end', this.#onEnd).off('close', this.#onClose);
+    const ears = this.#ears;
+    if (ears === undefined) return;
+    stream.off('error', ears.error).off('end', ears.end).off('close', ears.close);
+    this.#ears = undefined;
   }
-
-  readonly #onError = (error: Error): void => {
-    this.#failure ??= error;
-  };
-  readonly #onEnd = (): void => {
-    if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
-  };
-  readonly #onClose = (): void => {
-    // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
-    if (this.#fate.at === 'open' || this.#failure !== undefined) this.#meet({ at: 'failed', error: this.#failure });
-  };
 
   #meet(fate: Fate): void {
     this.#fate = fate;
@@ -113,6 +126,11 @@ function endTurn(): void {
 /** Stands for the socket of a wire that has given its own away. */
 let gone: Socket | undefined;
 
+interface OnRead {
+  readonly buffer: () => Buffer;
+  readonly callback: (bytes: number, buffer: Uint8Array) => boolean;
+}
+
 /** A socket that was opened with `onread`: no allocation for a read, and no more than its share of a turn. */
 export class SocketWire extends AnyWire<Socket> {
   #socket: Socket | undefined;
@@ -122,10 +140,9 @@ export class SocketWire extends AnyWire<Socket> {
   #inCallback = false;
 
   /** To be passed to `net.connect` or `new net.Socket`; then call `attach` with the socket. */
-  readonly onread = {
-    buffer: (): Buffer => this.#window(),
-    callback: (bytes: number, buffer: Uint8Array): boolean => this.#read(bytes, buffer),
-  };
+  get onread(): OnRead {
+    return { buffer: () => this.#window(), callback: (bytes, buffer) => this.#read(bytes, buffer) };
+  }
 
   get stream(): Socket {
     if (this.#socket === undefined) throw new Error('the wire has no socket yet');
@@ -170,6 +187,7 @@ export class SocketWire extends AnyWire<Socket> {
     this.deliverTo(undefined);
     gone ??= new Socket().destroy();
     this.#socket = gone;
+    this.deafen(stream);
     stream.destroy();
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { Unheeding } from '../core/stages.ts';
 import { BandwidthLimit } from './bandwidth-limit.ts';
 import type { Bucket } from './bucket.ts';
 import { type Allowance, Flow, Share } from './flow.ts';
@@ -28,7 +29,7 @@ export interface Lane {
   /** Buckets that the limits of the configuration know nothing of. */
   readonly extras: readonly ExtraBucket[];
   /** Told when a flow that was idle is not any more. */
-  onLimit?: (() => void) | undefined;
+  unheeding?: Unheeding | undefined;
 }
 
 export interface BandwidthState {
@@ -86,7 +87,7 @@ export class Bandwidth {
       flow.allowances = [];
     }
     release(lane.bindings);
-    lane.onLimit?.();
+    lane.unheeding?.limited();
   }
 
   /** Adopts new limits; those that persist keep what is in their buckets, and open requests follow at once. */
@@ -144,7 +145,7 @@ export class Bandwidth {
       const before = lane.bindings;
       this.#bind(lane);
       release(before);
-      if (!lane.up.isIdle || !lane.down.isIdle) lane.onLimit?.();
+      if (!lane.up.isIdle || !lane.down.isIdle) lane.unheeding?.limited();
     }
     waiting.sort((a, b) => a.order - b.order);
     for (const { resume } of waiting) resume();

@@ -1,4 +1,4 @@
-import type { Gate, Permit } from '../core/stages.ts';
+import type { Gate, Permit, Unheeding } from '../core/stages.ts';
 import type { Bandwidth, Lane } from './bandwidth.ts';
 import type { BudgetHold } from './hook.ts';
 import type { QuotaHold } from './quota.ts';
@@ -37,12 +37,12 @@ export class LimitsPermit implements Permit {
     return this.#lane.down;
   }
 
-  get onLimit(): (() => void) | undefined {
-    return this.#lane.onLimit;
+  get unheeding(): Unheeding | undefined {
+    return this.#lane.unheeding;
   }
 
-  set onLimit(told: (() => void) | undefined) {
-    this.#lane.onLimit = told;
+  set unheeding(told: Unheeding | undefined) {
+    this.#lane.unheeding = told;
   }
 
   get limits(): string[] {

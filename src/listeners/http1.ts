@@ -53,7 +53,6 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   readonly #client: ClientInfo;
   readonly #services: Http1Services;
   readonly #onClosed: (connection: Http1Connection) => void;
-  #watching: Disposable;
   #state: State;
   readonly #stash = new Stash();
   #clientEnded = false;
@@ -68,7 +67,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     this.#services = services;
     this.#onClosed = closed;
     this.#state = this.#awaitHead('first');
-    this.#watching = services.idle.watch(this);
+    services.idle.watch(this);
     wire.stream.once('close', () => this.#closed());
     wire.deliverTo(this);
   }
@@ -275,7 +274,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     this.#state = { at: 'left', abort, socket: 'open', tunnel: 'open' };
     const early = this.#stash.take();
     this.wire.deliverTo(undefined);
-    this.#watching[Symbol.dispose]();
+    this.#services.idle.unwatch(this);
     return { wire: this.wire, early, address: undefined, [Symbol.dispose]: () => this.#tunnelOver() };
   }
 
@@ -293,8 +292,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     this.#openBody?.abandon(new ProxyError('client_gone', 'the answer was complete before the request'));
     this.#openBody = undefined;
     // An expiry has ended the watch, and this is the last that anybody hears of the connection.
-    this.#watching[Symbol.dispose]();
-    this.#watching = this.#services.idle.watch(this);
+    this.#services.idle.watch(this);
     this.wire.stream.end(() => this.#flushed());
     this.wire.deliverTo(this);
   }
@@ -313,7 +311,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
       this.#state.socket = 'closed';
       if (this.#state.tunnel === 'open') return;
     }
-    this.#watching[Symbol.dispose]();
+    this.#services.idle.unwatch(this);
     this.wire.deliverTo(undefined);
     if (this.#state.at === 'request') {
       this.#state.abort.abort(new ProxyError('client_gone', 'the client closed the connection'));

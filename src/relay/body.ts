@@ -24,7 +24,6 @@ class Move implements Watched {
   readonly #reject: (error: unknown) => void;
   #bytes = 0;
   #isOver = false;
-  #watching: Disposable | undefined;
 
   constructor(
     body: Body,
@@ -62,7 +61,7 @@ class Move implements Watched {
     // Most bodies came with their head and are through: nothing to wait for.
     if (this.#isOver) return;
     signal.addEventListener('abort', this.#onAbort);
-    this.#watching = this.#idle.watch(this);
+    this.#idle.watch(this);
   }
 
   wasTouched(): boolean {
@@ -110,7 +109,7 @@ class Move implements Watched {
 
   #release(): void {
     this.#isOver = true;
-    this.#watching?.[Symbol.dispose]();
+    this.#idle.unwatch(this);
     this.#terms.signal.removeEventListener('abort', this.#onAbort);
   }
 }

@@ -62,7 +62,7 @@ test('a limit of 0 never expires', () => {
   const clock = new ManualClock();
   const watch = new IdleWatch(clock);
   const silent = new Silent(clock, 0);
-  using _watching = watch.watch(silent);
+  watch.watch(silent);
   clock.advance(86_400_000);
   assert.deepEqual(silent.expiredMs, []);
 });
@@ -86,15 +86,16 @@ test('a limit that becomes shorter holds at once when it is told, and within 5 s
   }
 });
 
-test('a disposed watch never expires, and the last one takes the timer with it', () => {
+test('who is not watched any more never expires, and the last one takes the timer with it', () => {
   const clock = new ManualClock();
   const watch = new IdleWatch(clock);
   const [one, other] = [new Silent(clock, 1_000), new Silent(clock, 2_000)];
-  const [watchingOne, watchingOther] = [watch.watch(one), watch.watch(other)];
-  watchingOne[Symbol.dispose]();
+  watch.watch(one);
+  watch.watch(other);
+  watch.unwatch(one);
   clock.advance(1_500);
   assert.deepEqual([one.expiredMs, watch.size], [[], 1]);
-  watchingOther[Symbol.dispose]();
+  watch.unwatch(other);
   assert.deepEqual([watch.size, clock.pending], [0, 0]);
 });
 
@@ -113,7 +114,7 @@ test('what expires may be watched again from within', () => {
   const clock = new ManualClock();
   const watch = new IdleWatch(clock);
   const again = new Silent(clock, 1_000);
-  const first: Watched = { limitMs: 1_000, wasTouched: () => false, expired: () => void watch.watch(again) };
+  const first: Watched = { limitMs: 1_000, wasTouched: () => false, expired: () => watch.watch(again) };
   watch.watch(first);
   clock.advance(5_000);
   assertExpired(again, 2_000, 250);

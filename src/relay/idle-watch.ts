@@ -33,17 +33,16 @@ export class IdleWatch {
     return this.#silentSince.size;
   }
 
-  /** Watches until disposed. `expired` is called once, and the watching is over then. */
-  watch(watched: Watched): Disposable {
+  /** Watches until told to stop. `expired` is called once, and the watching is over then. */
+  watch(watched: Watched): void {
     const now = this.#clock.now();
     this.#silentSince.set(watched, now);
     this.#lookWithin(watched.limitMs, now);
-    return {
-      [Symbol.dispose]: () => {
-        this.#silentSince.delete(watched);
-        if (this.#silentSince.size === 0) this.#stop();
-      },
-    };
+  }
+
+  unwatch(watched: Watched): void {
+    this.#silentSince.delete(watched);
+    if (this.#silentSince.size === 0) this.#stop();
   }
 
   /** To be called when a limit became shorter than it was. */

@@ -20,7 +20,6 @@ class Tunnel implements Watched {
   readonly #up: Flow;
   readonly #down: Flow;
   readonly #resolve: (result: RelayResult) => void;
-  #watching: Disposable | undefined;
   #firstToEnd: Side | undefined;
   /** Directions that have neither ended nor been cut. */
   #open = 2;
@@ -48,7 +47,7 @@ class Tunnel implements Watched {
     const { signal } = this.#limits;
     if (signal.aborted) return this.#onAbort();
     signal.addEventListener('abort', this.#onAbort);
-    this.#watching = this.#idle.watch(this);
+    this.#idle.watch(this);
     this.#up.start(this.#client.early);
     this.#down.start(this.#upstream.early);
   }
@@ -97,6 +96,8 @@ class Tunnel implements Watched {
     }
     if (this.#firstToEnd === undefined) {
       this.#firstToEnd = side;
+      // The other side has its time from here on, however long both were silent before.
+      this.#up.touched = true;
       this.#idle.lookSooner(this);
     }
     // RFC 9110 §9.3.6 asks for both ends to be closed once the outstanding data is delivered. The FIN is passed on
@@ -130,7 +131,7 @@ class Tunnel implements Watched {
   #finish(end: RelayEnd): void {
     if (this.#over) return;
     this.#over = true;
-    this.#watching?.[Symbol.dispose]();
+    this.#idle.unwatch(this);
     this.#limits.signal.removeEventListener('abort', this.#onAbort);
     this.#client[Symbol.dispose]();
     this.#upstream[Symbol.dispose]();
