@@ -1,21 +1,25 @@
 /**
- * Builds `dist/lib` (the library, file by file, with types) and `dist/cli.js` (the command, one file).
+ * Builds `dist/lib` (the library, file by file, with types), `dist/cli.js` (the command, one file) and, where there is a
+ * C++ compiler, the native relay in `dist/native`.
  * Both run on every Node that package.json names, so newer syntax such as `using` is written out for Node 22.
  */
 import { chmodSync, copyFileSync, globSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
+import { buildNative } from './native.ts';
 import { ROOT, runTool } from './tools.ts';
 
 const CLI = `${ROOT}dist/cli.js`;
 const QUICKJS = fileURLToPath(import.meta.resolve('quickjs-wasi/quickjs.wasm'));
 const SOURCES = [
   'src/**/*.ts',
+  'native/*',
   'package.json',
   'package-lock.json',
   'tsconfig.json',
   'tsconfig.build.json',
   'scripts/build.ts',
+  'scripts/native.ts',
 ];
 
 /** Whether something that the build reads is newer than what it wrote. */
@@ -31,6 +35,7 @@ export function build(): number {
   rmSync(`${ROOT}dist/lib`, { recursive: true, force: true });
   const compiled = runTool('tsc', '-p', 'tsconfig.build.json');
   if (compiled !== 0) return compiled;
+  buildNative();
   bundleCli();
   return 0;
 }

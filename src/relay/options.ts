@@ -1,5 +1,15 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { duration } from '../core/setting.ts';
+
+export const RELAY_KINDS = ['auto', 'native', 'portable'] as const;
+export type RelayKind = (typeof RELAY_KINDS)[number];
+
+export const relayKind: z.ZodDefault<z.ZodEnum<{ [Kind in RelayKind]: Kind }>> = z
+  .enum(RELAY_KINDS)
+  .default('auto')
+  .describe(
+    'Who moves the bytes of tunnels: `native` is faster, on Linux where it is built, and does not start without it; `portable` is TypeScript; `auto` is native where it can be. Tunnels with TLS or under a limit are always portable.',
+  );
 
 export const relayTimeouts = {
   idle: duration('may-be-0')
