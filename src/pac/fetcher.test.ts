@@ -97,6 +97,21 @@ test('believes the server how long a script is good, between a minute and an hou
   }
 });
 
+test(
+  'closes the connection of an answer that it does not read',
+  leavesNothing(async () => {
+    for (const head of ['200 OK\r\nContent-Encoding: br', '404 Not Found', '302 Found\r\nLocation: ftp://pac.test/']) {
+      const { promise: isClosed, resolve } = Promise.withResolvers<void>();
+      await using origin = await RawOrigin.listen((peer) => {
+        peer.socket.once('end', resolve).once('close', resolve);
+        peer.socket.once('data', () => peer.send(`HTTP/1.1 ${head}\r\nContent-Length: 9\r\n\r\nx`));
+      });
+      await assert.rejects(fetchScript(`http://pac.test:${origin.port}/`, undefined, scope()));
+      await isClosed;
+    }
+  }),
+);
+
 test('says what is wrong with an answer', async () => {
   const wrong: [string | Buffer, RegExp][] = [
     ['HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', /the server answers with status 404/],

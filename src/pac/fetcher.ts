@@ -111,7 +111,10 @@ const lookupAmong =
 
 async function bodyOf(answer: IncomingMessage, signal: AbortSignal): Promise<Buffer> {
   const coding = answer.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  if (!['identity', 'gzip', 'x-gzip', ''].includes(coding)) throw new Error(`the script is coded as ${quoted(coding)}`);
+  if (!['identity', 'gzip', 'x-gzip', ''].includes(coding)) {
+    answer.destroy();
+    throw new Error(`the script is coded as ${quoted(coding)}`);
+  }
   const chunks: Buffer[] = [];
   let length = 0;
   const decode = coding.endsWith('gzip')
