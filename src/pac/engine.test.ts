@@ -160,6 +160,22 @@ for (const [name, [script, trouble]] of Object.entries(BOMBS)) {
     }));
 }
 
+test('what a script answers or throws is bounded', () =>
+  withEngine({}, async (engine) => {
+    const text = `function FindProxyForURL(url, host) {
+      if (host === 'answer.test') return ';'.repeat(1e6);
+      if (host === 'call.test') try { weekdayRange({ toString() { throw new Error('x'.repeat(1e6)); } }); } catch (e) {}
+      throw new TypeError('x'.repeat(1e6));
+    }`;
+    assert.equal(
+      await said(ask(engine, text, 'answer.test')),
+      '!FindProxyForURL() returned more than 32768 characters',
+    );
+    const thrown = await said(ask(engine, text, 'call.test'));
+    assert.match(thrown, /^!TypeError: x{489}… \(line 4\)$/);
+    assert.ok(JSON.stringify((await ask(engine, text, 'call.test')).calls).length < 2_000);
+  }));
+
 test('a slow name delays only its own request, and by no more than the deadline', () =>
   withEngine({ deadlineMs: 1000, resolve: (_name, signal) => wait(60_000, [], { signal }) }, async (engine) => {
     const text = 'function FindProxyForURL(url, host) { return host === "slow.test" ? dnsResolve(host) : "DIRECT"; }';

@@ -12,6 +12,8 @@ const MEMORY_BYTES_MAX = 32 * 1024 * 1024;
 const STACK_BYTES_MAX = 512 * 1024;
 /** Names that one evaluation may resolve, as in Chromium. Further ones do not resolve. */
 const NAMES_MAX = 20;
+/** Of what a script throws: it goes to the log, and is remembered there so as not to be told again. */
+const THROWN_CHARACTERS_MAX = 500;
 
 /** Name of the script in the stacks of its errors. */
 const FILE = 'proxy.pac';
@@ -173,7 +175,9 @@ export class Sandbox implements Disposable {
         return `the script used more than ${MEMORY_BYTES_MAX / 1024 / 1024} MiB of memory`;
       }
       const line = new RegExp(`${FILE}:(\\d+)`).exec(stack ?? '')?.[1];
-      return `${name}: ${message}${line === undefined ? '' : ` (line ${line})`}`;
+      const thrown = `${name}: ${message}`;
+      const shown = thrown.length > THROWN_CHARACTERS_MAX ? `${thrown.slice(0, THROWN_CHARACTERS_MAX)}…` : thrown;
+      return `${shown}${line === undefined ? '' : ` (line ${line})`}`;
     } finally {
       error.dispose();
     }

@@ -61,3 +61,12 @@ test('proxies are trusted as far as the script that named them', () => {
 test('an endless answer is cut', () => {
   assert.equal(parsePacResult('PROXY a:1;'.repeat(100_000), 'pac').length, PAC_ROUTES_MAX);
 });
+
+test('an entry that is too long to be one is skipped, whatever it is made of', () => {
+  const startedMs = performance.now();
+  for (const filler of [' ', '0', ':0', 'a.']) {
+    const answer = `PROXY a:1; PROXY b${filler.repeat(100_000)}x; PROXY c:${filler.repeat(100_000)}x; PROXY d:2`;
+    assert.deepEqual(read(answer), ['http://a:1', 'http://d:2']);
+  }
+  assert.ok(performance.now() - startedMs < 1_000);
+});

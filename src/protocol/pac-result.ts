@@ -17,6 +17,8 @@ const TYPES: Readonly<Record<string, HopScheme>> = {
 
 /** Ways that are looked at in one answer: nobody waits for a longer list, and a script may make a huge one. */
 export const PAC_ROUTES_MAX = 64;
+/** The longest host name, its port and room for spaces. What is longer is no entry, and takes long to find out. */
+const ENTRY_CHARACTERS_MAX = 512;
 
 export const DIRECT: Route = { via: 'direct' };
 
@@ -38,6 +40,7 @@ export function parsePacResult(text: string, namedBy: NamedBy): readonly Route[]
 
 /** `DIRECT`, `PROXY host:port`, `SOCKS5 [v6]:port`, …; `undefined` for anything else. */
 export function parsePacEntry(text: string, namedBy: NamedBy): Route | undefined {
+  if (text.length > ENTRY_CHARACTERS_MAX) return undefined;
   // Only spaces and tabs, as in Chromium: a line break belongs to the word beside it and spoils the entry.
   const [, type = '', rest = ''] = /^[ \t]*([^ \t]+)[ \t]*(.*?)[ \t]*$/s.exec(text) ?? [];
   const word = type.toLowerCase();

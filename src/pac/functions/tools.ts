@@ -54,6 +54,8 @@ export function makeTools(lent: Lent): Tools & Inside {
   /** Calls that are told, and characters of one argument: a script may call in a loop, with anything. */
   const callsMax = 500;
   const textMax = 1000;
+  /** As much as the longest list of ways that is looked at. It is read on the main thread, where it holds up everybody. */
+  const answerMax = 32_768;
   const { apply, get, defineProperty, deleteProperty } = Reflect;
   const { stringify } = JSON;
   const { performance } = globalThis;
@@ -83,7 +85,7 @@ export function makeTools(lent: Lent): Tools & Inside {
       call[2] = shown(result);
       return result;
     } catch (error) {
-      call[2] = { threw: error instanceof Error ? `${error.name}: ${error.message}` : shown(error) };
+      call[2] = { threw: shown(error instanceof Error ? `${error.name}: ${error.message}` : error) };
       throw error;
     } finally {
       call[3] = performance.now() - started;
@@ -142,6 +144,7 @@ export function makeTools(lent: Lent): Tools & Inside {
       if (typeof find !== 'function') return '!FindProxyForURL is not a function any more';
       const answer: unknown = apply(find, globalThis, [url, host]);
       if (typeof answer !== 'string') return '!FindProxyForURL() did not return a string';
+      if (answer.length > answerMax) return `!FindProxyForURL() returned more than ${answerMax} characters`;
       for (let at = 0; at < answer.length; at++) {
         if (answer.charCodeAt(at) > 127) return '!FindProxyForURL() returned characters that are not ASCII';
       }
