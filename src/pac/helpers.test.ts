@@ -47,6 +47,34 @@ test('Date is right around a change of the clock, which QuickJS alone gets wrong
   }
 });
 
+test('a date that is given something else than a number is invalid, which QuickJS alone overlooks', async () => {
+  for (const call of ['setHours(NaN)', 'setHours()', 'setMinutes("x")', 'setDate(undefined)', 'setUTCHours(1, NaN)']) {
+    assert.equal(await inScript(`String(new Date().${call})`), 'NaN', call);
+    assert.equal(
+      await inScript(`(function (date) { date.${call}; return String(date.getTime()); })(new Date())`),
+      'NaN',
+    );
+  }
+  assert.equal(await inScript('new Date(new Date(0).setDate(1, "x")).getTime()'), 0, 'a day takes one number');
+  // The clock says 14:00: no range with such an end is one, and what is after it or before it is in it.
+  assert.deepEqual(await inScript('[timeRange("x", 0, 15, 0), timeRange("x", 0, 13, 0), timeRange(9, 0, "x", 0)]'), [
+    true,
+    false,
+    true,
+  ]);
+});
+
+test('ranges read numbers and throw as browsers do', async () => {
+  assert.deepEqual(await inScript('[dateRange("0x1"), dateRange("01"), dateRange("1abc"), dateRange("0x10")]'), [
+    true,
+    true,
+    true,
+    false,
+  ]);
+  const thrown = '(function () { try { return timeRange(1, 2, 3); } catch (error) { return error; } })()';
+  assert.equal(await inScript(thrown), 'timeRange: bad number of arguments');
+});
+
 test('a replaced Date is still a Date in every way that a script can see', async () => {
   const facts = `[typeof Date(), new Date() instanceof Date, new Date().constructor === Date, Date.length, Date.name,
     Date.UTC(2024, 0), Date.parse('2024-01-01T00:00:00Z'), Date.now(), isNaN(new Date(NaN).setHours(1)),

@@ -40,7 +40,8 @@ export function installTime({ defineVariadic }: Tools): void {
   });
 
   const monthOf = (name: unknown): number => months.get(name) ?? -1;
-  const numberOf = (given: unknown): number => Number.parseInt(`${given}`, 10);
+  // Base 0 is none, as browsers have it: `0x10` is 16.
+  const numberOf = (given: unknown): number => Number.parseInt(`${given}`, 0);
   /** A day up to 31, else a year; what is no number is the name of a month. */
   const put = (given: unknown, date: Date): void => {
     const number = numberOf(given);
@@ -82,7 +83,8 @@ export function installTime({ defineVariadic }: Tools): void {
     const hour = isGmt ? date.getUTCHours() : date.getHours();
     if (args.length === 1) return args[0] !== null && Number(args[0]) === hour;
     if (args.length === 2) return Number(args[0]) <= hour && hour <= Number(args[1]);
-    if (args.length !== 4 && args.length !== 6) throw new Error('timeRange: bad number of arguments');
+    // A text and no Error: a script may show what it has caught.
+    if (args.length !== 4 && args.length !== 6) throw 'timeRange: bad number of arguments';
     const from = new Date();
     const to = new Date();
     const middle = args.length >> 1;
