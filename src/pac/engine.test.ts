@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { leavesNothing } from '../../test/support/no-leaks.ts';
 import { systemClock } from '../core/clock.ts';
 import type { PacAnswer } from './answer.ts';
@@ -175,6 +176,22 @@ test('what a script answers or throws is bounded', () =>
     assert.match(thrown, /^!TypeError: x{489}… \(line 4\)$/);
     assert.ok(JSON.stringify((await ask(engine, text, 'call.test')).calls).length < 2_000);
   }));
+
+test('a thread that takes long to start is not ended for that', () =>
+  leavesNothing(async () => {
+    const clock = new ManualClock();
+    let threads = 0;
+    const onThread = () => void threads++;
+    process.on('worker', onThread);
+    await using engine = createPacEngine({ ...NO_NETWORK, clock, deadlineMs: 1000 });
+    const answer = said(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }'));
+    clock.advance(2_000);
+    assert.equal(await answer, '!the script did not answer within 1000 ms: its turn had not come');
+    await engine.start();
+    assert.equal(await said(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }')), 'DIRECT');
+    assert.equal(threads, 1);
+    process.off('worker', onThread);
+  })());
 
 test('a slow name delays only its own request, and by no more than the deadline', () =>
   withEngine({ deadlineMs: 1000, resolve: (_name, signal) => wait(60_000, [], { signal }) }, async (engine) => {

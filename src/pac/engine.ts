@@ -270,7 +270,7 @@ class Engine implements PacEngine {
       });
       return;
     }
-    const why = job.state === 'asking' ? `: it waited for ${job.waitsFor}` : ': others were before it';
+    const why = job.state === 'asking' ? `: it waited for ${job.waitsFor}` : ': its turn had not come';
     this.#giveUp(job, `the script did not answer within ${this.#deadlineMs} ms${why}`);
   }
 

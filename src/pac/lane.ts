@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import {
   type FromWorker,
   type JobMessage,
+  KEPT,
   type Outcome,
   SCRIPTS_MAX,
   SKIP_THROUGH,
@@ -35,7 +36,7 @@ export interface LaneEvents<J> {
 /** One worker thread and the runs that it was given, in order; the first of them is running. */
 export class Lane<J> {
   readonly #worker: Worker;
-  readonly #orders = new Int32Array(new SharedArrayBuffer(8));
+  readonly #orders = new Int32Array(new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT));
   /** Scripts that the worker has been told. */
   readonly #scripts = new Set<number>();
   /** Scripts that are loaded. */
@@ -92,8 +93,9 @@ export class Lane<J> {
     return head !== undefined && this.headMs(nowMs) > (this.isWarm(head.script) ? BUSY_MS : LOADING_MS);
   }
 
+  /** Not while the thread is being started: whoever ends it then for being late would only begin again. */
   isRunning(job: J): boolean {
-    return this.#given[0]?.job === job;
+    return this.#isReady && this.#given[0]?.job === job;
   }
 
   /** Hands a script over, unless the worker still has it. */
@@ -121,9 +123,11 @@ export class Lane<J> {
     this.#say({ say: 'forget', generation });
   }
 
-  /** Takes back what has not begun. */
+  /** Takes back all but the first run. */
   takeBack(): J[] {
     const [head, ...rest] = this.#given;
+    // On a busy machine the thread may not have begun it, and would skip it with the others.
+    Atomics.store(this.#orders, KEPT, head?.seq ?? 0);
     Atomics.store(this.#orders, SKIP_THROUGH, this.#seq);
     this.#given = head === undefined ? [] : [head];
     return rest.map(({ job }) => job);

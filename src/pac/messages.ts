@@ -56,8 +56,9 @@ export const SCRIPTS_MAX = 2;
 export interface WorkerData {
   /** IANA name of the time zone; absent: the machine's. */
   readonly zone: string | undefined;
-  /** Runs up to the one at STOP_THROUGH end at the next chance; those up to SKIP_THROUGH do not begin. */
+  /** Runs up to the one at STOP_THROUGH end at the next chance; those up to SKIP_THROUGH do not begin, but for KEPT. */
   readonly orders: Int32Array<SharedArrayBuffer>;
 }
 export const STOP_THROUGH = 0;
 export const SKIP_THROUGH = 1;
+export const KEPT = 2;

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Fact, FromWorker, JobMessage, Outcome, ToWorker, WorkerData } from './messages.ts';
-import { SCRIPTS_MAX, SKIP_THROUGH, STOP_THROUGH } from './messages.ts';
+import { KEPT, SCRIPTS_MAX, SKIP_THROUGH, STOP_THROUGH } from './messages.ts';
 import { type Run, Sandbox, type Wasm } from './sandbox.ts';
 
 /** A worker remembers facts for this long, so that most evaluations need not ask the main thread and begin again. */
@@ -99,11 +99,13 @@ async function obey(message: ToWorker): Promise<void> {
       forget();
       return;
     case 'run':
-      if (message.job.seq > Atomics.load(orders, SKIP_THROUGH))
-        say({ say: 'ended', seq: message.job.seq, ...(await perform(message.job)) });
+      if (mayBegin(message.job.seq)) say({ say: 'ended', seq: message.job.seq, ...(await perform(message.job)) });
       return;
   }
 }
+
+const mayBegin = (seq: number): boolean =>
+  seq > Atomics.load(orders, SKIP_THROUGH) || seq === Atomics.load(orders, KEPT);
 
 // Making one takes longer than most scripts run, so the first is there before anybody waits for it.
 let spare: Sandbox | undefined;
