@@ -94,7 +94,7 @@ export async function askFirst(line: Line, outgoing: Outgoing, within: DialScope
     }
   };
   try {
-    for (let asked = 0; !introduction.mayCarryBody; asked++) {
+    for (let asked = 0; !(await introduction.mayCarryBody()); asked++) {
       if (asked === PROBES_MAX) throw new ProxyError('parent_protocol', `${formatHop(hop)} asks on who we are`);
       const method = visit.probe;
       const said = await probe(connection, method, line, outgoing, within, options);
@@ -106,14 +106,15 @@ export async function askFirst(line: Line, outgoing: Outgoing, within: DialScope
       }
       // Some proxies refuse TRACE whoever asks: that says nothing about us.
       const isNoAnswer = method === 'TRACE' && head.status >= 400;
-      if (isNoAnswer) visit.hasNoTrace();
-      else await introduction.accepted(head);
-      if (!isNoAnswer && fit === 'open') await goOn('same-connection');
-      else {
-        introduction.restart();
-        await introduction.begin();
+      if (isNoAnswer) {
+        visit.hasNoTrace();
+        await introduction.restart();
         await goOn('fresh-connection');
+        continue;
       }
+      await introduction.accepted(head);
+      if (fit !== 'open') await introduction.moved();
+      await goOn(fit === 'open' ? 'same-connection' : 'fresh-connection');
     }
     return lineOf(line.route, connection, parent);
   } catch (error) {

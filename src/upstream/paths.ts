@@ -34,7 +34,7 @@ export class Paths {
   async approach(route: Route, to: Authority, within: DialScope): Promise<Approach> {
     const last = route.via === 'direct' ? undefined : route.hops.at(-1);
     if (route.via === 'proxies' && (last?.scheme === 'http' || last?.scheme === 'https')) {
-      return { connection: await this.#reach(route.hops, within), reader: 'proxy' };
+      return { connection: await this.reach(route.hops, within), reader: 'proxy' };
     }
     return { connection: await this.tunnel(route, to, within), reader: 'origin' };
   }
@@ -44,12 +44,12 @@ export class Paths {
     const last = lastOf(hops);
     const dialer = this.#dialers.get(last.scheme);
     if (dialer === undefined) throw new ProxyError('no_route', `this proxy cannot go by ${last.scheme}`);
-    const reach: Reach = () => this.#reach(hops, within);
+    const reach: Reach = () => this.reach(hops, within);
     return await dialer.dial(last, to, within, reach);
   }
 
   /** To the proxy of the last hop, TLS included. */
-  async #reach(hops: readonly Hop[], within: DialScope): Promise<Connection> {
+  async reach(hops: readonly Hop[], within: DialScope): Promise<Connection> {
     const last = lastOf(hops);
     const before = hops.slice(0, -1);
     const connection =

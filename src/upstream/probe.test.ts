@@ -9,6 +9,7 @@ import { missing } from '../../test/support/requires.ts';
 import { systemClock } from '../core/clock.ts';
 import type { AddressGuard } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
+import type { Hops } from '../core/stages.ts';
 import { parseProxyUrl } from '../protocol/proxy-url.ts';
 import { pathProbe } from './probe.ts';
 import { allPaths } from './registry.ts';
@@ -25,7 +26,9 @@ function probe(url: string, { ca, signal }: { ca?: string; signal?: AbortSignal 
   const tls = tlsSettings(ca === undefined ? [] : [{ host: 'localhost', ca }]);
   const options = { resolver: cachingResolver(systemClock), clock: systemClock, connectMs: 5_000, headMs: 5_000, tls };
   const never = new AbortController().signal;
-  return pathProbe(allPaths({ ...options, auth: byLogin() }), guard)([parseProxyUrl(url, 'user')], signal ?? never);
+  const [first = '', ...more] = url.split(' > ');
+  const hops: Hops = [parseProxyUrl(first, 'user'), ...more.map((one) => parseProxyUrl(one, 'user'))];
+  return pathProbe(allPaths({ ...options, auth: byLogin() }), guard)(hops, signal ?? never);
 }
 
 const failsWith = (code: string) => (error: unknown) => error instanceof ProxyError && error.code === code;
@@ -87,6 +90,23 @@ test(
     assert.equal(proxy.text, '\x05\x02\x00\x02');
   }),
 );
+
+for (const scheme of ['http', 'socks5', 'socks4']) {
+  test(
+    `${scheme} behind another proxy is asked through it, as a proxy and not as a target`,
+    leavesNothing(async () => {
+      await using front = await RawOrigin.listen();
+      const probing = probe(`socks4://${front.authority} > ${scheme}://127.0.0.1:9`);
+      const peer = await front.connection();
+      await peer.until(/^\x04\x01\x00\x09\x7f\x00\x00\x01\x00$/);
+      peer.send('\0\x5a\0\0\0\0\0\0');
+      await peer.until(/.{10}/s);
+      peer.send({ http: 'HTTP/1.1 200', socks5: '\x05\x00', socks4: '\0\x5b' }[scheme] ?? '');
+      await probing;
+      await peer.ended();
+    }),
+  );
+}
 
 test(
   'Squid answers, in the clear, where it wants a password, and over TLS; a certificate that is not trusted is no life',

@@ -1,7 +1,7 @@
 import type { AddressGuard, DialScope } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { Wire } from '../core/source.ts';
-import type { Connection, Hop, HopScheme, Hops } from '../core/stages.ts';
+import type { Hop, HopScheme, Hops } from '../core/stages.ts';
 import { formatAuthority } from '../protocol/authority.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
 import type { Paths } from './paths.ts';
@@ -44,30 +44,12 @@ const QUESTIONS: Readonly<Record<HopScheme, Question>> = {
 export function pathProbe(paths: Paths, guard: AddressGuard): Probe {
   return async (hops, signal) => {
     const last = hops.at(-1) ?? hops[0];
-    using connection = await reach(paths, hops, last, guard, signal);
+    const within: DialScope = { id: 'probe', signal, guard, observe: () => undefined, tap: undefined };
+    using connection = await paths.reach(hops, within);
     const { ask, answer } = QUESTIONS[last.scheme];
     connection.wire.stream.write(ask(last), 'latin1');
     await hear(connection.wire, answer, formatHop(last), signal);
   };
-}
-
-async function reach(
-  paths: Paths,
-  hops: Hops,
-  last: Hop,
-  guard: AddressGuard,
-  signal: AbortSignal,
-): Promise<Connection> {
-  const within: DialScope = { id: 'probe', signal, guard, observe: () => undefined, tap: undefined };
-  if (last.scheme === 'http' || last.scheme === 'https') {
-    return (await paths.approach({ via: 'proxies', hops }, last.proxy, within)).connection;
-  }
-  const [first, ...more] = hops.slice(0, -1);
-  if (first !== undefined) return await paths.tunnel({ via: 'proxies', hops: [first, ...more] }, last.proxy, within);
-  // What is a target to the dialer is a proxy to the guard.
-  const judge: AddressGuard =
-    last.namedBy === 'user' ? { ...guard, check: (address, port) => guard.checkConfigured(address, port) } : guard;
-  return await paths.tunnel({ via: 'direct' }, last.proxy, { ...within, guard: judge });
 }
 
 /** Resolves when the peer has said `beginning`. */

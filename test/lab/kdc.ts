@@ -107,7 +107,7 @@ default = FILE:${folder.log}/kdc.log
       good,
       none,
       async expired() {
-        await wait(expiredMs - performance.now());
+        await wait(Math.max(0, expiredMs - performance.now()));
         return at(short);
       },
       kinit,

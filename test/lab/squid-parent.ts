@@ -26,7 +26,10 @@ export interface SquidSettings {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** A Squid with `lines`; destinations outside this machine are forbidden whatever they say. */
+/**
+ * A Squid with `lines`; destinations outside this machine are forbidden whatever they say. Its buffer for uploads is
+ * large: Squid 5 takes a full one for the end of its client, and drops one upload in fifty at the speed of loopback.
+ */
 export async function startSquidWith(folder: LabFolder, settings: SquidSettings): Promise<SquidParent> {
   const { lines, view = {}, environment = {} } = settings;
   const [port = 0, tlsPort = 0] = await freePorts(2);
@@ -49,6 +52,7 @@ shutdown_lifetime 0 seconds
 pinger_enable off
 coredump_dir ${folder.log}
 max_filedescriptors 4096
+client_request_buffer_max_size 64 MB
 hosts_file ${hosts}
 dns_nameservers 127.0.0.1
 dns_timeout 1 second

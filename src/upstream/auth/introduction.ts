@@ -83,16 +83,15 @@ export class Introduction implements Disposable {
     this.#talk = talk;
   }
 
-  /** Whether the next message may carry what cannot be sent twice: it will not be answered with a 407, as far as is known. */
-  get mayCarryBody(): boolean {
+  /** Whether the next message may carry what cannot be sent twice: as far as is known, it is not answered with a 407. */
+  async mayCarryBody(): Promise<boolean> {
     const account = this.#known;
     if (this.#standing === 'bound' || this.#hasPassed || account === undefined) return true;
     const { memory } = this.#parts;
     const talk = this.#talk;
-    // Where no account is known, nearly every proxy asks nobody: the one that does is found out by the first request.
-    const asksNobody = memory.asks === 'no' || (memory.asks === 'unknown' && !hasSecret(account));
-    if (talk === undefined) return asksNobody;
-    return talk.isLast && (this.#turn?.kind === 'trusted' || memory.way === 'kerberos');
+    if (talk !== undefined) return talk.isLast && (this.#turn?.kind === 'trusted' || memory.way === 'kerberos');
+    // Where there is nothing to say, nearly every proxy asks nobody: one that does is found out by the request itself.
+    return memory.asks === 'no' || (memory.asks === 'unknown' && !(await this.#hasWhatToSay(account)));
   }
 
   /** What the next message says about us. Rejects when no way is left to tell it. */
@@ -159,12 +158,18 @@ export class Introduction implements Disposable {
     return startsAnew || talk !== undefined || this.#turn?.hasWaited ? 'fresh-connection' : same;
   }
 
-  /** The connection on which it passed is gone: the next one is told anew. */
-  restart(): void {
+  /** The connection on which it passed is gone: where that was what was logged on, the next one is told anew. */
+  async moved(): Promise<void> {
+    if (this.#standing === 'bound') await this.restart();
+  }
+
+  /** As if the proxy had not been asked yet in this request. */
+  async restart(): Promise<void> {
     this.#give();
     this.#standing = 'free';
     this.#hasBegun = false;
-    this.#hasPassed = this.#parts.memory.asks === 'no';
+    this.#hasPassed = false;
+    await this.begin();
   }
 
   [Symbol.dispose](): void {
@@ -260,9 +265,12 @@ export class Introduction implements Disposable {
     return authFailure(hop, challenges, this.#closed, account.credential ?? account.basic);
   }
 
+  async #hasWhatToSay({ credential, basic, schemes }: KnownAccount): Promise<boolean> {
+    if (credential !== undefined || basic !== undefined) return true;
+    return schemes.includes('negotiate') && (await this.#parts.tickets?.ticketExpiry()) !== undefined;
+  }
+
   #say(message: string): void {
     this.#within.observe({ type: 'notice', level: 'warn', message });
   }
 }
-
-const hasSecret = ({ credential, basic }: KnownAccount): boolean => credential !== undefined || basic !== undefined;
