@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { Bucket, type Pace, type Tally } from './bucket.ts';
 import { Keyed } from './keyed.ts';
+import type { LeasedBuckets } from './leased-bucket.ts';
 import { type Matcher, matcherOf } from './match.ts';
 import type { BandwidthOptions } from './options.ts';
 
@@ -19,13 +20,25 @@ export class BandwidthLimit {
   /** What its buckets let pass; `undefined` for an entry that only sets a priority. */
   #pace: Pace | undefined;
   readonly #clock: Clock;
+  readonly #leases: LeasedBuckets | undefined;
   readonly #buckets: Keyed<Bucket>;
 
-  constructor(id: string, clock: Clock) {
+  /** With `leases` its budgets are those of several processes. */
+  constructor(id: string, clock: Clock, leases?: LeasedBuckets) {
     this.id = id;
     this.#clock = clock;
-    // The number of a request never comes again, and neither does its bucket.
-    this.#buckets = new Keyed(KEYS_MAX, (bucket) => this.options.per === 'tunnel' || bucket.isFull(clock.now()));
+    this.#leases = leases;
+    this.#buckets = new Keyed(
+      KEYS_MAX,
+      // The number of a request never comes again, and neither does its bucket.
+      (bucket) => this.options.per === 'tunnel' || (leases ? leases.isIdle(bucket) : bucket.isFull(clock.now())),
+      (bucket) => leases?.close(bucket),
+    );
+  }
+
+  /** Gives back what is lent, of a limit that is no more. */
+  end(): void {
+    for (const bucket of this.#buckets.values()) this.#leases?.close(bucket);
   }
 
   adopt(name: string, options: BandwidthOptions): void {
@@ -63,7 +76,7 @@ export class BandwidthLimit {
   hold(key: string): Bucket | undefined {
     const pace = this.#pace;
     if (!pace) return undefined;
-    const bucket = this.#buckets.hold(key, () => new Bucket(pace, this.tally, this.#clock.now()));
+    const bucket = this.#buckets.hold(key, () => this.#make(key, pace));
     bucket.users++;
     return bucket;
   }
@@ -72,6 +85,14 @@ export class BandwidthLimit {
     const bucket = this.#buckets.peek(key);
     if (bucket) bucket.users--;
     this.#buckets.release(key);
+  }
+
+  #make(key: string, pace: Pace): Bucket {
+    // A tunnel is in one process, and so is its bucket.
+    if (this.#leases === undefined || this.options.per === 'tunnel') {
+      return new Bucket(pace, this.tally, this.#clock.now());
+    }
+    return this.#leases.open({ kind: 'bandwidth', limit: this.id, key }, pace, this.tally);
   }
 
   #setPace(pace: Pace | undefined): void {

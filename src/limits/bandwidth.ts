@@ -4,6 +4,7 @@ import { BandwidthLimit } from './bandwidth-limit.ts';
 import type { Bucket } from './bucket.ts';
 import { type Allowance, Flow, Share } from './flow.ts';
 import type { ExtraBucket } from './hook.ts';
+import type { LeasedBuckets } from './leased-bucket.ts';
 import type { Names } from './names.ts';
 import type { BandwidthOptions } from './options.ts';
 import { Shaper } from './shaper.ts';
@@ -27,7 +28,7 @@ export interface Lane {
   allowances: readonly Allowance[];
   bindings: readonly Binding[];
   /** Buckets that the limits of the configuration know nothing of. */
-  readonly extras: readonly ExtraBucket[];
+  extras: readonly ExtraBucket[];
   /** Told when a flow that was idle is not any more. */
   unheeding?: Unheeding | undefined;
 }
@@ -50,12 +51,15 @@ export interface BandwidthState {
 /** All bandwidth limits and the requests under them. */
 export class Bandwidth {
   readonly #clock: Clock;
+  readonly #leases: LeasedBuckets | undefined;
   readonly #shaper: Shaper;
   readonly #lanes = new Set<Lane>();
   #limits: readonly BandwidthLimit[] = [];
 
-  constructor(clock: Clock) {
+  /** With `leases` the budgets of several processes are shared. */
+  constructor(clock: Clock, leases?: LeasedBuckets) {
     this.#clock = clock;
+    this.#leases = leases;
     this.#shaper = new Shaper(clock);
   }
 
@@ -95,11 +99,13 @@ export class Bandwidth {
     const old = new Map(this.#limits.map((limit) => [limit.id, limit]));
     this.#limits = entries.map((options) => {
       const identity = names.bandwidth(options);
-      const limit = old.get(identity.id) ?? new BandwidthLimit(identity.id, this.#clock);
+      const limit = old.get(identity.id) ?? new BandwidthLimit(identity.id, this.#clock, this.#leases);
       limit.adopt(identity.name, options);
+      old.delete(limit.id);
       return limit;
     });
     this.#rebind();
+    for (const limit of old.values()) limit.end();
   }
 
   /** Reckons anew when a bucket among the extras can serve, after its pace has changed. */

@@ -2,13 +2,13 @@ import type { Share } from './flow.ts';
 import { Heap, type Slotted } from './heap.ts';
 
 /** What the rate lets pass in this time may pass at once after a pause, unless `burst` says otherwise. */
-const BURST_MS = 200;
+export const BURST_MS = 200;
 /**
  * While somebody waits, a bucket fills for up to this long. Timers come a millisecond late, and tens of them when the
  * process is busy; a bucket that stopped filling at a small `burst` would lose what the rate allowed meanwhile. 1 % of
  * the 10 s over which a rate is held, and nothing of it is left for whoever comes after a pause.
  */
-const LATE_MS = 100;
+export const LATE_MS = 100;
 /** A bucket counts as waited for until this long after the last wait: a taker that got its bytes is about to ask again. */
 const RETURN_MS = 20;
 
@@ -17,7 +17,7 @@ const TURN_MS = 20;
 /** … but everybody who waits has had a turn after this long, so that 10 s are enough for equal shares. */
 const ROUND_MS = 400;
 /** A turn of fewer bytes costs more for its headers and its wake-up than for its bytes. */
-const TURN_BYTES_MIN = 256;
+export const TURN_BYTES_MIN = 256;
 /** What one read of the relay brings at most: a larger turn would never be used. */
 const TURN_BYTES_MAX = 64 * 1024;
 
@@ -43,6 +43,14 @@ export interface Pace {
   readonly burst: number | undefined;
 }
 
+/** Where the bytes of a bucket come from that somebody else fills. */
+export interface Supply {
+  /** No more will come: what is there may be used up, and then nothing passes. */
+  readonly isOver: boolean;
+  /** A flow has taken bytes, or waits for them (0). */
+  taken(share: Share, bytes: number): void;
+}
+
 /** Bytes that have passed under one limit, over all its buckets. */
 export interface Tally {
   bytes: number;
@@ -65,6 +73,7 @@ export class Bucket implements Slotted {
   wakeMs: number = Number.POSITIVE_INFINITY;
   servedMs: number = Number.NEGATIVE_INFINITY;
   readonly tally: Tally;
+  readonly #supply: Supply | undefined;
   readonly #normal = new Heap<Share>(earlier);
   readonly #background = new Heap<Share>(earlier);
   #perMs = 0;
@@ -86,13 +95,15 @@ export class Bucket implements Slotted {
   /** What one of several users may take in the present interval. */
   #portion = 0;
 
-  constructor(pace: Pace, tally: Tally, nowMs: number) {
+  /** With a supply it begins empty, and its pace only says how large turns are. */
+  constructor(pace: Pace, tally: Tally, nowMs: number, supply?: Supply) {
     this.tally = tally;
+    this.#supply = supply;
     this.#filledMs = nowMs;
     this.#intervalMs = nowMs;
     this.#level = 0;
     this.#adopt(pace);
-    this.#level = this.#burst;
+    this.#level = supply ? 0 : this.#burst;
     this.#portion = this.#level / PORTIONS;
   }
 
@@ -113,6 +124,32 @@ export class Bucket implements Slotted {
     return this.#normal.size + this.#background.size;
   }
 
+  get level(): number {
+    return this.#level;
+  }
+
+  /** Bytes per millisecond. */
+  get perMs(): number {
+    return this.#perMs;
+  }
+
+  /** Whether somebody waits who takes more than what the rest leaves. */
+  get hasNormalWaiting(): boolean {
+    return this.#normal.size > 0;
+  }
+
+  /** Takes in what its supply sends. */
+  credit(bytes: number): void {
+    this.#level += bytes;
+  }
+
+  /** Gives up all whole bytes that are there. */
+  drain(): number {
+    const bytes = Math.max(0, Math.floor(this.#level + ROUNDING));
+    this.#level -= bytes;
+    return bytes;
+  }
+
   isFull(nowMs: number): boolean {
     this.fill(nowMs);
     return this.#level >= this.#burst - ROUNDING;
@@ -124,7 +161,7 @@ export class Bucket implements Slotted {
     const passed = nowMs - this.#filledMs;
     if (passed <= 0) return;
     this.#filledMs = nowMs;
-    this.#level = Math.min(this.#capacity(nowMs), this.#level + passed * this.#perMs);
+    if (!this.#supply) this.#level = Math.min(this.#capacity(nowMs), this.#level + passed * this.#perMs);
     if (nowMs - this.#intervalMs < SERVE_EVERY_MS) return;
     this.#interval++;
     this.#intervalMs = nowMs;
@@ -133,16 +170,19 @@ export class Bucket implements Slotted {
   }
 
   #capacity(nowMs: number): number {
+    if (this.#supply) return Number.POSITIVE_INFINITY;
     return nowMs - this.#waitedMs <= RETURN_MS ? this.#demandMax : this.#burst;
   }
 
   /** Background leaves half the burst, so that others find it there and need not wait even for the refill. */
   #reserve(share: Share): number {
+    if (this.#supply) return 0;
     return share.isBackground ? Math.floor(this.#burst / 2) : 0;
   }
 
   /** Bytes that this share may take now, not looking at who waits. */
   available(share: Share): number {
+    if (this.#supply?.isOver) return Number.MAX_SAFE_INTEGER;
     return Math.floor(this.#level - this.#reserve(share) + ROUNDING);
   }
 
@@ -156,7 +196,8 @@ export class Bucket implements Slotted {
   /** When `bytes` will be there for this share, on the clock. */
   readyMs(share: Share, bytes: number): number {
     const missing = bytes + this.#reserve(share) - ROUNDING - this.#level;
-    return missing <= 0 ? this.#filledMs : this.#filledMs + missing / this.#perMs;
+    if (missing <= 0 || this.#supply?.isOver) return this.#filledMs;
+    return this.#supply ? Number.POSITIVE_INFINITY : this.#filledMs + missing / this.#perMs;
   }
 
   /** Whether somebody who waits goes before this share. */
@@ -200,6 +241,7 @@ export class Bucket implements Slotted {
     this.#virtualNext = Math.max(this.#virtualNext, share.start);
     share.got = share.interval === this.#interval ? share.got + bytes : bytes;
     share.interval = this.#interval;
+    this.#supply?.taken(share, bytes);
   }
 
   giveBack(share: Share, bytes: number, nowMs: number): void {
@@ -214,6 +256,7 @@ export class Bucket implements Slotted {
 
   enqueue(share: Share): void {
     this.#queueOf(share).push(share);
+    this.#supply?.taken(share, 0);
     if (this.waiting <= 2 * this.#taggedFor) return;
     // Turns are shorter the more wait. Tags that still count on long ones would come after many turns of those who came
     // later: whoever was first among 500 would wait for a minute.

@@ -72,6 +72,11 @@ export class Concurrency {
     return this.#wait(subject, signal, wait);
   }
 
+  /** Counts a tunnel that is open already, whether there is room or not. */
+  count(subject: Subject): Disposable {
+    return this.#enter(subject);
+  }
+
   *describe(): Iterable<TunnelState> {
     for (const scope of SCOPES) {
       const max = this.#options[scope];

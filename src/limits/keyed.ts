@@ -9,6 +9,7 @@ export class Keyed<T> {
   /** Keys that nobody holds, longest unused first. */
   readonly #unused = new Set<string>();
   readonly #isLikeNew: (value: T) => boolean;
+  readonly #forgotten: (value: T) => void;
   readonly #max: number;
   /** Where the sweep goes on: those it passes keep their place, or the longest unused would not be known. */
   #cursor: Iterator<string> = this.#unused.values();
@@ -16,9 +17,10 @@ export class Keyed<T> {
   #untilPrune = 0;
 
   /** Beyond `max` entries those like new are forgotten, or else the longest unused one; those in use are never. */
-  constructor(max: number, isLikeNew: (value: T) => boolean) {
+  constructor(max: number, isLikeNew: (value: T) => boolean, forgotten: (value: T) => void = () => {}) {
     this.#max = max;
     this.#isLikeNew = isLikeNew;
+    this.#forgotten = forgotten;
   }
 
   get size(): number {
@@ -99,7 +101,9 @@ export class Keyed<T> {
   }
 
   #forget(key: string): void {
+    const entry = this.#entries.get(key);
     this.#unused.delete(key);
     this.#entries.delete(key);
+    if (entry) this.#forgotten(entry.value);
   }
 }

@@ -1,30 +1,26 @@
-import { join } from 'node:path';
-import type { Clock } from '../core/clock.ts';
-import type { Limiter, Observe } from '../core/contracts.ts';
+import type { Limiter } from '../core/contracts.ts';
 import type { Identified, Permit } from '../core/stages.ts';
 import { Bandwidth, type BandwidthState } from './bandwidth.ts';
-import { Concurrency, type TunnelState } from './concurrency.ts';
-import type { KeptQuotas } from './counter.ts';
+import type { TunnelState } from './concurrency.ts';
 import { type BudgetHold, HookBudgets, type LimitHook, NO_BUDGETS } from './hook.ts';
+import type { Lender } from './lease.ts';
+import { LeasedBuckets } from './leased-bucket.ts';
+import { type Ledger, type LedgerParts, OwnLedger } from './ledger.ts';
+import { LentLedger } from './lent-ledger.ts';
 import { Names } from './names.ts';
 import type { LimitsOptions } from './options.ts';
 import { LimitsPermit } from './permit.ts';
-import { type QuotaState, Quotas } from './quota.ts';
-import { QuotaFile } from './quota-file.ts';
-import { RequestRate, type RequestState } from './rate.ts';
+import type { QuotaState } from './quota.ts';
+import type { RequestState } from './rate.ts';
 import { type Subject, subjectOf } from './subject.ts';
 
 export type LimitState = BandwidthState | TunnelState | RequestState | QuotaState;
 
-const STATE_FILE = 'quota.json';
-
-export interface LimitsScope {
-  readonly clock: Clock;
-  readonly observe: Observe;
-  /** Where quotas are kept unless `options.state` names a file; `undefined`: nowhere, a restart forgets them. */
-  readonly stateDir?: string | undefined;
+export interface LimitsScope extends LedgerParts {
   /** Of a program that embeds the proxy. */
   readonly hook?: LimitHook | undefined;
+  /** Who owns the limits. Absent: this process. */
+  readonly lender?: Lender | undefined;
 }
 
 /** All limits of one proxy. */
@@ -33,7 +29,7 @@ export interface Limits extends Limiter, AsyncDisposable {
   update(options: LimitsOptions): void;
   /** Sets the rate (bytes per second) of a bandwidth limit until the next update. `false`: there is none of this name. */
   setRate(name: string, rate: number): boolean;
-  /** Every limit, with what is going on under it. */
+  /** Every limit, with what is going on under it; where limits are lent, only what this process knows. */
   describe(): LimitState[];
   /** Names of the limits that a request would meet, without counting it. */
   namesFor(from: Identified): string[];
@@ -44,51 +40,34 @@ export function createLimits(options: LimitsOptions, scope: LimitsScope): Limits
   return new AllLimits(options, scope);
 }
 
-const NO_QUOTAS: KeptQuotas = new Map();
-/** Where nothing counts open tunnels, nothing has to be given back. */
-const NO_PLACE: Disposable = { [Symbol.dispose]() {} };
-
 class AllLimits implements Limits {
   readonly #bandwidth: Bandwidth;
   readonly #budgets: HookBudgets | undefined;
-  readonly #concurrency: Concurrency;
-  readonly #requests: RequestRate;
-  readonly #quotas: Quotas;
-  readonly #file: QuotaFile | undefined;
+  readonly #leases: LeasedBuckets | undefined;
+  readonly #ledger: Ledger;
   readonly #permits = new Set<LimitsPermit>();
 
-  constructor(options: LimitsOptions, { clock, observe, stateDir, hook }: LimitsScope) {
-    const path = options.state ?? (stateDir === undefined ? undefined : join(stateDir, STATE_FILE));
-    this.#file = path === undefined ? undefined : new QuotaFile(path, clock, observe);
-    this.#bandwidth = new Bandwidth(clock);
+  constructor(options: LimitsOptions, scope: LimitsScope) {
+    const { clock, hook, lender } = scope;
+    this.#leases = lender && new LeasedBuckets(lender, clock, (bucket) => this.#bandwidth.repaced(bucket));
+    this.#bandwidth = new Bandwidth(clock, this.#leases);
     this.#budgets = hook && new HookBudgets(clock, hook, (bucket) => this.#bandwidth.repaced(bucket));
-    this.#concurrency = new Concurrency(clock, options.tunnels);
-    this.#requests = new RequestRate(clock);
-    const snapshot = () => this.#quotas.snapshot();
-    this.#quotas = new Quotas(
-      clock,
-      () => this.#file?.load() ?? NO_QUOTAS,
-      () => this.#file?.saveSoon(snapshot),
-    );
+    this.#ledger = lender && this.#leases ? new LentLedger(lender, this.#leases, clock) : new OwnLedger(options, scope);
     this.update(options);
   }
 
   acquire(from: Identified): Permit | Promise<Permit> {
     const subject = subjectOf(from);
-    this.#quotas.check(subject);
-    this.#requests.count(subject);
-    const place = subject.isTunnel ? this.#concurrency.take(subject, from.request.signal) : NO_PLACE;
+    const place = this.#ledger.admit(subject, from.request.signal);
     if (this.#budgets !== undefined) return this.#openAsked(subject, place, this.#budgets, from);
     return place instanceof Promise ? place.then((free) => this.#open(subject, free)) : this.#open(subject, place);
   }
 
   update(options: LimitsOptions): void {
     const names = new Names(options);
-    this.#requests.update(options.requests, names);
-    this.#quotas.update(options.quota, names);
-    for (const permit of this.#permits) permit.countBy(this.#quotas.hold(permit.subject));
+    this.#ledger.update(options, names);
+    for (const permit of this.#permits) permit.countBy(this.#ledger.hold(permit.subject));
     this.#bandwidth.update(options.bandwidth, names);
-    this.#concurrency.update(options.tunnels);
   }
 
   setRate(name: string, rate: number): boolean {
@@ -96,12 +75,7 @@ class AllLimits implements Limits {
   }
 
   describe(): LimitState[] {
-    return [
-      ...this.#bandwidth.describe(),
-      ...this.#concurrency.describe(),
-      ...this.#requests.describe(),
-      ...this.#quotas.describe(),
-    ];
+    return [...this.#bandwidth.describe(), ...this.#ledger.describe()];
   }
 
   namesFor(from: Identified): string[] {
@@ -111,16 +85,12 @@ class AllLimits implements Limits {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const permit of this.#permits) permit[Symbol.dispose]();
     this.#bandwidth.stop();
-    await this.#file?.[Symbol.asyncDispose]();
+    this.#leases?.[Symbol.dispose]();
+    await this.#ledger[Symbol.asyncDispose]();
   }
 
   #namesOf(subject: Subject): string[] {
-    return [
-      ...this.#bandwidth.namesFor(subject),
-      ...(subject.isTunnel ? this.#concurrency.names() : []),
-      ...this.#requests.names(),
-      ...this.#quotas.names(),
-    ];
+    return [...this.#bandwidth.namesFor(subject), ...this.#ledger.namesFor(subject)];
   }
 
   async #openAsked(
@@ -139,7 +109,7 @@ class AllLimits implements Limits {
   }
 
   #open(subject: Subject, place: Disposable, budgets: BudgetHold = NO_BUDGETS): Permit {
-    const permit = new LimitsPermit(subject, this.#quotas.hold(subject), budgets, {
+    const permit = new LimitsPermit(subject, this.#ledger.hold(subject), budgets, {
       bandwidth: this.#bandwidth,
       names: () => this.#namesOf(subject),
       closed: () => {

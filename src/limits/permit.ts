@@ -25,7 +25,7 @@ export class LimitsPermit implements Permit {
     this.#home = home;
     this.#quotas = quotas;
     this.#budgets = budgets;
-    this.#lane = home.bandwidth.open(subject, quotas.counters, budgets.buckets);
+    this.#lane = home.bandwidth.open(subject, quotas.counters, bucketsOf(budgets, quotas));
   }
 
   /** Both gates are always there: a limit that is set later must find them. Without limits they grant at once. */
@@ -54,6 +54,7 @@ export class LimitsPermit implements Permit {
     const before = this.#quotas;
     this.#quotas = quotas;
     this.#lane.allowances = quotas.counters;
+    this.#lane.extras = bucketsOf(this.#budgets, quotas);
     before[Symbol.dispose]();
   }
 
@@ -66,3 +67,6 @@ export class LimitsPermit implements Permit {
     this.#home.closed();
   }
 }
+
+const bucketsOf = (budgets: BudgetHold, quotas: QuotaHold): BudgetHold['buckets'] =>
+  quotas.buckets === undefined ? budgets.buckets : [...budgets.buckets, ...quotas.buckets];

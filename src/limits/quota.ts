@@ -1,6 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { formatBytes, formatDuration } from '../core/units.ts';
 import { Counter, type Kept, type KeptQuotas } from './counter.ts';
+import type { Allowance } from './flow.ts';
+import type { ExtraBucket } from './hook.ts';
 import { Keyed } from './keyed.ts';
 import type { Names } from './names.ts';
 import type { QuotaOptions } from './options.ts';
@@ -11,7 +13,7 @@ import { keyOf, type Subject } from './subject.ts';
  * Clients, users or hosts that are counted for one quota; beyond that whoever has been away longest starts anew.
  * All of them are written to the state file at once, which takes about 10 ms for so many.
  */
-const KEYS_MAX = 20_000;
+export const KEYS_MAX = 20_000;
 
 class QuotaLimit {
   readonly id: string;
@@ -42,7 +44,9 @@ const USERS_SHOWN = 100;
 
 /** A quota that was held for one request: counted by its gates, given back at its end. */
 export interface QuotaHold extends Disposable {
-  readonly counters: readonly Counter[];
+  readonly counters: readonly Allowance[];
+  /** Where the bytes are lent: taken from here, and only at the very end from the counters. */
+  readonly buckets?: readonly ExtraBucket[];
 }
 
 /** Bytes per period, both directions together. A period begins with the first use after the last one ended. */
@@ -62,6 +66,18 @@ export class Quotas {
 
   names(): string[] {
     return this.#limits.map(({ name }) => name);
+  }
+
+  ids(): { readonly id: string; readonly per: QuotaOptions['per'] }[] {
+    return this.#limits.map(({ id, options: { per } }) => ({ id, per }));
+  }
+
+  /** The counter of one key, for whoever lends its bytes; `undefined` where there is no such quota. */
+  open(id: string, key: string): (Disposable & { readonly counter: Counter }) | undefined {
+    const limit = this.#limits.find((one) => one.id === id);
+    if (limit === undefined) return undefined;
+    const counter = limit.counters.hold(key, () => this.#counter(limit.options));
+    return { counter, [Symbol.dispose]: () => limit.counters.release(key) };
   }
 
   update(entries: readonly QuotaOptions[], names: Names): void {

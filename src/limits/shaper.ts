@@ -192,6 +192,12 @@ export class Shaper {
       return;
     }
     const ready = bucket.readyMs(first, this.#turn(first.flow, pending.bytesMax));
+    // A bucket that somebody else fills is planned anew when something has come.
+    if (ready === Number.POSITIVE_INFINITY) {
+      this.#wakes.remove(bucket);
+      bucket.wakeMs = ready;
+      return;
+    }
     bucket.wakeMs = Math.max(ready, bucket.servedMs + SERVE_EVERY_MS, nowMs);
     if (this.#wakes.has(bucket)) this.#wakes.moved(bucket);
     else this.#wakes.push(bucket);
