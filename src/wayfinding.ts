@@ -25,6 +25,9 @@ export interface WayfindingOptions {
 }
 
 type PacSettings = Pick<RoutesOptions, 'pac' | 'pacUnreachable'>;
+interface Followed extends PacSettings {
+  readonly source: PacSource;
+}
 
 /** What the proxy knows of the PAC and of the network that it is in. Outlives reloads. */
 export interface Wayfinding extends AsyncDisposable {
@@ -32,8 +35,8 @@ export interface Wayfinding extends AsyncDisposable {
   readonly router: Router;
   readonly state: PacState;
   /**
-   * Follows another PAC, or goes on with the same; resolves after the first attempt to read it. Not before the
-   * listeners are open: a setting that leads to ourselves is known by them.
+   * Follows another PAC, or goes on with the same; resolves after the first attempt to read it, and until then the one
+   * before decides. Not before the listeners are open: a setting that leads to ourselves is known by them.
    */
   follow(settings: PacSettings): Promise<void>;
   /** Calls back when the network is another one, after the PAC has learned of it. */
@@ -46,7 +49,10 @@ export function findWays(options: WayfindingOptions): Wayfinding {
   const { clock, observe, resolver, own, stateDir, environment, trace } = options;
   const engine = createPacEngine({ clock, ownAddresses, resolve: (host, signal) => resolver.resolve(host, signal) });
   const network = networkWatch({ clock });
-  let followed: (PacSettings & { readonly source: PacSource }) | undefined;
+  let followed: Followed | undefined;
+  /** What is followed once it has been read; the same most of the time. */
+  let wanted: Followed | undefined;
+  const sources = () => new Set([followed, wanted].flatMap((one) => one?.source ?? []));
   const current = {
     get state(): PacState {
       return followed?.source.state ?? NOT_YET;
@@ -55,7 +61,7 @@ export function findWays(options: WayfindingOptions): Wayfinding {
   const watching = network.onChange((changed) => {
     observe({ type: 'notice', level: 'info', message: `the network has changed (${changed.join(', ')})` });
     engine.networkChanged();
-    followed?.source.renew();
+    for (const source of sources()) source.renew();
   });
   return {
     router: pacRouter({ source: current, engine, clock, observe, trace: () => trace }),
@@ -63,8 +69,8 @@ export function findWays(options: WayfindingOptions): Wayfinding {
       return current.state;
     },
     async follow({ pac, pacUnreachable }) {
-      if (followed?.pac === pac && followed.pacUnreachable === pacUnreachable) return;
-      const left = followed?.source;
+      if (wanted?.pac === pac && wanted.pacUnreachable === pacUnreachable) return;
+      const unread = wanted === followed ? undefined : wanted;
       const source = pacSource({
         pac,
         whenUnreachable: pacUnreachable,
@@ -79,8 +85,15 @@ export function findWays(options: WayfindingOptions): Wayfinding {
         watchFile: (path, changed) => watchBeside(path, clock, changed),
         stateDir,
       });
-      followed = { pac, pacUnreachable, source };
-      await Promise.all([left?.[Symbol.asyncDispose](), source.ready]);
+      const next: Followed = { pac, pacUnreachable, source };
+      wanted = next;
+      followed ??= next;
+      await Promise.all([unread?.source[Symbol.asyncDispose](), source.ready]);
+      // Another one is wanted meanwhile, and whoever wants it has ended this one or will.
+      if (wanted !== next) return;
+      const left = followed;
+      followed = next;
+      if (left !== next) await left.source[Symbol.asyncDispose]();
       // Otherwise the first request would wait for the thread; without a script it would be 30 MiB for nothing.
       if (source.state.at === 'script') void engine.start();
     },
@@ -88,7 +101,7 @@ export function findWays(options: WayfindingOptions): Wayfinding {
     async [Symbol.asyncDispose]() {
       watching[Symbol.dispose]();
       network[Symbol.dispose]();
-      await followed?.source[Symbol.asyncDispose]();
+      await Promise.all([...sources()].map((source) => source[Symbol.asyncDispose]()));
       await engine[Symbol.asyncDispose]();
     },
   };
