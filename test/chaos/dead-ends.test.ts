@@ -8,6 +8,7 @@ import { isLong } from '../support/bulk.ts';
 import { type Running, viaduct } from '../support/cli.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { echo, RawOrigin } from '../support/origin.ts';
+import { numbers } from '../support/pace.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
 import { type RawPeer, rawClient } from '../support/raw-client.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -114,15 +115,6 @@ type Who = 'client' | 'origin';
 const HOWS = ['fin', 'reset', 'stall', 'destroy', 'garbage'] as const;
 const WHENS = ['at once', 'in the head', 'after the head', 'in the body', 'behind the end'] as const;
 const KINDS = ['tunnel', 'upload', 'download', 'chunked', 'upgrade'] as const;
-
-/** A generator of numbers that gives the same ones each time: a failure can be seen again. */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state % below;
-  };
-}
 
 const ROUNDS = isLong ? 20 : 2;
 

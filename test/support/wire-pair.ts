@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Ownership, Receiver } from '../../src/core/source.ts';
 import type { Connection } from '../../src/core/stages.ts';
@@ -15,6 +15,28 @@ export interface WirePair extends AsyncDisposable {
 }
 
 export async function wirePair(early: Buffer = Buffer.alloc(0)): Promise<WirePair> {
+  const { wire, socket, accepted, connection } = await socketPair(early);
+  const peer = new RawPeer(accepted);
+  return {
+    wire,
+    peer,
+    connection,
+    async [Symbol.asyncDispose]() {
+      for (const one of [socket, peer.socket]) {
+        one.destroy();
+        await finished(one).catch(() => undefined);
+      }
+    },
+  };
+}
+
+/** The same with a bare socket at the other end, for more bytes than one would keep. The test destroys both. */
+export async function socketPair(early: Buffer = Buffer.alloc(0)): Promise<{
+  readonly wire: SocketWire;
+  readonly socket: Socket;
+  readonly accepted: Socket;
+  readonly connection: Connection;
+}> {
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -23,18 +45,13 @@ export async function wirePair(early: Buffer = Buffer.alloc(0)): Promise<WirePai
   const socket = connect({ port: address.port, host: '127.0.0.1', allowHalfOpen: true, onread: wire.onread });
   wire.attach(socket);
   const [[accepted]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')]);
-  const peer = new RawPeer(accepted);
   server.close();
+  const dispose = () => void socket.destroy();
   return {
     wire,
-    peer,
-    connection: { wire, early, address: '127.0.0.1', [Symbol.dispose]: () => void socket.destroy() },
-    async [Symbol.asyncDispose]() {
-      for (const one of [socket, peer.socket]) {
-        one.destroy();
-        await finished(one).catch(() => undefined);
-      }
-    },
+    socket,
+    accepted,
+    connection: { wire, early, address: '127.0.0.1', [Symbol.dispose]: dispose },
   };
 }
 

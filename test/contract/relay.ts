@@ -1,0 +1,292 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Clock } from '../../src/core/clock.ts';
+import type { Meter, Relay, RelayLimits, RelayResult } from '../../src/core/contracts.ts';
+import { IdleWatch } from '../../src/relay/idle-watch.ts';
+import { hashOf, hashOfPattern, MB, patternOf } from '../support/bulk.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { leavesNothing } from '../support/no-leaks.ts';
+import { numbers, Pace } from '../support/pace.ts';
+import type { RawPeer } from '../support/raw-client.ts';
+import { unlimited } from '../support/unlimited.ts';
+import { socketPair, wirePair } from '../support/wire-pair.ts';
+
+export type MakeRelay = (idle: IdleWatch, clock: Clock) => Relay;
+
+const HOUR_MS = 3_600_000;
+const LINGER_MS = 30_000;
+
+/** A tunnel under a relay, both of its ends in the test's hands. */
+export interface Bench extends AsyncDisposable {
+  readonly client: RawPeer;
+  readonly upstream: RawPeer;
+  readonly clock: ManualClock;
+  readonly abort: AbortController;
+  readonly meter: Meter;
+  readonly result: Promise<RelayResult>;
+  /** Lets time pass on the relay's clock, and the peers hear of what it does, until the tunnel is over. */
+  passUntilOver(stepMs: number): Promise<RelayResult>;
+}
+
+export async function openTunnel(
+  make: MakeRelay,
+  more: Partial<RelayLimits> & { readonly fromClient?: string; readonly fromUpstream?: string } = {},
+): Promise<Bench> {
+  const clock = new ManualClock();
+  const idle = new IdleWatch(clock);
+  const abort = new AbortController();
+  const meter = { up: 0, down: 0 };
+  const near = await wirePair(Buffer.from(more.fromClient ?? ''));
+  const far = await wirePair(Buffer.from(more.fromUpstream ?? ''));
+  const { permit = unlimited, idleMs = HOUR_MS, lingerMs = LINGER_MS } = more;
+  const limits: RelayLimits = { signal: abort.signal, idleMs, lingerMs, permit, meter, ...more };
+  let isOver = false;
+  const result = make(idle, clock)
+    .run(near.connection, far.connection, limits)
+    .finally(() => {
+      isOver = true;
+    });
+  return {
+    client: near.peer,
+    upstream: far.peer,
+    clock,
+    abort,
+    meter,
+    result,
+    async passUntilOver(stepMs) {
+      for (let steps = 0; !isOver && steps < 500; steps++) {
+        await clock.pass(stepMs);
+        // A relay may be another thread, for which the clock of the test does not stand still.
+        await wait(5);
+      }
+      return await result;
+    },
+    async [Symbol.asyncDispose]() {
+      await near[Symbol.asyncDispose]();
+      await far[Symbol.asyncDispose]();
+      await result;
+      assert.deepEqual([idle.size, clock.pending], [0, 0], 'something is still watched or waits');
+    },
+  };
+}
+
+/** The sides by name, so that what is promised to one is promised to the other. */
+const SIDES = ['client', 'upstream'] as const;
+type Side = (typeof SIDES)[number];
+const other = (side: Side): Side => (side === 'client' ? 'upstream' : 'client');
+
+/** What every relay promises, whoever moves the bytes. */
+export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
+  const promise = (what: string, body: () => Promise<void>) => test(`${name}: ${what}`, leavesNothing(body));
+
+  promise('moves bytes both ways, and first what came early', async () => {
+    await using tunnel = await openTunnel(make, { fromClient: 'early ', fromUpstream: 'banner ' });
+    const { client, upstream } = tunnel;
+    client.send('question');
+    await upstream.until('early question');
+    upstream.send('answer');
+    await client.until('banner answer');
+    client.end();
+    upstream.end();
+    assert.deepEqual([await client.ended(), await upstream.ended()], ['fin', 'fin']);
+    const { up, down } = await tunnel.result;
+    assert.deepEqual([up, down], [14, 13]);
+    assert.deepEqual(tunnel.meter, { up: 14, down: 13 });
+  });
+
+  for (const first of SIDES) {
+    promise(`after ${first} has ended, the other may go on, and the result says who was first`, async () => {
+      await using tunnel = await openTunnel(make);
+      const [one, two] = [tunnel[first], tunnel[other(first)]];
+      one.send('last words').end();
+      await two.until('last words');
+      assert.equal(await two.ended(), 'fin');
+      for (const word of ['still ', 'here ', 'for ', 'a while']) {
+        two.send(word);
+        await one.until(word);
+      }
+      two.end();
+      assert.equal(await one.ended(), 'fin');
+      assert.equal((await tunnel.result).end, first);
+      assert.equal(one.text, 'still here for a while');
+    });
+
+    promise(`an end of ${first} right behind its data is an end, and the data is whole`, async () => {
+      for (const size of [1, 65_535, 65_536, 65_537, 131_072, 1_000_000]) {
+        await using tunnel = await openTunnel(make);
+        const [one, two] = [tunnel[first], tunnel[other(first)]];
+        one.send(Buffer.alloc(size, 'x')).end();
+        assert.equal(await two.ended(), 'fin');
+        assert.equal(two.bytesReceived, size);
+        two.end();
+        assert.equal((await tunnel.result)[first === 'client' ? 'up' : 'down'], size);
+      }
+    });
+
+    promise(`an end of ${first} before the tunnel began, and nothing at all from it`, async () => {
+      const clock = new ManualClock();
+      const near = await wirePair();
+      const far = await wirePair();
+      const peers = { client: near.peer, upstream: far.peer };
+      peers[first].end();
+      // The kernel has the FIN now; whether our side of it has read it is its own affair.
+      await wait(20);
+      const limits = { signal: new AbortController().signal, idleMs: 0, lingerMs: 0, permit: unlimited };
+      const meter = { up: 0, down: 0 };
+      const result = make(new IdleWatch(clock), clock).run(near.connection, far.connection, { ...limits, meter });
+      assert.equal(await peers[other(first)].ended(), 'fin');
+      peers[other(first)].end();
+      assert.deepEqual(await result, { up: 0, down: 0, end: first });
+      await near[Symbol.asyncDispose]();
+      await far[Symbol.asyncDispose]();
+    });
+
+    promise(`a reset of ${first} is a reset for the other`, async () => {
+      await using tunnel = await openTunnel(make);
+      tunnel[first].send('a');
+      await tunnel[other(first)].until('a');
+      tunnel[first].reset();
+      assert.equal(await tunnel[other(first)].ended(), 'reset');
+      assert.equal((await tunnel.result).end, 'error');
+    });
+
+    promise(`a reset of ${first} behind the end of the other is a reset for the other`, async () => {
+      await using tunnel = await openTunnel(make);
+      const [one, two] = [tunnel[first], tunnel[other(first)]];
+      two.end();
+      await one.ended();
+      one.send('some of it');
+      await two.until('some of it');
+      one.reset();
+      await two.when(({ ending }) => ending === 'reset', 'reset');
+      assert.equal((await tunnel.result).end, 'error');
+    });
+
+    promise(`a reset of ${first} while it gets more than it reads ends the tunnel`, async () => {
+      await using tunnel = await openTunnel(make);
+      const [one, two] = [tunnel[first], tunnel[other(first)]];
+      one.socket.pause();
+      two.send(Buffer.alloc(20_000_000));
+      await wait(50);
+      one.reset();
+      assert.equal(await two.ended(), 'reset');
+      assert.equal((await tunnel.result).end, 'error');
+    });
+
+    promise(
+      `${first} that does not read gets a reset, not an end, when the tunnel is silent for too long`,
+      async () => {
+        await using tunnel = await openTunnel(make, { idleMs: 60_000 });
+        const [one, two] = [tunnel[first], tunnel[other(first)]];
+        one.socket.pause();
+        two.send(Buffer.alloc(20_000_000));
+        await wait(50);
+        assert.equal((await tunnel.passUntilOver(10_000)).end, 'idle');
+        one.socket.resume();
+        assert.equal(await one.ended(), 'reset');
+      },
+    );
+
+    promise(`after ${first} has ended, the other has the linger, however long both were silent before`, async () => {
+      await using tunnel = await openTunnel(make);
+      await tunnel.clock.pass(10 * 60_000);
+      tunnel[first].end();
+      await tunnel[other(first)].ended();
+      const endedMs = tunnel.clock.now();
+      assert.equal((await tunnel.passUntilOver(1_000)).end, first);
+      const afterMs = tunnel.clock.now() - endedMs;
+      assert.ok(afterMs >= LINGER_MS && afterMs <= 2 * LINGER_MS, `after ${afterMs} ms`);
+    });
+  }
+
+  promise('both ends at once, with nothing said', async () => {
+    await using tunnel = await openTunnel(make);
+    tunnel.client.end();
+    tunnel.upstream.end();
+    assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['fin', 'fin']);
+    const { up, down } = await tunnel.result;
+    assert.deepEqual([up, down], [0, 0]);
+  });
+
+  promise('silence for the limit ends it, a byte now and then does not', async () => {
+    await using tunnel = await openTunnel(make, { idleMs: 60_000 });
+    for (let count = 1; count <= 5; count++) {
+      tunnel.client.send('.');
+      await tunnel.upstream.when(({ bytesReceived }) => bytesReceived === count);
+      // When the byte is there, it has just been counted, or is about to be.
+      await wait(10);
+      await tunnel.clock.pass(40_000);
+    }
+    assert.equal(tunnel.client.ending, 'open');
+    assert.deepEqual(await tunnel.passUntilOver(5_000), { up: 5, down: 0, end: 'idle' });
+    assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['fin', 'fin']);
+  });
+
+  promise('an abort resets both', async () => {
+    await using tunnel = await openTunnel(make);
+    tunnel.client.send('a');
+    await tunnel.upstream.until('a');
+    tunnel.abort.abort();
+    assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['reset', 'reset']);
+    assert.deepEqual(await tunnel.result, { up: 1, down: 0, end: 'aborted' });
+  });
+
+  promise('an abort before the beginning resets both', async () => {
+    await using tunnel = await openTunnel(make, { signal: AbortSignal.abort() });
+    assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['reset', 'reset']);
+    assert.equal((await tunnel.result).end, 'aborted');
+  });
+
+  promise('100 MB each way with readers who stall, byte by byte the same', async () => {
+    const [near, far] = [await socketPair(), await socketPair()];
+    const clock = new ManualClock();
+    const idle = new IdleWatch(clock);
+    const meter = { up: 0, down: 0 };
+    const signal = new AbortController().signal;
+    const limits = { signal, idleMs: 0, lingerMs: 0, permit: unlimited, meter };
+    const result = make(idle, clock).run(near.connection, far.connection, limits);
+    const bytes = 100 * MB;
+    const pick = numbers(7);
+    const hashes = [near.accepted, far.accepted].map((socket) => {
+      patternOf(bytes).pipe(socket);
+      return hashOf(socket.pipe(new Pace(pick)), bytes);
+    });
+    for (const { hash } of await Promise.all(hashes)) assert.equal(hash, hashOfPattern(bytes));
+    const { up, down } = await result;
+    assert.deepEqual([up, down], [bytes, bytes]);
+    for (const { accepted, socket } of [near, far]) for (const one of [accepted, socket]) one.destroy();
+  });
+
+  promise('whoever goes, in whatever way, at whatever moment, the tunnel ends and leaves nothing', async () => {
+    const pick = numbers(1_234_567);
+    const rounds = Array.from({ length: 120 }, async (_, round) => {
+      await using tunnel = await openTunnel(make, {
+        fromClient: 'c'.repeat(pick(2)),
+        fromUpstream: 'u'.repeat(pick(2)),
+      });
+      const sides = SIDES.map((side) => tunnel[side]);
+      for (const peer of sides) {
+        peer.socket.on('error', () => undefined);
+        if (pick(4) === 0) peer.socket.pause();
+        peer.send(Buffer.alloc(pick([1, 100, 100_000, 3_000_000][pick(4)] ?? 1) + 1));
+      }
+      await wait(pick(30));
+      const [one, two] = round % 2 === 0 ? sides : sides.reverse();
+      const ways = [
+        (peer?: RawPeer) => peer?.reset(),
+        (peer?: RawPeer) => peer?.socket.destroy(),
+        (peer?: RawPeer) => peer?.end(),
+        () => tunnel.abort.abort(),
+      ];
+      ways[pick(4)]?.(one);
+      await wait(pick(20));
+      ways[pick(3)]?.(two);
+      await wait(pick(20));
+      one?.socket.destroy();
+      two?.socket.destroy();
+      await tunnel.result;
+    });
+    await Promise.all(rounds);
+  });
+}

@@ -1,0 +1,257 @@
+/** What only the native relay does: it is another thread, which hands tunnels back and leaves nothing behind. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { systemClock } from '../../src/core/clock.ts';
+import type { Relay, RelayLimits } from '../../src/core/contracts.ts';
+import type { Gate, Permit, Unheeding } from '../../src/core/stages.ts';
+import { IdleWatch } from '../../src/relay/idle-watch.ts';
+import { NativeRelay } from '../../src/relay/native.ts';
+import { nativeThread } from '../../src/relay/native-thread.ts';
+import { portableRelay } from '../../src/relay/relay.ts';
+import { type Bench, openTunnel } from '../contract/relay.ts';
+import { hashOf, hashOfPattern, isLong, MB, patternOf } from '../support/bulk.ts';
+import { leavesNothing } from '../support/no-leaks.ts';
+import { numbers, Pace } from '../support/pace.ts';
+import { unlimited } from '../support/unlimited.ts';
+import { socketPair } from '../support/wire-pair.ts';
+
+const { thread } = nativeThread();
+const skip = thread === undefined && 'the native relay is not built here; npm run build says why';
+
+/** A native relay, and whom it has given how many tunnels. */
+function nativeRelay(idle: IdleWatch, clock = systemClock): { relay: Relay; handedOver: () => number } {
+  assert.ok(thread);
+  const inner = portableRelay(idle);
+  let handedOver = 0;
+  const portable: Relay = {
+    run(...args) {
+      handedOver += 1;
+      return inner.run(...args);
+    },
+  };
+  return { relay: new NativeRelay({ thread, portable, idle, clock }), handedOver: () => handedOver };
+}
+
+/** Idle gates that close when a test says so, and grant in pieces from then on. */
+class Turnstile implements Permit {
+  readonly limits = [];
+  unheeding: Unheeding | undefined;
+  readonly up: Gate;
+  readonly down: Gate;
+  #isIdle = true;
+  passed = 0;
+
+  constructor(pick: (below: number) => number) {
+    const isIdle = () => this.#isIdle;
+    const gate: Gate = {
+      get isIdle() {
+        return isIdle();
+      },
+      take: (bytesMax) => {
+        const bytes = 1 + pick(bytesMax);
+        this.passed += bytes;
+        return pick(3) === 0 ? wait(pick(3)).then(() => bytes) : bytes;
+      },
+      giveBack: (bytes) => {
+        this.passed -= bytes;
+      },
+    };
+    this.up = gate;
+    this.down = gate;
+  }
+
+  limit(): void {
+    this.#isIdle = false;
+    this.unheeding?.limited();
+  }
+
+  [Symbol.dispose](): void {}
+}
+
+/** A tunnel with more bytes than one would keep, and how to get rid of it. */
+async function bulkTunnel(relay: Relay, limits: Partial<RelayLimits>) {
+  const [near, far] = [await socketPair(), await socketPair()];
+  const all = { signal: new AbortController().signal, idleMs: 0, lingerMs: 0, permit: unlimited, ...limits };
+  const meter = { up: 0, down: 0 };
+  const result = relay.run(near.connection, far.connection, { ...all, meter });
+  return {
+    client: near.accepted,
+    upstream: far.accepted,
+    meter,
+    result,
+    [Symbol.dispose]() {
+      for (const { accepted, socket } of [near, far]) for (const one of [accepted, socket]) one.destroy();
+    },
+  };
+}
+
+const HAND_OVERS = isLong ? 1_000 : 100;
+
+test(
+  `${HAND_OVERS} tunnels under load come under a limit, and not a byte is lost or out of its place`,
+  { skip },
+  leavesNothing(async () => {
+    const { relay, handedOver } = nativeRelay(new IdleWatch(systemClock));
+    const pick = numbers(42);
+    const bytes = 8 * MB;
+    const one = async () => {
+      const permit = new Turnstile(pick);
+      using tunnel = await bulkTunnel(relay, { permit });
+      const hashes = [tunnel.client, tunnel.upstream].map((socket) => {
+        patternOf(bytes).pipe(socket);
+        return hashOf(socket.pipe(new Pace(pick)), bytes);
+      });
+      // At any moment: before the first byte, in the middle, behind the last.
+      const limiting = wait(pick(15)).then(() => permit.limit());
+      for (const { hash } of await Promise.all(hashes)) assert.equal(hash, hashOfPattern(bytes));
+      await limiting;
+      const { up, down } = await tunnel.result;
+      assert.deepEqual([up, down, tunnel.meter], [bytes, bytes, { up: bytes, down: bytes }]);
+      return permit.passed;
+    };
+    let underLimit = 0;
+    for (let begun = 0; begun < HAND_OVERS; begun += 10) {
+      for (const passed of await Promise.all(Array.from({ length: 10 }, one))) if (passed > 0) underLimit += 1;
+    }
+    assert.ok(underLimit > HAND_OVERS / 3, `only ${underLimit} were limited before they were over`);
+    assert.ok(handedOver() >= underLimit);
+  }),
+);
+
+for (const first of ['client', 'upstream'] as const) {
+  test(
+    `a tunnel that is handed back after ${first} has ended still knows that`,
+    { skip },
+    leavesNothing(async () => {
+      const permit = new Turnstile(numbers(1));
+      await using tunnel = await openTunnel((idle, clock) => nativeRelay(idle, clock).relay, { permit });
+      const [one, two] = first === 'client' ? [tunnel.client, tunnel.upstream] : [tunnel.upstream, tunnel.client];
+      one.send('last words').end();
+      assert.equal(await two.ended(), 'fin');
+      permit.limit();
+      two.send('an answer');
+      await one.until('an answer');
+      two.end();
+      assert.equal(await one.ended(), 'fin');
+      assert.equal((await tunnel.result).end, first);
+    }),
+  );
+
+  test(
+    `a reset of ${first} while a tunnel is handed back is a reset for the other`,
+    { skip },
+    leavesNothing(async () => {
+      const pick = numbers(3);
+      for (let round = 0; round < 30; round++) {
+        const permit = new Turnstile(pick);
+        await using tunnel = await openTunnel((idle, clock) => nativeRelay(idle, clock).relay, { permit });
+        const [one, two] = first === 'client' ? [tunnel.client, tunnel.upstream] : [tunnel.upstream, tunnel.client];
+        two.send('x'.repeat(pick(2) * 100_000 + 1));
+        await one.when(({ bytesReceived }) => bytesReceived > 0);
+        if (pick(2) === 0) permit.limit();
+        one.reset();
+        if (pick(2) === 0) permit.limit();
+        assert.equal(await two.ended(), 'reset');
+        await tunnel.result;
+      }
+    }),
+  );
+}
+
+test(
+  'an abort on the way back to the other relay aborts there',
+  { skip },
+  leavesNothing(async () => {
+    const permit = new Turnstile(numbers(5));
+    await using tunnel = await openTunnel((idle, clock) => nativeRelay(idle, clock).relay, { permit });
+    permit.limit();
+    tunnel.abort.abort();
+    assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['reset', 'reset']);
+    assert.equal((await tunnel.result).end, 'aborted');
+  }),
+);
+
+test(
+  'under a limit from the beginning it is the other relay that runs',
+  { skip },
+  leavesNothing(async () => {
+    const permit = new Turnstile(numbers(5));
+    permit.limit();
+    let relay: ReturnType<typeof nativeRelay> | undefined;
+    await using tunnel = await openTunnel(
+      (idle, clock) => {
+        relay = nativeRelay(idle, clock);
+        return relay.relay;
+      },
+      { permit },
+    );
+    tunnel.client.send('hello').end();
+    await tunnel.upstream.until('hello');
+    tunnel.upstream.end();
+    await tunnel.result;
+    assert.equal(relay?.handedOver(), 1);
+  }),
+);
+
+test(
+  'the meter of an open tunnel is a second old at most',
+  { skip },
+  leavesNothing(async () => {
+    await using tunnel: Bench = await openTunnel((idle, clock) => nativeRelay(idle, clock).relay);
+    tunnel.client.send('12345');
+    await tunnel.upstream.until('12345');
+    assert.deepEqual(tunnel.meter, { up: 0, down: 0 });
+    await wait(20);
+    await tunnel.clock.pass(1_000);
+    assert.deepEqual(tunnel.meter, { up: 5, down: 0 });
+    tunnel.client.end();
+    tunnel.upstream.end();
+    await tunnel.result;
+  }),
+);
+
+const open = (): number => readdirSync('/proc/self/fd').length;
+
+test(
+  '1,000 tunnels leave no descriptor, nor a slot',
+  { skip },
+  leavesNothing(async () => {
+    const { relay } = nativeRelay(new IdleWatch(systemClock));
+    const one = async () => {
+      using tunnel = await bulkTunnel(relay, {});
+      tunnel.client.end('ping');
+      tunnel.upstream.end('pong');
+      const [up, down] = await Promise.all([hashOf(tunnel.upstream), hashOf(tunnel.client)]);
+      assert.deepEqual([up.bytes, down.bytes], [4, 4]);
+      await tunnel.result;
+    };
+    await one();
+    await wait(50);
+    const before = open();
+    for (let begun = 0; begun < 1_000; begun += 100) await Promise.all(Array.from({ length: 100 }, one));
+    for (let turns = 0; open() > before && turns < 200; turns++) await wait(10);
+    assert.equal(open(), before);
+  }),
+);
+
+const threads = (): number => readdirSync('/proc/self/task').length;
+
+test('a worker that ends in the middle of a tunnel takes its thread with it', { skip }, async () => {
+  // What Node starts with its first worker stays.
+  const runWorker = async () => {
+    const worker = new Worker(new URL('worker.ts', import.meta.url));
+    await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    const during = threads();
+    await worker.terminate();
+    return during;
+  };
+  await runWorker();
+  await wait(100);
+  const before = threads();
+  assert.ok((await runWorker()) > before);
+  for (let turns = 0; threads() > before && turns < 200; turns++) await wait(10);
+  assert.equal(threads(), before);
+});
