@@ -79,7 +79,7 @@ class LiveSource implements PacSource {
   #failures = 0;
   #isOver = false;
   #attempt: Attempt | undefined;
-  #running: Promise<unknown> = Promise.resolve();
+  #running: Promise<void> = Promise.resolve();
   #next: Disposable | undefined;
   #watch: (Disposable & { readonly path: string }) | undefined;
   readonly #said = { setting: '', script: '' };
@@ -133,7 +133,9 @@ class LiveSource implements PacSource {
     const attempt: Attempt = { stopping, limit };
     this.#attempt = attempt;
     const look = this.#look(stopping.signal, () => this.#attempt === attempt);
-    this.#running = Promise.all([this.#running, look]);
+    const before = this.#running;
+    // Not Promise.all: its value would hold those of all attempts that ever were.
+    this.#running = look.then(() => before);
   }
 
   /** Ends what goes on: an attempt that runs a little longer is not heard any more. */
