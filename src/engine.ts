@@ -19,8 +19,8 @@ import { type OwnAddresses, type OwnListener, ownAddresses } from './policy/own-
 import { accessPolicy } from './policy/rules.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
+import { chooseRelay } from './relay/choose.ts';
 import { IdleWatch } from './relay/idle-watch.ts';
-import { portableRelay } from './relay/relay.ts';
 import { routerOf } from './routing/chain.ts';
 import { systemTicketing, type Ticketing } from './upstream/auth/gssapi.ts';
 import { AuthMemory } from './upstream/auth/memory.ts';
@@ -175,7 +175,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
     connector: new RouteConnector(paths, failover),
     resolver: hall.resolver,
     exchange: new RouteExchange({ paths, failover, auth, pool: hall.pool, limits: HEAD_LIMITS, headMs }),
-    relay: portableRelay(hall.idle),
+    relay: chooseRelay(config.relay, hall.idle, clock),
     bodies: bodyMover(hall.idle),
     clock,
     observe,

@@ -2,6 +2,7 @@ import { FLAGS } from '../config/flags.ts';
 import { settingsInForce } from '../config/provenance.ts';
 import { configDefaults } from '../config/schema.ts';
 import { type Given, load } from '../config/sources.ts';
+import { activeRelay } from '../relay/native-addon.ts';
 import type { Call } from './commands.ts';
 import { out, tell } from './print.ts';
 
@@ -23,6 +24,7 @@ export async function run({ operands, settings }: Call): Promise<number> {
   for (const { path, value, origin } of shown) {
     out(`${path.padEnd(pathWidth)}  ${value.padEnd(valueWidth)}  # ${origin}`);
   }
+  out(`relay on this machine: ${activeRelay(loaded.config.relay)}`);
   out(loaded.file === undefined ? 'valid; no configuration file' : `valid: ${loaded.file.name}`);
   return 0;
 }

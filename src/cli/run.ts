@@ -7,6 +7,7 @@ import { systemClock } from '../core/clock.ts';
 import { notices } from '../observe/notices.ts';
 import { sittingOutFile } from '../observe/sitting-out.ts';
 import { startProxy } from '../proxy.ts';
+import { activeRelay } from '../relay/native-addon.ts';
 import { watchBeside } from '../watch/file.ts';
 import type { Call } from './commands.ts';
 import { printHash } from './hash.ts';
@@ -61,6 +62,7 @@ export async function run(call: Call): Promise<number> {
   });
   // Programs that start a proxy wait for these lines; from here on it serves.
   for (const url of (await starting).urls) inform(`listening on ${url}`);
+  inform(`relay: ${activeRelay(config.relay)}`);
   const cut = await stopped;
   if (cut > 0) inform(`stopped; ${cut} open ${cut === 1 ? 'request was' : 'requests were'} cut`);
   return 0;

@@ -7,6 +7,7 @@ import { isExposed, type Listen } from '../listeners/options.ts';
 import { formatAuthority, hostKey } from '../protocol/authority.ts';
 import { parseIp } from '../protocol/ip-address.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
+import { relayProblem } from '../relay/native-addon.ts';
 import { TrustError, tlsSettings } from '../upstream/trust.ts';
 import { suggestion } from './nearest.ts';
 import type { Path, Problem } from './problems.ts';
@@ -28,10 +29,16 @@ export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): 
     ...unknownAccounts(config),
     ...untrusted(config),
     ...throughOurselves(config),
+    ...relayMissing(config),
   ];
   return knownBy === 'program'
     ? always
     : [...exposedToEveryone(config), ...always, ...unknownUsers(config, users.names)];
+}
+
+function relayMissing({ relay }: Config): Problem[] {
+  const why = relayProblem(relay);
+  return why === undefined ? [] : [{ path: ['relay'], message: `there is no native relay: ${why}` }];
 }
 
 /** An open proxy is found within hours, and used for what its owner answers for. */

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { hashOfPlain } from '../identity/password-hash.ts';
+import { RELAY_KINDS } from '../relay/options.ts';
 import type { Path } from './problems.ts';
 
 /** What one flag or variable says about one setting. */
@@ -161,6 +162,14 @@ export const FLAGS: readonly Flag[] = [
     summary: 'close a tunnel without a byte for this long; 0 = never',
     default: '1h',
     says: (text) => [{ path: ['timeouts', 'idle'], value: durationOf(text) }],
+  },
+  {
+    name: 'relay',
+    argument: 'KIND',
+    summary: 'who moves the bytes of tunnels: auto, native (or do not start) or portable',
+    default: 'auto = native where it is built',
+    completes: RELAY_KINDS,
+    says: (text) => [{ path: ['relay'], value: text }],
   },
   {
     name: 'open',

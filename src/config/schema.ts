@@ -13,7 +13,7 @@ import {
   type GuardOptions,
   guardSchema,
 } from '../policy/options.ts';
-import { relayTimeouts } from '../relay/options.ts';
+import { type RelayKind, relayKind, relayTimeouts } from '../relay/options.ts';
 import type { RoutesInput, RoutesOptions } from '../routing/options.ts';
 import { type UpstreamsInput, type UpstreamsOptions, upstreamsSchema, upstreamTimeouts } from '../upstream/options.ts';
 import { crossCheck, type KnownBy } from './cross-checks.ts';
@@ -45,6 +45,7 @@ export interface Config {
   readonly upstreams: UpstreamsOptions;
   readonly credentials: CredentialsOptions;
   readonly timeouts: Timeouts;
+  readonly relay: RelayKind;
   readonly log: LogOptions;
   /** Our name in `Via` and `Proxy-Status`. */
   readonly name: string;
@@ -77,6 +78,7 @@ export interface ConfigInput {
         readonly drain?: Wait;
       }
     | undefined;
+  readonly relay?: RelayKind | undefined;
   readonly log?: LogInput | undefined;
   readonly name?: string | undefined;
   readonly quiet?: boolean | undefined;
@@ -140,6 +142,7 @@ const schema = z
       .prefault({})
       .describe('Who we are at upstream proxies, and which of them may be told.'),
     timeouts: timeouts.prefault({}).describe('How long anything may take. A bare number counts seconds.'),
+    relay: relayKind,
     log: logSchema.prefault({}).describe('The access log: one record for every finished request.'),
     name: z
       .string()

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type { RelayKind } from './options.ts';
 
 /** Slots in one block of counters. */
 export const SLOTS_PER_BLOCK = 1_024;
@@ -35,6 +36,17 @@ let loaded: Loaded | undefined;
 export function loadAddon(): Loaded {
   loaded ??= find();
   return loaded;
+}
+
+/** Which relay moves the bytes of plain tunnels, on this machine. */
+export const activeRelay = (wanted: RelayKind): 'native' | 'portable' =>
+  wanted !== 'portable' && loadAddon().addon !== undefined ? 'native' : 'portable';
+
+/** Why the relay that is asked for is not there; `undefined` when it is. */
+export function relayProblem(wanted: RelayKind): string | undefined {
+  if (wanted !== 'native') return undefined;
+  const loaded = loadAddon();
+  return loaded.addon === undefined ? loaded.why : undefined;
 }
 
 function find(): Loaded {
