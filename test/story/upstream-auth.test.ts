@@ -1,67 +1,379 @@
-/** Who we are at upstream proxies: what is said when, on which connection, and what is never said again. */
+/** Who we are at upstream proxies: what is said when, and on which connection. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConfigInput } from '../../src/config/schema.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { AskingParent, basicJudge } from '../support/asking-parent.ts';
-import { messagesIn } from '../support/http-messages.ts';
+import type { Route } from '../../src/core/stages.ts';
+import { parseProxyUrl } from '../../src/protocol/proxy-url.ts';
+import { encodeNegTokenResp } from '../../src/protocol/spnego.ts';
+import {
+  AskingParent,
+  asks,
+  BASIC,
+  basicJudge,
+  DigestJudge,
+  type Judge,
+  ntlmIn,
+  ntlmJudge,
+} from '../support/asking-parent.ts';
+import { ask, connect, get, proxyTo, statusOf, tellsNothing } from '../support/asking-story.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
-import { nobodysSources, ProxyUnderTest } from '../support/proxy-under-test.ts';
-import { type RawPeer, rawClient } from '../support/raw-client.ts';
+import { answering, ok, RawOrigin } from '../support/origin.ts';
+import { ProxyUnderTest } from '../support/proxy-under-test.ts';
 
 const PASSWORD = 'Grüße:7f3a';
+const LOGIN = { password: PASSWORD } as const;
+const IN_DOMAIN = { ...LOGIN, domain: 'CORP' } as const;
 
-/** A proxy that has an account for the parent, with this password in its environment. */
-function proxyTo(
-  parent: { readonly url: string },
-  more: ConfigInput = {},
-  password = PASSWORD,
-): Promise<ProxyUnderTest> {
-  return ProxyUnderTest.start(
-    { routes: { proxy: parent.url }, credentials: { default: { user: 'me', from: 'env:PW' } }, ...more },
-    { credentials: nobodysSources(systemClock, { PW: password }) },
-  );
+/** Type of each NTLM message by the connection that it came on: `1:1 1:3`. */
+function ntlmStory({ asked, origin }: AskingParent): string[] {
+  return asked.map(({ peer, credentials }) => {
+    const said = ntlmIn(credentials);
+    return `${origin.connections.indexOf(peer)}:${said?.type ?? '-'}`;
+  });
 }
 
-const connect = 'CONNECT far.test:443 HTTP/1.1\r\nHost: far.test:443\r\n\r\n';
-const get = 'GET http://far.test/x HTTP/1.1\r\nHost: far.test\r\n\r\n';
-/** One request on a connection of its own; what came back when it is complete. */
-async function ask(port: number, request: string): Promise<string> {
-  using client = await rawClient(port);
-  client.send(request);
-  await client.when((peer) => isAnswered(peer, request), 'an answer');
-  return client.text;
-}
-const isAnswered = (peer: RawPeer, request: string): boolean => {
-  const method = request.split(' ')[0] ?? '';
-  const [answer] = messagesIn(peer.received, { kind: 'response', methods: [method], ended: peer.ending !== 'open' });
-  return answer !== undefined && (answer.complete || (method === 'CONNECT' && answer.startLine.includes(' 200 ')));
-};
-const statusOf = (text: string): number => Number(text.split(' ')[1]);
-
-/** That the password, and what is made of it, is nowhere in what the proxy tells. */
-function tellsNothing({ events, records }: ProxyUnderTest, password: string, ...pages: readonly string[]): void {
-  const told = JSON.stringify([events, records]) + pages.join('\n');
-  for (const secret of [password, Buffer.from(`me:${password}`).toString('base64'), encodeURIComponent(password)]) {
-    assert.ok(!told.includes(secret) && !told.includes(Buffer.from(secret).toString('latin1')), told);
-  }
-}
-
-for (const [what, request] of [
+const REQUESTS = [
   ['a tunnel', connect],
   ['a plain request', get],
-] as const) {
+] as const;
+
+for (const [what, request] of REQUESTS) {
+  const [method = ''] = request.split(' ');
+
   test(
     `Basic: ${what} says nothing before the parent asks, and from then on says it at once`,
     leavesNothing(async () => {
       await using parent = await AskingParent.listen(basicJudge('me', PASSWORD));
-      await using proxy = await proxyTo(parent);
+      await using proxy = await proxyTo(parent, LOGIN);
       for (let n = 0; n < 3; n++) assert.equal(statusOf(await ask(proxy.port, request)), 200);
-      const method = request.split(' ')[0];
       assert.deepEqual(parent.story, [`${method} -`, `${method} Basic`, `${method} Basic`, `${method} Basic`]);
       // The second message came on the connection of the first.
       assert.deepEqual([parent.asked[0]?.peer, parent.asked[1]?.at], [parent.asked[1]?.peer, 1]);
       tellsNothing(proxy, PASSWORD);
     }),
   );
+
+  test(
+    `Digest: ${what} uses one nonce, counts its uses, and follows when it is stale or forgotten`,
+    leavesNothing(async () => {
+      const digest = new DigestJudge('me', PASSWORD, 3);
+      await using parent = await AskingParent.listen(digest.judge);
+      await using proxy = await proxyTo(parent, LOGIN);
+      for (let n = 0; n < 4; n++) assert.equal(statusOf(await ask(proxy.port, request)), 200);
+      const counts = parent.asked.map(({ credentials }) => /nc=0*(\d+)/.exec(credentials ?? '')?.[1]);
+      assert.deepEqual(counts, [undefined, '1', '2', '3', '4', '1']);
+      assert.match(parent.asked[1]?.credentials ?? '', new RegExp(`uri="${parent.asked[1]?.uri}"`));
+      digest.restart();
+      assert.equal(statusOf(await ask(proxy.port, request)), 200);
+      assert.equal(digest.wrong, 0);
+      tellsNothing(proxy, PASSWORD);
+    }),
+  );
+
+  test(
+    `NTLM: ${what} logs on a connection of its own, and its three messages stay on it`,
+    leavesNothing(async () => {
+      await using parent = await AskingParent.listen(ntlmJudge());
+      await using proxy = await proxyTo(parent, IN_DOMAIN);
+      for (let n = 0; n < 3; n++) assert.equal(statusOf(await ask(proxy.port, request)), 200);
+      const first = ['0:-', '1:1', '1:3'];
+      // A tunnel has its connection for itself; the next one begins with the right message.
+      assert.deepEqual(
+        ntlmStory(parent),
+        method === 'CONNECT' ? [...first, '2:1', '2:3', '3:1', '3:3'] : [...first, '1:-', '1:-'],
+      );
+      assert.equal(ntlmIn(parent.asked[2]?.credentials)?.user, 'CORP\\me');
+      tellsNothing(proxy, PASSWORD);
+    }),
+  );
 }
+
+/** Parents that speak NTLM in ways of their own. */
+const ODD: readonly (readonly [what: string, judge: Judge, story: readonly string[]])[] = [
+  [
+    'its Type 2 under the other name',
+    ntlmJudge({ wrap: (message) => `Negotiate ${message.toString('base64')}` }),
+    ['0:-', '1:1', '1:3'],
+  ],
+  [
+    'its Type 2 in SPNEGO',
+    ntlmJudge({ wrap: (message) => `NTLM ${encodeNegTokenResp(message, undefined).toString('base64')}` }),
+    ['0:-', '1:1', '1:3'],
+  ],
+  [
+    'its Type 2 in SPNEGO, asked so',
+    ntlmJudge({
+      scheme: 'Negotiate',
+      wrap: (message) => `Negotiate ${encodeNegTokenResp(message, undefined).toString('base64')}`,
+    }),
+    ['0:-', '1:1', '1:3'],
+  ],
+  ['its Type 2 without the SPNEGO that it was asked in', ntlmJudge({ scheme: 'Negotiate' }), ['0:-', '1:1', '1:3']],
+];
+for (const [what, judge, story] of ODD) {
+  test(
+    `NTLM: a parent that sends ${what} is understood`,
+    leavesNothing(async () => {
+      await using parent = await AskingParent.listen(judge);
+      await using proxy = await proxyTo(parent, IN_DOMAIN);
+      assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+      assert.deepEqual(ntlmStory(parent), story);
+    }),
+  );
+}
+
+test(
+  'NTLM: a parent that knows it only without SPNEGO gets it so, and no proof before that',
+  leavesNothing(async () => {
+    const bare = ntlmJudge({ scheme: 'Negotiate' });
+    await using parent = await AskingParent.listen((request) =>
+      request.credentials?.startsWith('Negotiate YE') === true ? asks('Negotiate') : bare(request),
+    );
+    await using proxy = await proxyTo(parent, IN_DOMAIN);
+    for (let n = 0; n < 2; n++) assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+    assert.deepEqual(ntlmStory(parent), ['0:-', '1:1', '2:1', '2:3', '3:1', '3:3']);
+  }),
+);
+
+const ALL = ['Basic realm="corp"', 'Digest realm="corp", nonce="abc", qop="auth"', 'NTLM', 'Negotiate'] as const;
+
+for (const [what, challenges] of [
+  ['one field each', ALL],
+  ['one field', [ALL.join(', ')]],
+  ['one field with odd commas', [`,, ${ALL.join(' ,\t,')} ,`]],
+] as const) {
+  test(
+    `weakest first in ${what}: the strongest is taken`,
+    leavesNothing(async () => {
+      await using parent = await AskingParent.listen(({ credentials }) =>
+        credentials === undefined ? asks(...challenges) : 'let in',
+      );
+      await using proxy = await proxyTo(parent, IN_DOMAIN);
+      assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+      assert.deepEqual(parent.story, ['CONNECT -', 'CONNECT NTLM']);
+    }),
+  );
+}
+
+test(
+  'the order of the configuration is kept, and what it leaves out is not used',
+  leavesNothing(async () => {
+    await using parent = await AskingParent.listen(({ credentials }) =>
+      credentials === undefined ? asks(...ALL) : 'let in',
+    );
+    await using proxy = await proxyTo(parent, { ...IN_DOMAIN, auth: ['digest', 'ntlm'] });
+    assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+    assert.deepEqual(parent.story, ['CONNECT -', 'CONNECT Digest']);
+    await using strict = await AskingParent.listen(() => asks(BASIC));
+    await using other = await proxyTo(strict, { ...IN_DOMAIN, auth: ['ntlm'] });
+    const page = await ask(other.port, connect);
+    assert.match(page, /^HTTP\/1\.1 502 /);
+    assert.ok(page.includes('(by Basic)'), page);
+    assert.deepEqual(strict.story, ['CONNECT -']);
+  }),
+);
+
+test(
+  'a way that fails before any proof makes room for the next one, on a new connection',
+  leavesNothing(async () => {
+    const basic = basicJudge('CORP\\me', PASSWORD);
+    for (const broken of [asks('NTLM', BASIC), asks('NTLM bm9uc2Vuc2U=', BASIC), asks(BASIC)]) {
+      await using parent = await AskingParent.listen((request) => {
+        if (request.credentials === undefined) return asks('NTLM', BASIC);
+        return request.credentials.startsWith('NTLM') ? broken : basic(request);
+      });
+      await using proxy = await proxyTo(parent, IN_DOMAIN);
+      assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+      assert.deepEqual(parent.story, ['CONNECT -', 'CONNECT NTLM', 'CONNECT Basic']);
+      assert.equal(parent.origin.connections.length, 3);
+    }
+  }),
+);
+
+test(
+  'a parent that closes behind its Type 2 cannot be spoken to in NTLM',
+  leavesNothing(async () => {
+    const ntlm = ntlmJudge();
+    const basic = basicJudge('CORP\\me', PASSWORD);
+    await using parent = await AskingParent.listen((request) => {
+      if (request.credentials?.startsWith('Basic') === true) return basic(request);
+      const answer = ntlm(request);
+      return answer.replace(
+        '\r\nContent-Length',
+        `\r\nProxy-Authenticate: ${BASIC}\r\nConnection: close\r\nContent-Length`,
+      );
+    });
+    await using proxy = await proxyTo(parent, IN_DOMAIN);
+    assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+    assert.deepEqual(parent.story, ['CONNECT -', 'CONNECT NTLM', 'CONNECT Basic']);
+  }),
+);
+
+test(
+  'a 407 without a challenge gets nothing, and a 401 is the origin’s',
+  leavesNothing(async () => {
+    await using silent = await AskingParent.listen(() => asks());
+    await using proxy = await proxyTo(silent, IN_DOMAIN);
+    assert.match(await ask(proxy.port, get), /does not say how it wants to be told/);
+    assert.deepEqual(silent.story, ['GET -']);
+    const unauthorized = 'HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm="site"\r\nContent-Length: 0\r\n\r\n';
+    await using passing = await AskingParent.listen(() => unauthorized);
+    await using other = await proxyTo(passing, IN_DOMAIN);
+    const page = await ask(other.port, get);
+    assert.match(page, /^HTTP\/1\.1 401 /);
+    assert.match(page, /WWW-Authenticate: Basic realm="site"/);
+    assert.deepEqual(passing.story, ['GET -']);
+  }),
+);
+
+/** How a 407 may come, and whether the next message can follow it on its connection. */
+const PAGES: readonly (readonly [what: string, page: string, connections: number])[] = [
+  ['with a length', `HTTP/1.1 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nContent-Length: 4\r\n\r\nwho?`, 1],
+  [
+    'in chunks',
+    `HTTP/1.1 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwho?\r\n0\r\n\r\n`,
+    1,
+  ],
+  ['without a length', `HTTP/1.1 407 Who\r\nProxy-Authenticate: ${BASIC}\r\n\r\nwho?`, 2],
+  [
+    'that closes',
+    `HTTP/1.1 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    2,
+  ],
+  [
+    'that closes in its own word',
+    `HTTP/1.1 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nProxy-Connection: close\r\nContent-Length: 0\r\n\r\n`,
+    2,
+  ],
+  ['in HTTP/1.0', `HTTP/1.0 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nContent-Length: 0\r\n\r\n`, 2],
+  [
+    'in HTTP/1.0 that stays',
+    `HTTP/1.0 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nProxy-Connection: keep-alive\r\nContent-Length: 0\r\n\r\n`,
+    1,
+  ],
+  [
+    'with a long page',
+    `HTTP/1.1 407 Who\r\nProxy-Authenticate: ${BASIC}\r\nContent-Length: 70000\r\n\r\n${'w'.repeat(70_000)}`,
+    2,
+  ],
+];
+for (const [what, page, connections] of PAGES) {
+  test(
+    `a 407 ${what} is followed ${connections === 1 ? 'on its connection' : 'on another connection'}`,
+    leavesNothing(async () => {
+      const basic = basicJudge('me', PASSWORD);
+      await using parent = await AskingParent.listen((request) => (basic(request) === 'let in' ? 'let in' : page));
+      await using proxy = await proxyTo(parent, LOGIN);
+      assert.equal(statusOf(await ask(proxy.port, connect)), 200);
+      assert.equal(parent.origin.connections.length, connections);
+    }),
+  );
+}
+
+test(
+  'a 407 may be cut anywhere',
+  leavesNothing(async () => {
+    const wire = Buffer.from(asks('Digest realm="corp",', 'nonce="abc", qop="auth"', 'NTLM', BASIC));
+    for (let cut = 1; cut < wire.length; cut += 1) {
+      await using parent = await RawOrigin.listen((peer) => {
+        let isAsked = false;
+        peer.socket.on('data', () => {
+          if (isAsked) peer.send(ok('in'));
+          else void peer.sendCut(wire, cut);
+          isAsked = true;
+        });
+      });
+      await using proxy = await proxyTo({ url: `http://${parent.authority}` }, { ...LOGIN, auth: ['basic'] });
+      assert.equal(statusOf(await ask(proxy.port, get)), 200, `cut at ${cut}`);
+      assert.equal(parent.connections.length, 1);
+    }
+  }),
+);
+
+test(
+  'what a client says about itself to us is not said to the parent, with or without an account',
+  leavesNothing(async () => {
+    await using parent = await AskingParent.listen(basicJudge('me', PASSWORD));
+    await using proxy = await proxyTo(parent, LOGIN);
+    const field = 'Proxy-Authorization: Basic c2VjcmV0OnNlY3JldA==\r\n\r\n';
+    for (const request of [connect, get]) await ask(proxy.port, request.replace(/\r\n$/, field));
+    assert.ok(!parent.origin.text.includes('c2VjcmV0'));
+  }),
+);
+
+test(
+  'an upgrade passes a parent that asks, by each scheme',
+  leavesNothing(async () => {
+    const upgrade = get.replace(/\r\n$/, 'Connection: Upgrade\r\nUpgrade: chat\r\n\r\n');
+    for (const [judge, login] of [
+      [basicJudge('me', PASSWORD), LOGIN],
+      [new DigestJudge('me', PASSWORD).judge, LOGIN],
+      [ntlmJudge(), IN_DOMAIN],
+    ] as const) {
+      const switched = 'HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nhello';
+      await using parent = await AskingParent.listen(judge, () => switched);
+      await using proxy = await proxyTo(parent, login);
+      using client = await proxy.client();
+      client.send(upgrade);
+      assert.match(await client.until('hello'), /^HTTP\/1\.1 101 /);
+    }
+  }),
+);
+
+/** A Viaduct that wants to know who asks, and remembers how often. */
+async function knowing(user: string, password: string): Promise<{ proxy: ProxyUnderTest; asked: () => number }> {
+  const expected = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+  let asked = 0;
+  const proxy = await ProxyUnderTest.start(
+    {},
+    {
+      brought: {
+        authenticator: {
+          scheme: 'basic',
+          identify({ request }) {
+            asked += 1;
+            const said = request.headers.find(([name]) => name.toLowerCase() === 'proxy-authorization')?.[1];
+            return said === expected ? { name: user, scheme: 'basic' } : { challenge: BASIC };
+          },
+        },
+      },
+    },
+  );
+  return { proxy, asked: () => asked };
+}
+
+const through = (...urls: readonly string[]): Promise<ProxyUnderTest> => {
+  const routes = urls.map((url): Route => {
+    const [first, ...more] = url.split(' > ').map((one) => parseProxyUrl(one, 'user'));
+    return first === undefined ? { via: 'direct' } : { via: 'proxies', hops: [first, ...more] };
+  });
+  return ProxyUnderTest.start({}, { brought: { router: { route: () => ({ routes, by: { kind: 'proxy' } }) } } });
+};
+
+test(
+  'parents of a chain are told who we are, each with its own account; so is the one that is tried next',
+  leavesNothing(async () => {
+    await using origin = await RawOrigin.listen(answering(() => ok('far')));
+    const one = await knowing('one', 'pw1');
+    const two = await knowing('two', 'pw2');
+    await using _one = one.proxy;
+    await using _two = two.proxy;
+    const [first, second] = [
+      `http://one:pw1@127.0.0.1:${one.proxy.port}`,
+      `http://two:pw2@127.0.0.1:${two.proxy.port}`,
+    ];
+    const closed = await RawOrigin.listen();
+    await closed[Symbol.asyncDispose]();
+    for (const way of [[`${first} > ${second}`], [`http://no:no@${closed.authority}`, second]]) {
+      await using proxy = await through(...way);
+      for (let n = 0; n < 2; n++) {
+        using client = await proxy.tunnel(origin.authority);
+        client.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+        await client.until('far');
+        const request = `GET http://${origin.authority}/ HTTP/1.1\r\nHost: ${origin.authority}\r\n\r\n`;
+        assert.match(await ask(proxy.port, request), /far$/);
+      }
+    }
+    // Once without being known to whom, and at once from then on.
+    assert.ok(one.asked() <= 6, String(one.asked()));
+  }),
+);

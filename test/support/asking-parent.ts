@@ -129,3 +129,73 @@ export class DigestJudge {
     return asks(`Digest realm="corp", nonce="${nonce}", qop="auth"${more}`);
   }
 }
+
+/** A Type 2 (MS-NLMP §2.2.1.2) of the domain CORP: Unicode, with a target info of its domain and its time. */
+export function ntlmChallenge(): Buffer {
+  const name = Buffer.from('CORP', 'utf16le');
+  const fact = (id: number, value: Buffer): Buffer => {
+    const head = Buffer.alloc(4);
+    head.writeUInt16LE(id, 0);
+    head.writeUInt16LE(value.length, 2);
+    return Buffer.concat([head, value]);
+  };
+  const info = Buffer.concat([
+    fact(2, name),
+    fact(7, Buffer.from('0090d336b734c301', 'hex')),
+    fact(0, Buffer.alloc(0)),
+  ]);
+  const head = Buffer.alloc(56);
+  head.write('NTLMSSP\0\x02\0\0\0', 'latin1');
+  const point = (at: number, length: number, offset: number): void => {
+    head.writeUInt16LE(length, at);
+    head.writeUInt16LE(length, at + 2);
+    head.writeUInt32LE(offset, at + 4);
+  };
+  point(12, name.length, head.length);
+  head.writeUInt32LE(0xa2898205, 20);
+  randomBytes(8).copy(head, 24);
+  point(40, info.length, head.length + name.length);
+  return Buffer.concat([head, name, info]);
+}
+
+/** The NTLM message in a field, SPNEGO around it or not: its type, and where there is one, its user. */
+export function ntlmIn(credentials: string | undefined): { readonly type: number; readonly user: string } | undefined {
+  const token = Buffer.from(credentials?.split(' ')[1] ?? '', 'base64');
+  const message = token.subarray(Math.max(0, token.indexOf('NTLMSSP\0', 0, 'latin1')));
+  if (message.length < 16) return undefined;
+  const type = message.readUInt32LE(8);
+  if (type !== 3) return { type, user: '' };
+  const text = (at: number): string => {
+    const from = message.readUInt32LE(at + 4);
+    return message.toString('utf16le', from, from + message.readUInt16LE(at));
+  };
+  return { type, user: `${text(28)}\\${text(36)}` };
+}
+
+export interface NtlmManners {
+  readonly scheme?: 'NTLM' | 'Negotiate';
+  /** Where its Type 2 stands. */
+  readonly wrap?: (challenge: Buffer) => string;
+  /** What it makes of a Type 3. */
+  readonly verdict?: 'right' | 'wrong';
+}
+
+/** NTLM, which logs on connections: a Type 3 counts on the connection of its Type 2 alone. It is no judge of proofs. */
+export function ntlmJudge({ scheme = 'NTLM', wrap, verdict = 'right' }: NtlmManners = {}): Judge {
+  const states = new WeakMap<RawPeer, 'challenged' | 'in'>();
+  const challenge = wrap ?? ((message: Buffer) => `${scheme} ${message.toString('base64')}`);
+  return ({ credentials, peer }) => {
+    const message = ntlmIn(credentials);
+    if (message === undefined) return states.get(peer) === 'in' ? 'let in' : asks(scheme);
+    if (message.type === 1) {
+      states.set(peer, 'challenged');
+      return asks(challenge(ntlmChallenge()));
+    }
+    if (states.get(peer) !== 'challenged' || verdict === 'wrong') {
+      states.delete(peer);
+      return asks(scheme);
+    }
+    states.set(peer, 'in');
+    return 'let in';
+  };
+}
