@@ -23,7 +23,7 @@ const portIn = (text: string): number => Number(/listening on http:\/\/127\.0\.0
 test('ready is one line per listener on standard error, with the real port', async () => {
   using running = viaduct(['--listen', '127.0.0.1', '--port', '0']);
   const said = await running.says(/listening on [^\n]+\n/);
-  assert.match(said, /^listening on http:\/\/127\.0\.0\.1:[1-9]\d*\n$/);
+  assert.match(said, /^listening on http:\/\/127\.0\.0\.1:[1-9]\d*\n(relay: \w+\n)?$/);
   running.child.kill('SIGTERM');
   const { code, out } = await running.ended;
   assert.deepEqual([code, out], [0, '']);

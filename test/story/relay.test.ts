@@ -1,0 +1,125 @@
+/** Which relay moves the bytes, who is told, and what a reload does to tunnels that are open. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { resolveOptions } from '../../src/config/schema.ts';
+import { activeRelay, loadAddon } from '../../src/relay/native-addon.ts';
+import { builtCommand, viaduct, viaductEnds } from '../support/cli.ts';
+import { leavesNothing } from '../support/no-leaks.ts';
+import { echo, RawOrigin } from '../support/origin.ts';
+import { ProxyUnderTest } from '../support/proxy-under-test.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { counting, portOf, TrafficOrigin, tunnel } from '../support/traffic.ts';
+
+const isBuilt = loadAddon().addon !== undefined;
+const skip = !isBuilt && 'the native relay is not built here; npm run build says why';
+
+test('the start and check say which relay is active', async () => {
+  for (const wanted of ['auto', 'portable'] as const) {
+    const active = activeRelay(wanted);
+    using running = viaduct(['-p', '0', '--relay', wanted]);
+    await running.says(`relay: ${active}\n`);
+    const { out } = await viaductEnds(['check', '--relay', wanted]);
+    assert.match(out, new RegExp(`^relay on this machine: ${active}$`, 'm'));
+  }
+});
+
+test('where it is not built, auto starts without it, and native does not start', () => {
+  using folder = temporaryFolder();
+  const command = join(folder.path, 'cli.js');
+  copyFileSync(builtCommand(), command);
+  symlinkSync(join(dirname(dirname(builtCommand())), 'node_modules'), join(folder.path, 'node_modules'));
+  const check = (relay: string) => {
+    const done = spawnSync(process.execPath, [command, 'check', '--relay', relay], {
+      encoding: 'utf8',
+      env: { HOME: folder.path, XDG_CONFIG_HOME: folder.path },
+    });
+    return [done.status, `${done.stdout}${done.stderr}`] as const;
+  };
+  const [status, said] = check('auto');
+  assert.equal(status, 0);
+  assert.match(said, /^relay on this machine: portable$/m);
+  const [refused, why] = check('native');
+  assert.equal(refused, 2);
+  assert.match(why, /^viaduct: .*there is no native relay: .*\n$/);
+});
+
+test('a relay that nobody knows is a mistake of the command line', async () => {
+  const { code, err } = await viaductEnds(['run', '-p', '0', '--relay', 'fast']);
+  assert.equal(code, 2);
+  assert.match(err, /--relay/);
+});
+
+test(
+  'an open native tunnel obeys a bandwidth limit that a reload sets, and runs free when it is gone',
+  { skip },
+  leavesNothing(async () => {
+    await using origin = await TrafficOrigin.listen();
+    await using proxy = await ProxyUnderTest.start({ relay: 'native' });
+    using download = counting(await tunnel(portOf(proxy.proxy.url), origin, 'flood 65536'));
+    await wait(100);
+    const rate = 1_000_000;
+    const settings = { listen: 'http://127.0.0.1:0', log: { format: 'off' }, relay: 'native' } as const;
+    await proxy.proxy.reload(resolveOptions({ ...settings, limits: { bandwidth: { per: 'proxy', rate } } }));
+    // What the kernels hold has been let through before the limit.
+    let before = download.down.total;
+    for (let same = 0; same < 3; ) {
+      await wait(100);
+      const now = download.down.total;
+      same = now - before < rate ? same + 1 : 0;
+      before = now;
+    }
+    const from = download.down.total;
+    await wait(1_000);
+    const part = (download.down.total - from) / rate;
+    assert.ok(part > 0.7 && part < 1.3, `${part} of the rate`);
+    await proxy.proxy.reload(resolveOptions(settings));
+    const free = download.down.total;
+    await wait(300);
+    assert.ok(download.down.total - free > 3 * rate);
+  }),
+);
+
+test(
+  'a quota that a reload sets counts, and ends, a tunnel that was native before',
+  { skip },
+  leavesNothing(async () => {
+    await using origin = await RawOrigin.listen(echo);
+    await using proxy = await ProxyUnderTest.start({ relay: 'native' });
+    using client = await proxy.tunnel(origin.authority);
+    client.send('before');
+    await client.until('before');
+    const settings = { listen: 'http://127.0.0.1:0', log: { format: 'off' } } as const;
+    const limits = { quota: { per: 'client', bytes: 20, every: '1h' } } as const;
+    await proxy.proxy.reload(resolveOptions({ ...settings, limits }));
+    client.send('x'.repeat(30));
+    assert.equal(await client.ended(), 'reset');
+    const { end, bytesUp, limits: named } = await proxy.record();
+    assert.equal(end, 'limit');
+    assert.equal(bytesUp, 6 + 20);
+    assert.equal(named.length, 1);
+  }),
+);
+
+test(
+  'tunnels of both relays count as open, and are cut when their time is up',
+  { skip },
+  leavesNothing(async () => {
+    await using origin = await RawOrigin.listen(echo);
+    for (const relay of ['native', 'portable'] as const) {
+      await using proxy = await ProxyUnderTest.start({ relay });
+      using client = await proxy.tunnel(origin.authority);
+      client.send('here');
+      await client.until('here');
+      assert.equal(proxy.proxy.open, 1);
+      const closing = proxy.proxy.close({ drainMs: 50 });
+      assert.deepEqual(await closing, { cut: 1 });
+      assert.equal(await client.ended(), 'reset');
+      const { end, bytesUp, bytesDown } = await proxy.record();
+      assert.deepEqual([end, bytesUp, bytesDown], ['aborted', 4, 4]);
+    }
+  }),
+);
