@@ -98,9 +98,14 @@ export interface HallOptions {
   readonly credentials?: BookParts | undefined;
   /** Default: the system's Kerberos. */
   readonly tickets?: Ticketing | undefined;
+  /** Of our pseudonym in `Via`. Default: a random one. */
+  readonly suffix?: string | undefined;
   /** Which calls of a PAC's helpers are told. */
   readonly trace: 'calls' | 'lookups';
 }
+
+/** It tells this proxy from all others in `Via`. */
+export const randomSuffix = (): string => randomBytes(6).toString('hex');
 
 const nobody: Probe = () => Promise.reject(new ProxyError('internal', 'there is no probe'));
 
@@ -132,7 +137,7 @@ export function buildHall(options: HallOptions): Hall {
     health,
     ways,
     idle: new IdleWatch(clock),
-    suffix: randomBytes(6).toString('hex'),
+    suffix: options.suffix ?? randomSuffix(),
     async [Symbol.asyncDispose]() {
       watching[Symbol.dispose]();
       pool.clear();

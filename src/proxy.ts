@@ -6,9 +6,10 @@ import type { Exporter, Observe } from './core/contracts.ts';
 import { ProxyError } from './core/failure.ts';
 import type { BookParts } from './credentials/book.ts';
 import { type Brought, buildEngine, buildHall, type Engine } from './engine.ts';
+import type { Lender } from './limits/lease.ts';
 import { createLimits } from './limits/limits.ts';
 import type { Http1Services } from './listeners/http1.ts';
-import { ListenerSet } from './listeners/listener-set.ts';
+import { ListenerSet, type PreparedListeners } from './listeners/listener-set.ts';
 import { type AccessLog, accessLog } from './observe/access-log.ts';
 import { hub } from './observe/hub.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
@@ -42,6 +43,24 @@ export interface StartOptions {
   readonly credentials?: BookParts;
   /** Kerberos. Default: the system's. */
   readonly tickets?: Ticketing;
+  /** Set where this process is one of several. */
+  readonly one?: OneProxy;
+}
+
+/** What the processes of one proxy have in common. */
+export interface OneProxy {
+  /** Of the pseudonym in `Via`: a request that comes back to another process has come back to this proxy. */
+  readonly suffix: string;
+  /** Begins the ids of requests; of each process another one. */
+  readonly idPrefix: string;
+  /** Who owns the limits. */
+  readonly lender: Lender;
+}
+
+/** A configuration that is ready to be put in force: one of the two is called, once. */
+export interface PreparedReload {
+  commit(): Promise<void>;
+  abandon(): Promise<void>;
 }
 
 export interface RunningProxy extends AsyncDisposable {
@@ -52,6 +71,8 @@ export interface RunningProxy extends AsyncDisposable {
   readonly open: number;
   /** Takes another configuration, or rejects and changes nothing. Open requests go on. */
   reload(config: Config): Promise<void>;
+  /** Does everything of a reload that may fail or wait. Rejects and changes nothing. */
+  prepare(config: Config): Promise<PreparedReload>;
   /**
    * Accepts no more, waits up to `drainMs` for what is open, cuts the rest and says how many that were. Called again it
    * shortens the wait.
@@ -61,13 +82,14 @@ export interface RunningProxy extends AsyncDisposable {
 
 /** Starts a proxy of a complete configuration. Rejects with a ListenError when an address cannot be listened on. */
 export async function startProxy(config: Config, options: StartOptions = {}): Promise<RunningProxy> {
-  const { clock = systemClock, brought = {} } = options;
+  const { clock = systemClock, brought = {}, one } = options;
   const events = hub(options.exporters ?? []);
   const limits = createLimits(config.limits, {
     clock,
     observe: events.observe,
     stateDir: options.stateDir,
     hook: brought.limit,
+    lender: one?.lender,
   });
   const hall = buildHall({
     clock,
@@ -79,6 +101,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     listeners: () => listeners.addresses,
     stateDir: options.stateDir,
     environment: process.env,
+    suffix: one?.suffix,
     trace: 'lookups',
     credentials: options.credentials,
     tickets: options.tickets,
@@ -86,7 +109,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   let rooms: Engine = buildEngine(config, brought, hall);
   let stopping: 'no' | 'draining' = 'no';
   let requests = 0;
-  const idPrefix = randomBytes(3).toString('hex');
+  const idPrefix = one?.idPrefix ?? randomBytes(3).toString('hex');
   // Limits of the listeners are read when a connection needs them, so that a reload reaches open ones as well.
   const services: Http1Services = {
     rooms: () => rooms,
@@ -101,13 +124,18 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     },
     keepAliveMs: KEEP_ALIVE_MS,
   };
-  const listeners = new ListenerSet({ services, observe: events.observe, connectionsMax: connectionsMax() });
+  const listeners = new ListenerSet({
+    services,
+    observe: events.observe,
+    connectionsMax: connectionsMax(),
+    sharing: one && 'port',
+  });
   const openLog = ({ log: settings }: Config): AccessLog | undefined =>
     accessLog(settings, { stdout: process.stdout, clock, observe: events.observe, env: process.env });
   let log = openLog(config);
   let logging = log && events.add(log);
   try {
-    const serve = await listeners.prepare(config.listen);
+    const { serve } = await listeners.prepare(config.listen);
     serve();
     await hall.ways.follow(config.routes);
   } catch (error) {
@@ -134,34 +162,48 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
       return listeners.busy;
     },
     async reload(next) {
+      const { commit } = await running.prepare(next);
+      await commit();
+    },
+    async prepare(next) {
       // Whatever may fail, and whatever waits, comes first: nothing has changed yet.
       const nextRooms = buildEngine(next, brought, hall);
       const isSameLog = JSON.stringify(next.log) === JSON.stringify(config.log);
       const nextLog = isSameLog ? log : openLog(next);
-      let serve: () => void;
-      try {
-        serve = await listeners.prepare(next.listen);
-      } catch (error) {
+      const closeLog = async () => {
         if (!isSameLog) await nextLog?.[Symbol.asyncDispose]();
+      };
+      let opened: PreparedListeners;
+      try {
+        opened = await listeners.prepare(next.listen);
+      } catch (error) {
+        await closeLog();
         throw error;
       }
-      // In one turn: no request sees half of the one and half of the other.
-      config = next;
-      rooms = nextRooms;
-      limits.update(next.limits);
-      // Idle connections lead to addresses that the guard of before has judged.
-      hall.pool.clear();
-      serve();
-      const following = hall.ways.follow(next.routes);
-      // The same log may have been moved away by whoever rotates logs.
-      if (isSameLog) log?.reopen();
-      else {
-        const logged = logging;
-        log = nextLog;
-        logging = log && events.add(log);
-        await logged?.[Symbol.asyncDispose]();
-      }
-      await following;
+      const commit = async () => {
+        // In one turn: no request sees half of the one and half of the other.
+        config = next;
+        rooms = nextRooms;
+        limits.update(next.limits);
+        // Idle connections lead to addresses that the guard of before has judged.
+        hall.pool.clear();
+        opened.serve();
+        const following = hall.ways.follow(next.routes);
+        // The same log may have been moved away by whoever rotates logs.
+        if (isSameLog) log?.reopen();
+        else {
+          const logged = logging;
+          log = nextLog;
+          logging = log && events.add(log);
+          await logged?.[Symbol.asyncDispose]();
+        }
+        await following;
+      };
+      const abandon = async () => {
+        opened.abandon();
+        await closeLog();
+      };
+      return { commit, abandon };
     },
     close({ drainMs }) {
       stopping = 'draining';

@@ -14,8 +14,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 const words = process.argv.slice(2);
+/** First word of a command line that is no command for people: the primary of several processes starts them so. */
+const WORKER = 'worker';
 
 async function main(): Promise<number> {
+  if (words[0] === WORKER && process.send !== undefined) {
+    // Terminals and service managers signal every process of a group; what is to be done, the primary says.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
+    const { runWorker } = await import('./run-worker.ts');
+    return runWorker();
+  }
   const asked = parse(words);
   if (asked.do === 'version') {
     out(`viaduct ${version()}`);

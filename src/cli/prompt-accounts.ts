@@ -1,11 +1,11 @@
-import { systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import type { Secret } from '../core/secret.ts';
 import type { BookOptions, BookParts } from '../credentials/book.ts';
 import type { Environment } from '../credentials/environment.ts';
 import { systemKeyring } from '../credentials/keyring.ts';
+import { loginName } from '../credentials/login-name.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { accountsToAsk } from '../credentials/to-ask.ts';
-import { loginName } from '../credentials/login-name.ts';
 import { UsageError } from './print.ts';
 import { type PromptParts, processPrompt, readSecret } from './prompt.ts';
 
@@ -16,17 +16,22 @@ export async function credentialSources(
   stateDir: string,
   prompt: PromptParts = processPrompt(),
 ): Promise<BookParts> {
-  const parts = {
-    clock: systemClock,
-    environment,
-    keyring: systemKeyring({ clock: systemClock, environment, platform: process.platform }),
-    loginFile: loginFile(stateDir),
-    loginName: loginName(),
-    startedMs: systemClock.wallMs(),
-  };
+  const parts = { ...silentSources(environment, stateDir), startedMs: systemClock.wallMs() };
   const prompted = await askForAccounts(await accountsToAsk(options, parts), prompt);
   return { ...parts, prompted };
 }
+
+/** Where passwords come from without asking anybody. */
+export const silentSources = (
+  environment: Environment,
+  stateDir: string,
+): Omit<BookParts, 'prompted' | 'startedMs'> & { readonly clock: Clock } => ({
+  clock: systemClock,
+  environment,
+  keyring: systemKeyring({ clock: systemClock, environment, platform: process.platform }),
+  loginFile: loginFile(stateDir),
+  loginName: loginName(),
+});
 
 /** Asks for each password once. Throws UsageError where nobody could answer. */
 async function askForAccounts(

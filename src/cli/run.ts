@@ -1,12 +1,9 @@
 import { type ConfigFile, readText } from '../config/file.ts';
 import { ConfigError } from '../config/problems.ts';
 import { Reloader } from '../config/reload.ts';
-import type { Config } from '../config/schema.ts';
 import { load, type Sources } from '../config/sources.ts';
 import { systemClock } from '../core/clock.ts';
 import { notices } from '../observe/notices.ts';
-import { sittingOutFile } from '../observe/sitting-out.ts';
-import { startProxy } from '../proxy.ts';
 import { activeRelay } from '../relay/native-addon.ts';
 import { watchBeside } from '../watch/file.ts';
 import type { Call } from './commands.ts';
@@ -14,6 +11,7 @@ import { printHash } from './hash.ts';
 import { warnOfFewFiles } from './open-files.ts';
 import { tell } from './print.ts';
 import { credentialSources } from './prompt-accounts.ts';
+import { serve } from './serving.ts';
 import { untilStopped } from './signals.ts';
 import { stateFolder } from './state-folder.ts';
 
@@ -38,15 +36,14 @@ export async function run(call: Call): Promise<number> {
   const options = { ...config.credentials, upstreams: config.upstreams };
   const credentials = await credentialSources(options, process.env, stateDir);
   // Later, when signals are heard: whoever sees the socket may already send one.
-  const starting = Promise.resolve().then(() =>
-    startProxy(config, { exporters: [heard, sittingOutFile(stateDir)], stateDir, credentials }),
-  );
+  const starting = Promise.resolve().then(() => serve(loaded, { notices: heard, stateDir, credentials, inform }));
   const reloader = new Reloader(loaded, {
     load: () => load(sources),
     text: textNow,
-    async apply(next: Config) {
-      await (await starting).reload(next);
-      config = next;
+    async apply(next) {
+      await (await starting).apply(next);
+      if (next.config.workers !== config.workers) report('info', 'workers: another number counts from the next start');
+      config = next.config;
     },
     tell: report,
   });

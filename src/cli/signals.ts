@@ -9,7 +9,7 @@ export interface SignalSource {
 /** What signals stop, and what they reload. */
 export interface Stoppable {
   /** Requests that are open now. */
-  readonly open: number;
+  readonly open: number | Promise<number>;
   /** Stops accepting, waits for open requests, cuts the rest; called again it cuts at once. */
   close(how: { readonly drainMs: number }): Promise<{ readonly cut: number }>;
 }
@@ -45,10 +45,12 @@ export function untilStopped(options: SignalOptions): Promise<number> {
       // Whoever waits for the start hears why it failed; here nothing is left to stop.
       options.proxy.then((proxy) => stop(proxy, drainMs)).catch(() => finish(() => resolve(0)));
     };
-    const stop = (proxy: Stoppable, drainMs: number) => {
-      if (drainMs > 0 && proxy.open > 0) tell(drainText(proxy.open, drainMs));
+    const stop = async (proxy: Stoppable, drainMs: number) => {
+      let open = 0;
       // A person who asks twice is not kept waiting by whatever hangs.
-      if (drainMs === 0) clock.after(LAST_MS, () => finish(() => resolve(proxy.open)));
+      if (drainMs === 0) clock.after(LAST_MS, () => finish(() => resolve(open)));
+      open = await proxy.open;
+      if (drainMs > 0 && open > 0) tell(drainText(open, drainMs));
       proxy.close({ drainMs }).then(
         ({ cut }) => finish(() => resolve(cut)),
         (error) => finish(() => reject(error)),

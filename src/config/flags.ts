@@ -172,6 +172,16 @@ export const FLAGS: readonly Flag[] = [
     says: (text) => [{ path: ['relay'], value: text }],
   },
   {
+    name: 'workers',
+    argument: 'N',
+    summary: 'processes that serve; auto = one for each core',
+    default: '1',
+    completes: ['auto'],
+    says: (text) => [
+      { path: ['workers'], value: text === 'auto' ? text : wholeNumber(text, 'a number of processes, or auto') },
+    ],
+  },
+  {
     name: 'open',
     summary: 'yes, let everyone who reaches an exposed listener use it',
     default: 'off',

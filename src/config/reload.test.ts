@@ -25,7 +25,7 @@ function house(text: string) {
   const reloader = new Reloader(read(), {
     load: read,
     text: () => readText(path),
-    async apply(config) {
+    async apply({ config }) {
       if (refuse !== undefined) throw refuse;
       applied.push(config);
     },

@@ -1,7 +1,6 @@
 import type { ConfigFile } from './file.ts';
 import { ConfigError } from './problems.ts';
 import { changedSettings } from './provenance.ts';
-import type { Config } from './schema.ts';
 import type { Loaded } from './sources.ts';
 
 /** What a reload needs of the program around it. */
@@ -11,7 +10,7 @@ export interface Reloading {
   /** The text of the watched file as it is now; `undefined` while there is none. */
   text(file: ConfigFile): string | undefined;
   /** Puts a configuration in force, whole or not at all. */
-  apply(config: Config): Promise<void>;
+  apply(next: Loaded): Promise<void>;
   tell(level: 'info' | 'error', line: string): void;
 }
 
@@ -58,7 +57,7 @@ export class Reloader {
     try {
       const loaded = this.#how.load();
       const changed = changedSettings(this.#current.values, loaded.values);
-      if (cause === 'requested' || changed.length > 0) await this.#how.apply(loaded.config);
+      if (cause === 'requested' || changed.length > 0) await this.#how.apply(loaded);
       this.#current = loaded;
       this.#seenText = loaded.file?.text;
       this.#how.tell(

@@ -16,6 +16,7 @@ import {
 import { type RelayKind, relayKind, relayTimeouts } from '../relay/options.ts';
 import type { RoutesInput, RoutesOptions } from '../routing/options.ts';
 import { type UpstreamsInput, type UpstreamsOptions, upstreamsSchema, upstreamTimeouts } from '../upstream/options.ts';
+import { type WorkersOptions, workersSchema } from '../workers/options.ts';
 import { crossCheck, type KnownBy } from './cross-checks.ts';
 import { defaultsOf, type JsonSchema } from './outline.ts';
 import { ConfigError, type Problem, pathText, problemsOf } from './problems.ts';
@@ -47,6 +48,7 @@ export interface Config {
   readonly timeouts: Timeouts;
   readonly relay: RelayKind;
   readonly log: LogOptions;
+  readonly workers: WorkersOptions;
   /** Our name in `Via` and `Proxy-Status`. */
   readonly name: string;
   readonly quiet: boolean;
@@ -142,6 +144,7 @@ const schema = z
       .prefault({})
       .describe('Who we are at upstream proxies, and which of them may be told.'),
     timeouts: timeouts.prefault({}).describe('How long anything may take. A bare number counts seconds.'),
+    workers: workersSchema.prefault(1),
     relay: relayKind,
     log: logSchema.prefault({}).describe('The access log: one record for every finished request.'),
     name: z

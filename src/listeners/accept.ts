@@ -20,6 +20,8 @@ export interface AcceptOptions {
   readonly observe: Observe;
   /** Open connections of this listener; another one is told 503 and closed. */
   readonly connectionsMax: number;
+  /** `port`: other processes of this proxy listen on the same ports, and the kernel deals connections out to all. */
+  readonly sharing?: 'port' | undefined;
 }
 
 /** An address that cannot be listened on. */
@@ -39,11 +41,19 @@ export const describe = (listen: Listen): string =>
     ? `unix:${listen.path}`
     : `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
 
-/** One listening socket and the connections that it has accepted. */
-export class Listener {
+/** An address that was opened. */
+export interface Opened {
   /** As it was asked for: the port may be 0. */
   readonly asked: Listen;
   /** As it is. */
+  readonly listen: Listen;
+  /** Closes it before it has served anybody. */
+  abandon(): void;
+}
+
+/** One listening socket and the connections that it has accepted. */
+export class Listener implements Opened {
+  readonly asked: Listen;
   readonly listen: Listen;
   readonly #server: Server;
   readonly #options: AcceptOptions;
@@ -75,11 +85,11 @@ export class Listener {
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
     });
     try {
-      await bind(server, listen);
+      await bind(server, listen, options.sharing);
     } catch (error) {
       if (!(await isStale(listen))) throw error;
       if (listen.kind === 'unix') await unlink(listen.path);
-      await bind(server, listen);
+      await bind(server, listen, options.sharing);
     }
     return new Listener(listen, server, options);
   }
@@ -91,7 +101,6 @@ export class Listener {
     for (const socket of held) if (!socket.destroyed) this.#accept(socket);
   }
 
-  /** Closes a listener that never began. */
   abandon(): void {
     this.#server.close();
     for (const socket of this.#held ?? []) socket.destroy();
@@ -165,11 +174,20 @@ export class Listener {
   }
 }
 
-function bind(server: Server, listen: Listen): Promise<void> {
+/** Binds an address by itself and serves nobody: it fails where anybody listens, and finds a free port. */
+export async function openProbe(asked: Listen): Promise<Opened> {
+  if (asked.kind === 'unix') return { asked, listen: asked, abandon() {} };
+  const server = createServer((socket) => socket.destroy());
+  await bind(server, asked, undefined);
+  return { asked, listen: withRealPort(asked, server), abandon: () => void server.close() };
+}
+
+function bind(server: Server, listen: Listen, sharing: 'port' | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (cause: Error) => reject(new ListenError(listen, cause));
     server.once('error', onError);
-    const where = listen.kind === 'unix' ? { path: listen.path } : { host: listen.host, port: listen.port };
+    const reusePort = sharing === 'port' && listen.kind === 'tcp';
+    const where = listen.kind === 'unix' ? { path: listen.path } : { host: listen.host, port: listen.port, reusePort };
     server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off('error', onError);
       resolve();

@@ -49,7 +49,7 @@ test('who connects while listeners are being opened is served once all are, and 
   using folder = temporaryFolder();
   const path = join(folder.path, 'a.sock');
   const set = listenerSet();
-  const serve = await set.prepare([{ kind: 'unix', path }]);
+  const { serve } = await set.prepare([{ kind: 'unix', path }]);
   const client = connect(path);
   await once(client, 'connect');
   client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');

@@ -1,6 +1,13 @@
+import type { Observe } from '../core/contracts.ts';
 import type { ProxyError } from '../core/failure.ts';
-import { type AcceptOptions, describe, ListenError, Listener } from './accept.ts';
+import { type AcceptOptions, describe, ListenError, Listener, type Opened, openProbe } from './accept.ts';
 import type { Listen } from './options.ts';
+
+/** Listeners that are open and serve nobody yet: one of the two is called, once. */
+export interface PreparedListeners {
+  serve(): void;
+  abandon(): void;
+}
 
 /** All listening sockets of one proxy, and what they have accepted. */
 export class ListenerSet {
@@ -33,26 +40,22 @@ export class ListenerSet {
   /**
    * Opens what `wanted` names and is not open yet. Rejects with a ListenError and leaves everything as it was when one
    * cannot be opened; of the optional ones it is enough that one can. Who connects meanwhile waits, so that nobody is
-   * served by the rules of before: the function that is returned begins to serve, and stops what is not wanted any more.
+   * served by the rules of before: `serve` begins to serve, and stops what is not wanted any more.
    */
-  async prepare(wanted: readonly Listen[]): Promise<() => void> {
+  async prepare(wanted: readonly Listen[]): Promise<PreparedListeners> {
     const kept = this.#listeners.filter((listener) => wanted.some((listen) => isSame(listen, listener.asked)));
     const missing = wanted.filter((listen) => !kept.some((listener) => isSame(listen, listener.asked)));
-    const opened: Listener[] = [];
-    try {
-      for (const listen of missing) {
-        const listener = await this.#open(withSharedPort(listen, opened), wanted, opened);
-        if (listener !== undefined) opened.push(listener);
-      }
-    } catch (error) {
+    const { observe } = this.#options;
+    const opened = await openAll(missing, wanted, (listen) => Listener.open(listen, this.#options), observe);
+    const abandon = () => {
       for (const listener of opened) listener.abandon();
-      throw error;
-    }
-    return () => {
+    };
+    const serve = () => {
       for (const listener of this.#listeners) if (!kept.includes(listener)) this.#retire(listener);
       this.#listeners = [...kept, ...opened];
       for (const listener of opened) listener.begin();
     };
+    return { serve, abandon };
   }
 
   /** Accepts no more; resolves when nothing is open any more. */
@@ -76,20 +79,53 @@ export class ListenerSet {
     this.#retired.add(listener);
     void listener.stop().then(() => this.#retired.delete(listener));
   }
+}
 
-  async #open(listen: Listen, wanted: readonly Listen[], opened: readonly Listener[]): Promise<Listener | undefined> {
+/**
+ * Finds out which of `fresh` could be listened on, and on which ports, without keeping them. What is not in the answer
+ * is the half of `localhost` that this machine lacks. Rejects with a ListenError.
+ */
+export async function probeListeners(
+  fresh: readonly Listen[],
+  wanted: readonly Listen[],
+  observe: Observe,
+): Promise<ReadonlyMap<Listen, Listen>> {
+  const found = new Map<Listen, Listen>();
+  const probes = await openAll(
+    fresh,
+    wanted,
+    async (listen, asked) => {
+      const probe = await openProbe(listen);
+      found.set(asked, probe.listen);
+      return probe;
+    },
+    observe,
+  );
+  for (const probe of probes) probe.abandon();
+  return found;
+}
+
+/** Opens all of `missing`, or none and rejects. */
+async function openAll<L extends Opened>(
+  missing: readonly Listen[],
+  wanted: readonly Listen[],
+  open: (listen: Listen, asked: Listen) => Promise<L>,
+  observe: Observe,
+): Promise<L[]> {
+  const opened: L[] = [];
+  for (const listen of missing) {
     try {
-      return await Listener.open(listen, this.#options);
+      opened.push(await open(withSharedPort(listen, opened), listen));
     } catch (error) {
-      if (!(error instanceof ListenError) || !mayBeMissing(listen, error, wanted, opened)) throw error;
-      this.#options.observe({
-        type: 'notice',
-        level: 'info',
-        message: `${describe(listen)} is not there: ${error.code}`,
-      });
-      return undefined;
+      if (error instanceof ListenError && mayBeMissing(listen, error, wanted, opened)) {
+        observe({ type: 'notice', level: 'info', message: `${describe(listen)} is not there: ${error.code}` });
+        continue;
+      }
+      for (const one of opened) one.abandon();
+      throw error;
     }
   }
+  return opened;
 }
 
 /** A machine may lack one family of `localhost`; a port that is taken is another matter. */
@@ -97,7 +133,7 @@ function mayBeMissing(
   listen: Listen,
   error: ListenError,
   wanted: readonly Listen[],
-  opened: readonly Listener[],
+  opened: readonly Opened[],
 ): boolean {
   if (listen.kind !== 'tcp' || !listen.optional || error.code === 'EADDRINUSE' || error.code === 'EACCES') return false;
   const isLast = wanted.findLast((other) => other.kind === 'tcp' && other.optional) === listen;
@@ -105,7 +141,7 @@ function mayBeMissing(
 }
 
 /** Both halves of `localhost` take the same port when it is a free one that is asked for. */
-function withSharedPort(listen: Listen, opened: readonly Listener[]): Listen {
+function withSharedPort(listen: Listen, opened: readonly Opened[]): Listen {
   if (listen.kind !== 'tcp' || !listen.optional || listen.port !== 0) return listen;
   const other = opened.find(({ asked }) => asked.kind === 'tcp' && asked.optional && asked.port === 0);
   return other?.listen.kind === 'tcp' ? { ...listen, port: other.listen.port } : listen;
