@@ -12,6 +12,8 @@ export class Account implements Meter {
   readonly #rooms: Rooms;
   readonly #startedAt: Date;
   readonly #stageMs: Partial<Record<Stage, number>> = {};
+  #stage: Stage | undefined;
+  #stageSinceMs = 0;
   up = 0;
   down = 0;
   status = 0;
@@ -29,37 +31,34 @@ export class Account implements Meter {
     this.#startedAt = new Date(rooms.clock.wallMs());
   }
 
-  /** Runs one step and keeps how long it took, whichever way it ended. Most steps have nothing to wait for. */
-  timed<T>(stage: Stage, step: () => T | Promise<T>): T | Promise<T> {
-    const startedMs = this.#rooms.clock.now();
-    const ended = () => {
-      this.#stageMs[stage] = this.#rooms.clock.now() - startedMs;
-    };
-    try {
-      const result = step();
-      if (result instanceof Promise) return result.finally(ended);
-      ended();
-      return result;
-    } catch (error) {
-      ended();
-      throw error;
-    }
+  /** Begins a step. Its time runs until the next one begins or the story ends, whichever way. */
+  enter(stage: Stage): void {
+    const nowMs = this.#rooms.clock.now();
+    this.#leave(nowMs);
+    this.#stage = stage;
+    this.#stageSinceMs = nowMs;
   }
 
   /** Tells everyone; the only place where a record is made. */
   close(): void {
     const { id } = this.#request;
-    this.#rooms.observe({ type: 'closed', id, record: this.#record() });
+    const nowMs = this.#rooms.clock.now();
+    this.#leave(nowMs);
+    this.#rooms.observe({ type: 'closed', id, record: this.#record(nowMs) });
   }
 
-  #record(): ProxyRecord {
+  #leave(nowMs: number): void {
+    if (this.#stage !== undefined) this.#stageMs[this.#stage] = nowMs - this.#stageSinceMs;
+  }
+
+  #record(nowMs: number): ProxyRecord {
     const request = this.#request;
     return {
       id: request.id,
       kind: request.kind,
       protocol: request.version,
       startedAt: this.#startedAt,
-      durationMs: this.#rooms.clock.now() - request.startedMs,
+      durationMs: nowMs - request.startedMs,
       client: request.client,
       principal: this.principal === undefined || this.principal.scheme === 'none' ? undefined : this.principal.name,
       method: request.method,

@@ -28,36 +28,34 @@ export async function forward(
   }
   const routed = await route(admitted, rooms, account);
   const upgrade = upgradeOffered(request);
-  using reply = await account.timed('head', () =>
-    rooms.exchange.send(
-      {
-        method: request.method,
-        target: request.target,
-        path: request.method === 'OPTIONS' && request.path === '' ? '*' : request.path,
-        headers: outgoingHeaders(request, upgrade, rooms.identity),
-        body: outgoingBody(request, permit, rooms, account),
-        upgrade,
-        inform: (head) => client.inform(interimHead(head, rooms.identity)),
-      },
-      routed.routes,
-      dialScope(request, rooms),
-    ),
+  account.enter('head');
+  using reply = await rooms.exchange.send(
+    {
+      method: request.method,
+      target: request.target,
+      path: request.method === 'OPTIONS' && request.path === '' ? '*' : request.path,
+      headers: outgoingHeaders(request, upgrade, rooms.identity),
+      body: outgoingBody(request, permit, rooms, account),
+      upgrade,
+      inform: (head) => client.inform(interimHead(head, rooms.identity)),
+    },
+    routed.routes,
+    dialScope(request, rooms),
   );
   account.route = reply.route;
   account.address = reply.address;
   account.status = reply.head.status;
   if (reply.upgraded !== undefined) return await switchProtocols(reply, request, client, permit, rooms, account);
   const nominated = tokensOf(reply.head.headers, 'connection');
-  await account.timed('relay', () =>
-    client.respond(outgoingReply(reply, request, rooms), reply.body, {
-      gate: permit.down,
-      trailers: (arrived) => allowedTrailers(arrived, nominated),
-      idleMs: rooms.times.idleMs,
-      count: (bytes) => (account.down += bytes),
-      // An origin that refuses wants no more of the request; any other may be reading on while it answers.
-      upload: reply.head.status < 400 ? reply.sent : undefined,
-    }),
-  );
+  account.enter('relay');
+  await client.respond(outgoingReply(reply, request, rooms), reply.body, {
+    gate: permit.down,
+    trailers: (arrived) => allowedTrailers(arrived, nominated),
+    idleMs: rooms.times.idleMs,
+    count: (bytes) => (account.down += bytes),
+    // An origin that refuses wants no more of the request; any other may be reading on while it answers.
+    upload: reply.head.status < 400 ? reply.sent : undefined,
+  });
 }
 
 /** After a 101 the connection is a tunnel like any other. */
@@ -72,9 +70,9 @@ async function switchProtocols(
   if (upgraded === undefined) return;
   const tunnel = await client.upgrade(outgoingReply({ ...reply, upgraded }, request, rooms));
   const { idleMs, lingerMs } = rooms.times;
-  const result = await account.timed('relay', () =>
-    rooms.relay.run(tunnel, upgraded, { signal: request.signal, idleMs, lingerMs, permit, meter: account }),
-  );
+  account.enter('relay');
+  const limits = { signal: request.signal, idleMs, lingerMs, permit, meter: account };
+  const result = await rooms.relay.run(tunnel, upgraded, limits);
   account.end = result.end;
 }
 

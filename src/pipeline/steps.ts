@@ -13,8 +13,8 @@ export async function identify<R extends ProxyRequest>(
   rooms: Rooms,
   account: Account,
 ): Promise<Identified<R>> {
-  const { signal } = received.request;
-  const answer = await account.timed('identify', () => inTime(rooms.authenticator.identify(received), signal));
+  account.enter('identify');
+  const answer = await inTime(rooms.authenticator.identify(received), received.request.signal);
   if ('challenge' in answer) {
     throw new ProxyError('credentials_required', answer.reason ?? 'no credentials', {
       fields: [['Proxy-Authenticate', answer.challenge]],
@@ -31,18 +31,17 @@ export async function admit<R extends ProxyRequest>(
   account: Account,
 ): Promise<Admitted<R>> {
   const { request } = identified;
-  return await account.timed('admit', async () => {
-    const decision = await inTime(rooms.policy.decide(identified), request.signal);
-    account.decision = decision;
-    rooms.observe({ type: 'decided', id: request.id, decision });
-    if (decision.verdict === 'deny') {
-      throw new ProxyError(decision.code, `rule ${decision.rule}`, { told: `The rule is called "${decision.rule}".` });
-    }
-    if (hasBeenHere(request.headers, rooms.identity.pseudonym)) throw new ProxyError('loop', 'our own Via came back');
-    const permit = await rooms.limiter.acquire(identified);
-    account.permit = permit;
-    return { ...identified, decision, permit };
-  });
+  account.enter('admit');
+  const decision = await inTime(rooms.policy.decide(identified), request.signal);
+  account.decision = decision;
+  rooms.observe({ type: 'decided', id: request.id, decision });
+  if (decision.verdict === 'deny') {
+    throw new ProxyError(decision.code, `rule ${decision.rule}`, { told: `The rule is called "${decision.rule}".` });
+  }
+  if (hasBeenHere(request.headers, rooms.identity.pseudonym)) throw new ProxyError('loop', 'our own Via came back');
+  const permit = await rooms.limiter.acquire(identified);
+  account.permit = permit;
+  return { ...identified, decision, permit };
 }
 
 /** By which way. */
@@ -51,9 +50,8 @@ export async function route<R extends ProxyRequest>(
   rooms: Rooms,
   account: Account,
 ): Promise<Routed<R>> {
-  const { routes, by } = await account.timed('route', () =>
-    inTime(rooms.router.route(admitted), admitted.request.signal),
-  );
+  account.enter('route');
+  const { routes, by } = await inTime(rooms.router.route(admitted), admitted.request.signal);
   const [best, ...others] = routes;
   if (best === undefined) throw noRoute(by, admitted.request.target.host);
   rooms.observe({ type: 'routed', id: admitted.request.id, routes, by });
@@ -75,9 +73,8 @@ export async function connect<R extends ProxyRequest>(
   account: Account,
 ): Promise<Connected<R>> {
   const { request, routes } = routed;
-  const connected = await account.timed('dial', () =>
-    rooms.connector.connect(routes, request.target, dialScope(request, rooms)),
-  );
+  account.enter('dial');
+  const connected = await rooms.connector.connect(routes, request.target, dialScope(request, rooms));
   account.route = connected.route;
   account.address = connected.upstream.address;
   return { ...routed, ...connected };
@@ -89,10 +86,7 @@ export const dialScope = (request: ProxyRequest, { guard, observe, tap, identity
   guard,
   observe,
   tap,
-  // Only a CONNECT to another proxy needs it.
-  get via() {
-    return viaList(request.headers, request.version, identity.pseudonym);
-  },
+  via: viaList(request.headers, request.version, identity.pseudonym),
 });
 
 /** A hook of a program may never answer: its request then ends with its client, or when the proxy is closed. */

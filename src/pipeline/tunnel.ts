@@ -26,8 +26,7 @@ export async function connectTunnel(
   rooms.observe({ type: 'established', id: received.request.id });
   const { signal } = received.request;
   const { idleMs, lingerMs } = rooms.times;
-  const result = await account.timed('relay', () =>
-    rooms.relay.run(tunnel, upstream, { signal, idleMs, lingerMs, permit, meter: account }),
-  );
+  account.enter('relay');
+  const result = await rooms.relay.run(tunnel, upstream, { signal, idleMs, lingerMs, permit, meter: account });
   account.end = result.end;
 }

@@ -5,8 +5,11 @@ import { valuesOf } from './header-list.ts';
 export const viaMember = (version: '1.0' | '1.1', pseudonym: string): string => `${version} ${pseudonym}`;
 
 /** The whole list as it goes on: who the message has passed, and us. */
-export const viaList = (headers: Headers, version: '1.0' | '1.1', pseudonym: string): string =>
-  [...valuesOf(headers, 'via'), viaMember(version, pseudonym)].join(', ');
+export function viaList(headers: Headers, version: '1.0' | '1.1', pseudonym: string): string {
+  const before = valuesOf(headers, 'via');
+  const own = viaMember(version, pseudonym);
+  return before.length === 0 ? own : [...before, own].join(', ');
+}
 
 /**
  * Whether a `Via` list shows that the message has been here. Pseudonyms carry a random suffix for each proxy, so that
