@@ -158,6 +158,7 @@ export class Bandwidth {
   }
 
   #bind(lane: Lane): void {
+    if (this.#limits.length === 0 && lane.extras.length === 0) return this.#unbind(lane);
     const applying = this.#limits.filter((limit) => limit.isMeant(lane.subject));
     const bound = applying.flatMap((limit) => {
       const key = keyOf(limit.options.per, lane.subject);
@@ -184,7 +185,18 @@ export class Bandwidth {
       });
     }
   }
+
+  /** What `#bind` comes to where nothing is limited, which is nearly everywhere. */
+  #unbind(lane: Lane): void {
+    lane.bindings = NONE;
+    for (const direction of DIRECTIONS) {
+      lane[direction].allowances = lane.allowances;
+      lane[direction].shares = NONE;
+    }
+  }
 }
+
+const NONE: readonly never[] = [];
 
 function release(bindings: readonly Binding[]): void {
   for (const { limit, key } of bindings) limit.release(key);

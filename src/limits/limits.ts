@@ -32,12 +32,19 @@ export interface Limits extends Limiter, AsyncDisposable {
   /** Every limit, with what is going on under it; where limits are lent, only what this process knows. */
   describe(): LimitState[];
   /** Names of the limits that a request would meet, without counting it. */
-  namesFor(from: Identified): string[];
+  namesFor(from: Identified): readonly string[];
 }
 
 /** Disposing it ends every permit and writes what is still to be kept. */
 export function createLimits(options: LimitsOptions, scope: LimitsScope): Limits {
   return new AllLimits(options, scope);
+}
+
+const NO_NAMES: readonly string[] = [];
+
+function isUnlimited({ bandwidth, requests, quota, tunnels }: LimitsOptions): boolean {
+  const { total, client, user } = tunnels;
+  return [...bandwidth, ...requests, ...quota, total, client, user].every((limit) => limit === undefined);
 }
 
 class AllLimits implements Limits {
@@ -46,6 +53,8 @@ class AllLimits implements Limits {
   readonly #leases: LeasedBuckets | undefined;
   readonly #ledger: Ledger;
   readonly #permits = new Set<LimitsPermit>();
+  /** No limit at all: then every request would ask each kind of limit for nothing. */
+  #isUnlimited = false;
 
   constructor(options: LimitsOptions, scope: LimitsScope) {
     const { clock, hook, lender } = scope;
@@ -65,6 +74,7 @@ class AllLimits implements Limits {
 
   update(options: LimitsOptions): void {
     const names = new Names(options);
+    this.#isUnlimited = isUnlimited(options);
     this.#ledger.update(options, names);
     for (const permit of this.#permits) permit.countBy(this.#ledger.hold(permit.subject));
     this.#bandwidth.update(options.bandwidth, names);
@@ -78,7 +88,7 @@ class AllLimits implements Limits {
     return [...this.#bandwidth.describe(), ...this.#ledger.describe()];
   }
 
-  namesFor(from: Identified): string[] {
+  namesFor(from: Identified): readonly string[] {
     return this.#namesOf(subjectOf(from));
   }
 
@@ -89,7 +99,8 @@ class AllLimits implements Limits {
     await this.#ledger[Symbol.asyncDispose]();
   }
 
-  #namesOf(subject: Subject): string[] {
+  #namesOf(subject: Subject): readonly string[] {
+    if (this.#isUnlimited) return NO_NAMES;
     return [...this.#bandwidth.namesFor(subject), ...this.#ledger.namesFor(subject)];
   }
 

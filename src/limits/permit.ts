@@ -6,7 +6,7 @@ import type { Subject } from './subject.ts';
 
 interface PermitHome {
   readonly bandwidth: Bandwidth;
-  readonly names: () => string[];
+  readonly names: () => readonly string[];
   /** Called once. */
   readonly closed: () => void;
 }
@@ -45,8 +45,9 @@ export class LimitsPermit implements Permit {
     this.#lane.unheeding = told;
   }
 
-  get limits(): string[] {
-    return [...this.#home.names(), ...this.#budgets.names];
+  get limits(): readonly string[] {
+    const { names } = this.#budgets;
+    return names.length === 0 ? this.#home.names() : [...this.#home.names(), ...names];
   }
 
   /** Counts by other quotas from now on; the bandwidth room passes them on to the gates at its next update. */

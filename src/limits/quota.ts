@@ -49,6 +49,8 @@ export interface QuotaHold extends Disposable {
   readonly buckets?: readonly ExtraBucket[];
 }
 
+const NOTHING_HELD: QuotaHold = { counters: [], [Symbol.dispose]() {} };
+
 /** Bytes per period, both directions together. A period begins with the first use after the last one ended. */
 export class Quotas {
   readonly #clock: Clock;
@@ -104,6 +106,7 @@ export class Quotas {
   }
 
   hold(subject: Subject): QuotaHold {
+    if (this.#limits.length === 0) return NOTHING_HELD;
     const held = this.#limits.map((limit) => {
       const key = keyOf(limit.options.per, subject);
       return { limit, key, counter: limit.counters.hold(key, () => this.#counter(limit.options)) };

@@ -63,6 +63,7 @@ export class RequestRate {
 
   /** Counts one request, or throws `over_rate` and counts nothing. */
   count(subject: Subject): void {
+    if (this.#limits.length === 0) return;
     const held = this.#limits.map((limit) => {
       const key = keyOf(limit.options.per, subject);
       const tokens = limit.tokens.hold(key, () => ({ count: burstOf(limit.options), atMs: this.#clock.now() }));
