@@ -28,6 +28,7 @@ export function addressGuard(options: GuardOptions, exposure: Exposure, own: Own
   const defaults = guardDefaults(exposure);
   const deny = options.deny ?? defaults.deny ?? [];
   const words = new Set(deny);
+  const deniesNothing = deny.length === 0;
   const blocks = new CidrMap<string>();
   for (const text of deny) if (!GUARD_WORDS.some((word) => word === text)) blocks.add(knownCidr(text), text);
   const exemptions = new CidrMap<Exemption>();
@@ -46,6 +47,7 @@ export function addressGuard(options: GuardOptions, exposure: Exposure, own: Own
       // An exception is for the address that is written there, not for one inside: a translator may lead elsewhere.
       const exemption = exemptions.find(address).find((one) => one.port === undefined || one.port === port);
       if (exemption) return { verdict: 'allow', rule: `guard.allow ${exemption.text}` };
+      if (deniesNothing) return ALLOWED;
       const inside = judgedAs(address);
       const word = inside.flatMap(classesOf).find((name) => words.has(name));
       const reason = word ?? [address, ...inside].flatMap((one) => blocks.find(one)).at(-1);
