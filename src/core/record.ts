@@ -4,7 +4,8 @@ import type { Authority, ClientInfo } from './request.ts';
 import type { Route } from './stages.ts';
 
 /** The steps of a request whose time is kept. */
-export type Stage = 'identify' | 'admit' | 'route' | 'pac' | 'dns' | 'dial' | 'tls' | 'head' | 'relay';
+export const STAGES = ['identify', 'admit', 'route', 'pac', 'dns', 'dial', 'tls', 'head', 'relay'] as const;
+export type Stage = (typeof STAGES)[number];
 
 /**
  * Everything we will ever say about one request: access log, metrics and dashboard all read this. What is not known is
