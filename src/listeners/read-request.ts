@@ -40,14 +40,24 @@ export function readRequest(text: string, fieldsMax: number): ParsedRequest {
 }
 
 /** HTTP/1.1 needs exactly one valid `Host`, HTTP/1.0 may do without (RFC 9112 §3.2); its value is then ignored. */
-function checkHost({ headers, version }: RequestHeadText): void {
+function checkHost({ method, headers, version, target }: RequestHeadText): void {
   const hosts = valuesOf(headers, 'host');
   if (hosts.length > 1) throw new ProxyError('bad_request', 'more than one Host field');
   const [host] = hosts;
   if (host === undefined) {
     if (version === '1.1') throw new ProxyError('bad_request', 'no Host field');
-  } else if (!isValidHostField(host)) throw new ProxyError('bad_request', 'Host is not host[:port]');
+  } else if (!repeats(method, target, host) && !isValidHostField(host)) {
+    throw new ProxyError('bad_request', 'Host is not host[:port]');
+  }
 }
+
+/** Nearly every client says in `Host` what its target says, which is checked as strictly. */
+function repeats(method: string, target: string, host: string): boolean {
+  if (method === 'CONNECT') return target === host;
+  const end = SCHEME.length + host.length;
+  return target.startsWith(SCHEME + host) && target.indexOf('/', SCHEME.length) === end && !host.includes('?');
+}
+const SCHEME = 'http://';
 
 function checkExpect({ headers, version }: RequestHeadText): void {
   if (version === '1.0') return;

@@ -6,9 +6,9 @@ import { formatIp, parseIp, withoutMapping } from './ip-address.ts';
 const LABEL_CHARACTERS_MAX = 63;
 const NAME_CHARACTERS_MAX = 253;
 /** Letters, digits and hyphens (RFC 1123 §2.1), and the underscore, which real names carry. */
-const LABEL = /^[a-z0-9_-]+$/i;
+const NAME = new RegExp(`^[a-z0-9_-]{1,${LABEL_CHARACTERS_MAX}}(?:\\.[a-z0-9_-]{1,${LABEL_CHARACTERS_MAX}})*$`, 'i');
 /** What a URL parser or `inet_aton` would take for a number: then the whole host is an address or nothing. */
-const NUMBER_LABEL = /^(?:\d+|0x[0-9a-f]*)$/i;
+const ENDS_IN_NUMBER = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/i;
 const PORT = /^[1-9]\d{0,4}$/;
 const PORT_MAX = 65_535;
 
@@ -41,14 +41,10 @@ export function parseHost(text: string): string {
   }
   const name = text.endsWith('.') ? text.slice(0, -1) : text;
   if (name.length > NAME_CHARACTERS_MAX) throw malformed(`host is longer than ${NAME_CHARACTERS_MAX} characters`);
-  const labels = name.split('.');
-  for (const label of labels) {
-    // Checked before lower-casing, which turns U+212A (the Kelvin sign) into a plain `k`.
-    if (label.length > LABEL_CHARACTERS_MAX || !LABEL.test(label)) throw malformed('host has an invalid label');
-  }
+  // Checked before lower-casing, which turns U+212A (the Kelvin sign) into a plain `k`.
+  if (!NAME.test(name)) throw malformed('host has an invalid label');
   // 0177.0.0.1, 0x7f000001, 2130706433, 127.1: a resolver turns them into an address that no rule has seen.
-  if (NUMBER_LABEL.test(labels.at(-1) ?? '') && !parseIp(text))
-    throw malformed('host looks like an address and is none');
+  if (ENDS_IN_NUMBER.test(name) && !parseIp(text)) throw malformed('host looks like an address and is none');
   return text.toLowerCase();
 }
 

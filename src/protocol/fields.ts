@@ -25,53 +25,50 @@ export interface FieldRules {
 export function parseFields(text: string, from: number, rules: FieldRules): Headers {
   const fields: [string, string][] = [];
   for (let at = from; at < text.length; ) {
-    const end = text.indexOf('\r\n', at);
-    const line = text.slice(at, end < 0 ? text.length : end);
-    at = end < 0 ? text.length : end + 2;
-    if (isFolded(line)) {
-      unfold(fields, line, rules);
-      continue;
+    const found = text.indexOf('\r\n', at);
+    const end = found < 0 ? text.length : found;
+    if (isBlank(text.charCodeAt(at))) unfold(fields, text, at, end, rules);
+    else {
+      if (fields.length >= rules.fieldsMax)
+        throw new ProxyError(rules.tooMany, `more than ${rules.fieldsMax} field lines`);
+      fields.push(parseField(text, at, end, rules));
     }
-    if (fields.length >= rules.fieldsMax)
-      throw new ProxyError(rules.tooMany, `more than ${rules.fieldsMax} field lines`);
-    fields.push(parseField(line, rules));
+    at = end + 2;
   }
   return fields;
 }
 
-function parseField(line: string, rules: FieldRules): [string, string] {
-  const colon = line.indexOf(':');
-  let name = line.slice(0, colon);
+/** A line is given by its place in the head: to cut it out first would make twice as many strings. */
+function parseField(text: string, at: number, end: number, rules: FieldRules): [string, string] {
+  const colon = text.indexOf(':', at);
   // RFC 9112 §5.1: a proxy removes the space before the colon of an answer; in a request it is an attack.
-  if (rules.repair === 'repair') name = trimRight(name);
-  if (colon <= 0 || !NAME.test(name)) throw new ProxyError(rules.blame, 'a field line has no valid name');
-  return [name, parseValue(line.slice(colon + 1), rules)];
+  const name = rules.repair === 'repair' ? trimmed(text, at, colon) : text.slice(at, colon);
+  if (colon <= at || colon >= end || !NAME.test(name))
+    throw new ProxyError(rules.blame, 'a field line has no valid name');
+  return [name, parseValue(text, colon + 1, end, rules)];
 }
 
-function parseValue(raw: string, rules: FieldRules): string {
-  const value = trim(raw);
+function parseValue(text: string, at: number, end: number, rules: FieldRules): string {
+  const value = trimmed(text, at, end);
   if (NOT_IN_VALUE.test(value)) throw new ProxyError(rules.blame, 'a field value holds a control character');
   return value;
 }
 
-const isFolded = (line: string): boolean => line.startsWith(' ') || line.startsWith('\t');
-
 /** obs-fold (RFC 9112 §5.2): refused in a request, one SP in an answer. */
-function unfold(fields: [string, string][], line: string, rules: FieldRules): void {
+function unfold(fields: [string, string][], text: string, at: number, end: number, rules: FieldRules): void {
   const last = fields.at(-1);
   if (rules.repair === 'refuse' || last === undefined) throw new ProxyError(rules.blame, 'a field line is folded');
-  last[1] = trim(`${last[1]} ${parseValue(line, rules)}`);
+  const more = parseValue(text, at, end, rules);
+  if (last[1] === '' || more === '') last[1] += more;
+  else last[1] += ` ${more}`;
 }
 
 /** Optional white space only: String.trim() would also take NBSP, which is obs-text here, and VT, which is an error. */
-function trim(text: string): string {
-  let start = 0;
-  while (isBlank(text.charCodeAt(start))) start++;
-  return trimRight(start === 0 ? text : text.slice(start));
-}
-function trimRight(text: string): string {
-  let end = text.length;
-  while (end > 0 && isBlank(text.charCodeAt(end - 1))) end--;
-  return end === text.length ? text : text.slice(0, end);
+function trimmed(text: string, at: number, end: number): string {
+  let from = at;
+  let to = end;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
 }
 const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;

@@ -76,7 +76,8 @@ export class HeadBuffer {
   #complete(bytes: Buffer, start: number, end: number): HeadProgress {
     const lineEnd = bytes.indexOf(LF, start);
     if (lineEnd - start >= this.#limits.startLineBytesMax) return refused('start-line-too-long', bytes, start);
-    return { at: 'head', head: bytes.toString('latin1', start, end), rest: Buffer.from(bytes.subarray(end + 4)) };
+    const rest = end + 4 === bytes.length ? NOTHING : Buffer.from(bytes.subarray(end + 4));
+    return { at: 'head', head: bytes.toString('latin1', start, end), rest };
   }
 
   #refusal(seen: Buffer, start: number, headBytes: number): HeadProgress | undefined {
