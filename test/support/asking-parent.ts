@@ -42,7 +42,7 @@ export class AskingParent implements AsyncDisposable {
           answered += 1;
           asked.push(request);
           const verdict = judge(request);
-          if (verdict !== 'let in') peer.send(verdict);
+          if (verdict !== 'let in') peer.send(method === 'HEAD' ? headOf(verdict) : verdict);
           else if (method === 'CONNECT') {
             isTunnel = true;
             peer.send('HTTP/1.1 200 OK\r\n\r\n');
@@ -67,6 +67,8 @@ export class AskingParent implements AsyncDisposable {
     await this.origin[Symbol.asyncDispose]();
   }
 }
+
+const headOf = (answer: string): string => answer.slice(0, answer.indexOf('\r\n\r\n') + 4);
 
 /** A 407 with these challenges, each in a line of its own, and a page. */
 export const asks = (...challenges: string[]): string =>
