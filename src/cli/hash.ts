@@ -1,7 +1,7 @@
 import { type Account, accountLabel, accountOf } from '../credentials/account.ts';
+import { loginName } from '../credentials/login-name.ts';
 import { alpacaLines, cntlmLines } from '../protocol/ntlm-hash-lines.ts';
 import type { Call } from './commands.ts';
-import { loginName } from '../credentials/login-name.ts';
 import { out, UsageError } from './print.ts';
 import { processPrompt, readSecret } from './prompt.ts';
 

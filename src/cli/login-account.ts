@@ -6,10 +6,10 @@ import { type Account, accountOf } from '../credentials/account.ts';
 import { upstreamFinder } from '../credentials/book.ts';
 import { type Environment, ntlmAccount, ntlmCredentials } from '../credentials/environment.ts';
 import { type Keyring, systemKeyring } from '../credentials/keyring.ts';
+import { loginName } from '../credentials/login-name.ts';
 import { loginFile } from '../credentials/login-record.ts';
 import { DEFAULT_ACCOUNT } from '../credentials/options.ts';
 import { parseProxyUrl } from '../protocol/proxy-url.ts';
-import { loginName } from '../credentials/login-name.ts';
 import { tell, UsageError } from './print.ts';
 import { stateFolder } from './state-folder.ts';
 
