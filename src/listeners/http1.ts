@@ -76,7 +76,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   get busy(): boolean {
     return (
       this.#state.at === 'request' ||
-      this.#state.at === 'left' ||
+      (this.#state.at === 'left' && this.#state.tunnel === 'open') ||
       (this.#state.at === 'closing' && !this.#state.isFlushed) ||
       (this.#state.at === 'head' && this.#state.buffer.length > 0)
     );
