@@ -40,8 +40,11 @@ export function installTime({ defineVariadic }: Tools): void {
   });
 
   const monthOf = (name: unknown): number => months.get(name) ?? -1;
-  // Base 0 is none, as browsers have it: `0x10` is 16.
-  const numberOf = (given: unknown): number => Number.parseInt(`${given}`, 0);
+  /** As `parseInt` reads it without a base: `0x10` is 16. */
+  const numberOf = (given: unknown): number => {
+    const text = `${given}`;
+    return Number.parseInt(text, /^\s*[-+]?0x/i.test(text) ? 16 : 10);
+  };
   /** A day up to 31, else a year; what is no number is the name of a month. */
   const put = (given: unknown, date: Date): void => {
     const number = numberOf(given);
