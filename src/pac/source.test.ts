@@ -198,6 +198,16 @@ test('a login page is no script', async () => {
   await at.until(/^office, but it cannot be parsed/);
 });
 
+test('who waits for the first attempt learns that nobody answered', async () => {
+  await using web = await server(OFFICE);
+  web.isSilent = true;
+  await using at = living(web.url);
+  await web.asks(1);
+  at.clock.advance(3_000);
+  await at.source.ready;
+  assert.equal(at.state(), 'unreachable: no answer within 3 seconds');
+});
+
 test('on a new network the old script counts until the answer is there, and no longer', async () => {
   await using web = await server(OFFICE);
   await using at = living(web.url);

@@ -13,6 +13,8 @@ import { troubleOf } from './trouble.ts';
 
 /** For settings, name servers and the script together: as long as a person waits without wondering. */
 const ATTEMPT_MS_MAX = 3_000;
+/** A little longer than an attempt: one that runs into its limit has to say so before anybody looks. */
+const READY_MS_MAX = ATTEMPT_MS_MAX + 50;
 /** A network that has just come up answers a moment later; one without the server is not asked all the time. */
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
@@ -94,7 +96,7 @@ class LiveSource implements PacSource {
     this.#state = { at: 'unreachable', source: shown(pac), trouble: 'it has not been read yet' };
     this.ready = new Promise((resolve) => {
       // An attempt that a change of the network replaces has not ended, but nobody waits longer for the second.
-      const limit = clock.after(ATTEMPT_MS_MAX, resolve);
+      const limit = clock.after(READY_MS_MAX, resolve);
       this.#isReady = () => {
         limit[Symbol.dispose]();
         resolve();
