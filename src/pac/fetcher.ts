@@ -134,7 +134,10 @@ async function bodyOf(answer: IncomingMessage, signal: AbortSignal): Promise<Buf
       { signal },
     );
   } catch (error) {
-    throw signal.aborted ? signal.reason : error;
+    if (signal.aborted) throw signal.reason;
+    // Node's own word for it is "aborted", which sounds as if somebody here had ended it.
+    const isCut = error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
+    throw isCut ? new Error('the connection ended in the middle of the script', { cause: error }) : error;
   }
   return Buffer.concat(chunks);
 }

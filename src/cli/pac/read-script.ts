@@ -16,9 +16,13 @@ export async function readScript(text: string): Promise<PacScript> {
   const shown = shownAddress(address);
   const { resolve } = cachingResolver(systemClock);
   const place = { address, key: shown, shown, namedBy: 'pac', foundBy: undefined, resolve } as const;
+  const stopping = new AbortController();
+  using _limit = systemClock.after(READ_MS, () =>
+    stopping.abort(new Error(`no answer within ${READ_MS / 1000} seconds`)),
+  );
   try {
     const scope = {
-      signal: AbortSignal.timeout(READ_MS),
+      signal: stopping.signal,
       isSelf: () => false,
       inspect: () => Promise.resolve(undefined),
     };
