@@ -116,6 +116,19 @@ test(
 );
 
 test(
+  'a reset right behind an end closes the socket',
+  leavesNothing(async () => {
+    await using proxy = await TlsProxy.listen(certificate);
+    for (let turns = 0; turns < 4; turns++) {
+      using connection = await secured(proxy.port);
+      connection.wire.stream.end();
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      connection.wire.reset();
+    }
+  }),
+);
+
+test(
   'a reset below reaches both sides as one',
   leavesNothing(async () => {
     await using proxy = await TlsProxy.listen(certificate);

@@ -97,7 +97,10 @@ class TlsWire extends StreamWire {
   }
 
   override reset(): void {
-    this.#below.reset();
+    const { writableEnded, writableFinished } = this.stream;
+    // While the FIN below is on its way libuv refuses to reset: the socket would never close, and the process not end.
+    if (writableEnded && !writableFinished) this.stream.destroy();
+    else this.#below.reset();
   }
 }
 
