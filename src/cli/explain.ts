@@ -1,21 +1,36 @@
+import { hostname } from 'node:os';
 import type { Config } from '../config/schema.ts';
 import { resolveOptions } from '../config/schema.ts';
 import { load } from '../config/sources.ts';
+import { systemClock } from '../core/clock.ts';
+import { type BookParts, credentialBook } from '../credentials/book.ts';
+import { loginFile } from '../credentials/login-record.ts';
+import { unattendedSources } from '../credentials/unattended.ts';
 import { wantsColours } from '../observe/access-log.ts';
 import { colourful, plain } from '../observe/format-pretty.ts';
+import { parseProxyUrl } from '../protocol/proxy-url.ts';
 import { startProxy } from '../proxy.ts';
+import { systemTicketing } from '../upstream/auth/gssapi.ts';
+import type { Introduction } from '../upstream/auth/introduction.ts';
+import { AuthMemory } from '../upstream/auth/memory.ts';
+import { workstationName } from '../upstream/auth/ntlm.ts';
+import { UpstreamAuth } from '../upstream/auth/upstream-auth.ts';
 import type { Call } from './commands.ts';
 import { json } from './explain/json.ts';
 import { render } from './explain/render.ts';
 import { explain, type Plan, type StartProxy } from './explain/run.ts';
 import { UsageError } from './print.ts';
+import { credentialSources } from './prompt-accounts.ts';
+import { stateFolder } from './state-folder.ts';
 
 /** A person waits at the terminal; the proxy's own limits are shorter, and tell more about what was too slow. */
 const PATIENCE_MS = 90_000;
 
 /** `viaduct explain URL`: one request through a proxy, and what was said on every hop. 1 when it was not answered. */
 export async function run(call: Call): Promise<number> {
-  const told = await explain(planOf(call), starter(call, process.env));
+  const plan = planOf(call);
+  const introduce = plan.through && introducer(call, process.env, plan.through);
+  const told = await explain({ ...plan, introduce }, starter(call, process.env));
   const paint = wantsColours(process.stdout, process.env) ? colourful : plain;
   process.stdout.write(call.options.has('json') ? json(told) : render(told, paint));
   return told.outcome === 'answered' ? 0 : 1;
@@ -53,6 +68,38 @@ function urlOf(text: string, scheme: string): URL {
   return url;
 }
 
+/** Who we are at a proxy that runs already: the login in its URL, else the user's own accounts. */
+export function introducer(
+  { settings }: Pick<Call, 'settings'>,
+  environment: NodeJS.ProcessEnv,
+  through: URL,
+): (signal: AbortSignal) => Promise<Introduction> {
+  const hop = parseProxyUrl(through.href, 'user');
+  return async (signal) => {
+    const { config } = load({ flags: settings, environment, isTerminal: false });
+    const auth = new UpstreamAuth({
+      book: credentialBook(
+        { ...config.credentials, upstreams: config.upstreams },
+        await sourcesOf(config, environment),
+      ),
+      memory: new AuthMemory(systemClock),
+      tickets: systemTicketing({ clock: systemClock, platform: process.platform }),
+      workstation: workstationName(hostname()),
+      clock: systemClock,
+    });
+    const visit = await auth.visit(hop);
+    return visit.introduce({ signal, observe: () => undefined }, 'free');
+  };
+}
+
+/** As `run` has them; where nobody can be asked, what is there has to do. */
+async function sourcesOf(config: Config, environment: NodeJS.ProcessEnv): Promise<BookParts> {
+  const stateDir = stateFolder(environment);
+  if (process.stdin.isTTY !== true)
+    return { ...unattendedSources(systemClock, environment), loginFile: loginFile(stateDir) };
+  return await credentialSources({ ...config.credentials, upstreams: config.upstreams }, environment, stateDir);
+}
+
 /** Starts a proxy with the settings that `run` would have, but for what concerns its clients: there is only this one. */
 export function starter({ settings }: Pick<Call, 'settings'>, environment: NodeJS.ProcessEnv): StartProxy {
   return async (observe) => {
@@ -60,7 +107,8 @@ export function starter({ settings }: Pick<Call, 'settings'>, environment: NodeJ
     const { listen, clients } = resolveOptions();
     const own: Config = { ...config, listen, clients, log: { format: 'off' } };
     const exporter = { name: 'explain', observe, [Symbol.asyncDispose]: async () => {} };
-    const proxy = await startProxy(own, { exporters: [exporter], tap: observe });
+    const credentials = await sourcesOf(config, environment);
+    const proxy = await startProxy(own, { exporters: [exporter], tap: observe, credentials });
     return { url: proxy.url, [Symbol.asyncDispose]: async () => void (await proxy.close({ drainMs: 0 })) };
   };
 }

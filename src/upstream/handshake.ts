@@ -1,7 +1,9 @@
+import type { Framing } from '../core/request.ts';
 import type { Connection } from '../core/stages.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
 import { responseFraming } from '../protocol/framing.ts';
 import { tokensOf } from '../protocol/header-list.ts';
+import type { ResponseHead } from '../protocol/response-head.ts';
 import type { Introduction } from './auth/introduction.ts';
 import type { Patience } from './patience.ts';
 import type { ReadHead } from './read-head.ts';
@@ -62,20 +64,25 @@ export async function shakeHands<A extends Answered>(
   }
 }
 
-/**
- * Reads an answer to its end, and says whether another message may follow on the connection. `doubtful`: a proxy that
- * speaks HTTP/1.0 and does not say that it stays; those that know NTLM stay all the same.
- */
+/** Whether another message may follow an answer on its connection. */
+export type Fit = 'open' | 'doubtful' | 'closed';
+
+/** As far as the head tells. `doubtful`: HTTP/1.0 that does not say that it stays; proxies that know NTLM do all the same. */
+export function fitOf({ headers, version }: ResponseHead, framing: Framing): Fit {
+  const tokens = ['connection', 'proxy-connection'].flatMap((name) => tokensOf(headers, name));
+  if (framing.kind === 'until-close' || tokens.includes('close')) return 'closed';
+  return version === '1.0' && !tokens.includes('keep-alive') ? 'doubtful' : 'open';
+}
+
+/** Reads an answer to its end, and says whether another message may follow on the connection. */
 export async function passOver(
   connection: Connection,
   { answer: { head, rest }, method }: Answered,
   patience: () => Patience,
-): Promise<'open' | 'doubtful' | 'closed'> {
+): Promise<Fit> {
   const framing = responseFraming(head.headers, head.status, method, head.version);
-  const tokens = ['connection', 'proxy-connection'].flatMap((name) => tokensOf(head.headers, name));
-  if (framing.kind === 'until-close' || tokens.includes('close')) return 'closed';
-  const fit = head.version === '1.0' && !tokens.includes('keep-alive') ? 'doubtful' : 'open';
-  if (framing.kind === 'none') return rest.length === 0 ? fit : 'closed';
+  const fit = fitOf(head, framing);
+  if (fit === 'closed' || framing.kind === 'none') return rest.length === 0 ? fit : 'closed';
   using limit = patience();
   limit.begin();
   const isWhole = await readWhole(connection, framing, rest, limit);
@@ -85,7 +92,7 @@ export async function passOver(
 /** Resolves with whether the body came to its end, and nothing behind it. Rejects when the patience ends. */
 function readWhole(
   { wire }: Connection,
-  framing: Exclude<ReturnType<typeof responseFraming>, { kind: 'none' }>,
+  framing: Exclude<Framing, { kind: 'none' }>,
   rest: Buffer,
   patience: Patience,
 ): Promise<boolean> {

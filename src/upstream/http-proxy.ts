@@ -43,7 +43,7 @@ export class HttpProxyDialer implements Dialer {
       reach,
       say: async (connection) => {
         const message = { method: 'CONNECT', uri: formatAuthority(to), body: 'none' } as const;
-        const credentials = await introduction.fields(message, connection);
+        const credentials = await introduction.fields(message, connection.wire.stream);
         return { answer: await this.#ask(connection, hop, to, within, credentials), method: 'CONNECT' };
       },
       patience: () => new Patience(within.signal, headMs, 'parent_silent'),

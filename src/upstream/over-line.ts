@@ -161,7 +161,7 @@ async function sayOver(
 
 const NO_FIELDS: Headers = [];
 const fieldsFor = async ({ parent }: Line, message: AuthMessage, connection: Connection): Promise<Headers> =>
-  parent === undefined ? NO_FIELDS : await parent.introduction.fields(message, connection);
+  parent === undefined ? NO_FIELDS : await parent.introduction.fields(message, connection.wire.stream);
 
 async function finalHead(
   connection: Connection,

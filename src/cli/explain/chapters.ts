@@ -38,8 +38,18 @@ export function chapterOf(step: Step): Chapter | undefined {
   }
 }
 
-function headChapter({ mark, role, through, status }: HeadSeen): Chapter | undefined {
+const WHO = chapter('who', 'It wants to know who you are, and is told', 'RFC 9110 §11.7');
+const WHO_NEXT = chapter('who-next', 'The next proxy wants to know who asks, and is told', 'RFC 9110 §11.7');
+
+/** Steps that belong to an open chapter about who asks: the same question again, and the connection that it comes on. */
+const AGAIN: Readonly<Record<string, readonly string[]>> = { who: ['ask', 'start'], 'who-next': ['pass-on', 'work'] };
+
+/** Whether what comes next opens no chapter of its own. */
+export const goesOn = (open: string, { id }: Chapter): boolean => open === id || (AGAIN[open] ?? []).includes(id);
+
+function headChapter({ mark, role, through, status, lines }: HeadSeen): Chapter | undefined {
   if (role === 'interim') return undefined;
+  if (through === 'hop' && status === 407) return mark === '<' ? WHO : WHO_NEXT;
   switch (mark) {
     case '>':
       if (role === 'connect') {
@@ -61,7 +71,7 @@ function headChapter({ mark, role, through, status }: HeadSeen): Chapter | undef
         ? chapter('pass-on', 'It asks the next proxy, in the same words', 'RFC 9110 §9.3.6')
         : chapter(
             'pass-on',
-            'It sends your request on: the path only, its own Via, nothing for this hop',
+            `It sends your request on: ${formOf(lines)}, its own Via, nothing for this hop`,
             'RFC 9110 §7.6',
           );
     case '<<':
@@ -79,3 +89,6 @@ const tunnelAnswer = (status: number): Chapter =>
   status >= 200 && status < 300
     ? chapter('answer', 'It says yes: behind the blank line this connection is a tunnel', 'RFC 9110 §9.3.6')
     : chapter('answer', 'It says no: there is no tunnel, and the connection is closed', 'RFC 9931');
+
+const formOf = ([start = '']: readonly string[]): string =>
+  /^\S+ http:/i.test(start) ? 'the whole URL' : 'the path only';

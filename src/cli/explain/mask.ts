@@ -32,7 +32,7 @@ function maskValue(name: string, value: string): string {
   // A second leg of NTLM, Negotiate or Digest carries a token that belongs to this very conversation.
   if (/^(?:proxy-|www-)?authenticat(?:e|ion-info)$|-authentication-info$/.test(name)) {
     return value
-      .replace(/^(NTLM|Negotiate) +\S.*$/i, `$1 ${MASK}`)
+      .replace(/\b(NTLM|Negotiate) +[\w\-.~+/]+=*/gi, `$1 ${MASK}`)
       .replace(/\b(rspauth|nextnonce)=("[^"]*"|[^\s,]+)/gi, `$1=${MASK}`);
   }
   return URLS.has(name) ? maskUrls(value) : value;

@@ -1,12 +1,14 @@
 import { printable } from '../../observe/escape.ts';
 import type { Paint } from '../../observe/format-pretty.ts';
-import { chapterOf } from './chapters.ts';
+import { chapterOf, goesOn } from './chapters.ts';
 import { MASK } from './mask.ts';
 import type { Mark, Step } from './steps.ts';
 
 /** A page has 98 columns; a terminal of 100 then shows it with no line broken. */
 const WIDTH = 98;
 export const INDENT = '    ';
+
+const DETAIL = '    ';
 
 type Style = Parameters<Paint>[0];
 const MARK_STYLE: Readonly<Record<Mark, Style>> = { '>': 'green', '>>': 'green', '<': 'cyan', '<<': 'cyan' };
@@ -28,7 +30,7 @@ export class Page {
   }
   chapter(step: Step): void {
     const chapter = chapterOf(step);
-    if (chapter === undefined || chapter.id === this.#open) return;
+    if (chapter === undefined || goesOn(this.#open, chapter)) return;
     this.#open = chapter.id;
     this.#chapters += 1;
     const left = `${String(this.#chapters).padStart(2)}  ${chapter.title}`;
@@ -50,6 +52,13 @@ export class Page {
       const left = `${INDENT}${this.#rail}${index === 0 ? '* ' : '  '}`;
       const figure = index === 0 ? rightOf(`${left}${shown}`, right) : '';
       this.line(`${left}${this.paint(style, shown)}${this.paint('dim', figure)}`);
+    }
+  }
+  /** A line of what a note is about. */
+  detail(text: string): void {
+    const room = WIDTH - INDENT.length - this.#rail.length - DETAIL.length;
+    for (const [index, shown] of wrap(clean(text), room - 2).entries()) {
+      this.line(`${INDENT}${this.#rail}${DETAIL}${index === 0 ? '' : '  '}${this.paint('dim', shown)}`);
     }
   }
   openTunnel(): void {

@@ -91,6 +91,10 @@ function writeHead(page: Page, head: HeadSeen, run: Explanation, index: number):
   page.wire(head.mark, start, 'bold');
   for (const field of fields) page.wire(head.mark, field);
   page.wire(head.mark, '');
+  for (const { field, scheme, says } of head.tokens ?? []) {
+    page.note(`${field}${scheme === '' ? '' : `, ${scheme}`}, taken apart:`);
+    for (const { name, value } of says) page.detail(`${name}: ${value}`);
+  }
   if (head.role === 'connect') page.note('the blank line ends it; you send nothing more until the answer');
   // A proxy that runs elsewhere tells nothing about its work, and a gap without a word would look like none.
   const told = run.steps.slice(0, index).some(({ kind }) => kind === 'dialing' || kind === 'decided');

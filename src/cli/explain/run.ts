@@ -48,7 +48,8 @@ async function tell(plan: Plan, proxy: URL, trace: Trace): Promise<Explanation> 
   if (plan.through === undefined && !failed) await recorded(trace);
   if (answered?.by === 'the proxy' && wasRefused(plan, answered, trace)) {
     failed = true;
-    trace.add(refusalMeaning(answered.status, answered.fields, trace.record));
+    const meaning = refusalMeaning(answered.status, answered.fields, trace.record);
+    trace.add(answered.why === undefined ? meaning : { ...meaning, what: answered.why });
   }
   return {
     url: shownUrl(plan.url),

@@ -1,4 +1,5 @@
 import type { ClientHello } from '../../protocol/client-hello.ts';
+import type { TokenSeen } from './tokens.ts';
 
 /** Who speaks to whom: client to proxy, proxy to client, proxy to upstream, upstream to proxy. */
 export type Mark = '>' | '<' | '>>' | '<<';
@@ -19,6 +20,8 @@ export interface HeadSeen {
   readonly lines: readonly string[];
   /** Of an answer. */
   readonly status?: number;
+  /** What its fields say about who somebody is, taken apart. */
+  readonly tokens?: readonly TokenSeen[];
 }
 
 export interface CertificateShown {

@@ -61,8 +61,7 @@ const clearSite = await listening(createHttp((_request, response) => response.en
 
 test('https: CONNECT, TLS inside it, the request inside that', async () => {
   const port = await listening(proxy(OK, site));
-  const through = new URL(`http://me:secret@127.0.0.1:${port}`);
-  const told = await explain(plan(`https://localhost:${site}/a?k=v`, port, { through }), noStart);
+  const told = await explain(plan(`https://localhost:${site}/a?k=v`, port), noStart);
   assert.deepEqual(kinds(told), [
     'proxy-connected',
     '> connect',
@@ -76,20 +75,18 @@ test('https: CONNECT, TLS inside it, the request inside that', async () => {
     'done',
   ]);
   assert.deepEqual([told.outcome, told.status, told.url], ['answered', 200, `https://localhost:${site}/a?k=•••`]);
-  assert.equal(told.proxy.url, `http://•••@127.0.0.1:${port}`);
+  assert.equal(told.proxy.url, `http://127.0.0.1:${port}`);
   const [ask] = told.steps.filter((step) => step.kind === 'head');
   assert.deepEqual(ask?.lines, [
     `CONNECT localhost:${site} HTTP/1.1`,
     `Host: localhost:${site}`,
     'User-Agent: viaduct-explain',
-    'Proxy-Authorization: Basic •••',
   ]);
   const { serverName, alpn } = find(told, 'client-hello');
   assert.deepEqual([serverName, alpn], ['localhost', ['http/1.1']]);
   assert.equal(find(told, 'tls').distrust, 'it is signed by itself');
   assert.equal(find(told, 'body').bytes, 5);
   assert.ok(find(told, 'done').bytesUp > 500);
-  assert.doesNotMatch(JSON.stringify(told), /secret|bWU6c2VjcmV0/);
 });
 
 test('a certificate that is not trusted is shown, and no request is sent to it', async () => {

@@ -3,6 +3,7 @@ import type { ProxyRecord } from '../../core/record.ts';
 import { routeText } from '../../observe/format-json.ts';
 import { maskedLines } from './mask.ts';
 import type { Event, Step } from './steps.ts';
+import { tokenPart } from './tokens.ts';
 
 /** A page that makes a proxy say more than this is not explained any further. */
 const STEPS_MAX = 1000;
@@ -88,10 +89,18 @@ export class Trace {
     const lines = maskedLines(head);
     if (sent === 'by-us') {
       this.#asked = head.startsWith('CONNECT ') ? 'connect' : 'request';
-      return { kind: 'head', mark: '>>', role: this.#asked, through: 'hop', lines };
+      return { kind: 'head', mark: '>>', role: this.#asked, through: 'hop', lines, ...tokenPart(head) };
     }
     const status = Number(lines[0]?.split(' ')[1]);
     const answer = this.#asked === 'connect' ? 'connect-answer' : 'answer';
-    return { kind: 'head', mark: '<<', role: status < 200 ? 'interim' : answer, through: 'hop', lines, status };
+    return {
+      kind: 'head',
+      mark: '<<',
+      role: status < 200 ? 'interim' : answer,
+      through: 'hop',
+      lines,
+      status,
+      ...tokenPart(head),
+    };
   }
 }

@@ -1,8 +1,9 @@
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import type { Credential, DialScope, UpstreamAccount } from '../../core/contracts.ts';
 import { ProxyError } from '../../core/failure.ts';
 import type { Headers } from '../../core/request.ts';
-import type { Connection, Hop } from '../../core/stages.ts';
+import type { Hop } from '../../core/stages.ts';
 import { type Challenge, parseChallenges } from '../../protocol/challenge.ts';
 import { valuesOf } from '../../protocol/header-list.ts';
 import { formatHop } from '../../protocol/proxy-url.ts';
@@ -49,7 +50,7 @@ export type Standing = 'bound' | 'free' | 'spoilt';
  */
 export class Introduction implements Disposable {
   readonly #parts: IntroductionParts;
-  readonly #within: DialScope;
+  readonly #within: Pick<DialScope, 'signal' | 'observe'>;
   #standing: Standing;
   #hasBegun = false;
   #hasPassed = false;
@@ -60,7 +61,7 @@ export class Introduction implements Disposable {
   #rounds = 0;
 
   /** `bound`: on a connection that an earlier introduction has left so. */
-  constructor(parts: IntroductionParts, within: DialScope, standing: 'free' | 'bound') {
+  constructor(parts: IntroductionParts, within: Pick<DialScope, 'signal' | 'observe'>, standing: 'free' | 'bound') {
     this.#parts = parts;
     this.#within = within;
     this.#standing = standing;
@@ -95,12 +96,12 @@ export class Introduction implements Disposable {
   }
 
   /** What the next message says about us. Rejects when no way is left to tell it. */
-  async fields(message: AuthMessage, connection: Connection): Promise<Headers> {
+  async fields(message: AuthMessage, over: Duplex): Promise<Headers> {
     await this.begin();
     if (this.#standing === 'bound') return [];
     while (this.#talk !== undefined) {
       const talk = this.#talk;
-      const value = await talk.next(message, connection);
+      const value = await talk.next(message, over);
       if (typeof value === 'string') {
         if (bindsConnection(talk.way)) this.#standing = 'spoilt';
         return [['Proxy-Authorization', value]];

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import type { Credential } from '../../core/contracts.ts';
 import { ProxyError } from '../../core/failure.ts';
-import type { Connection } from '../../core/stages.ts';
 import type { Challenge } from '../../protocol/challenge.ts';
 import { channelBindingHash } from '../../protocol/channel-binding.ts';
 import { answerNtlm } from '../../protocol/ntlm-authenticate.ts';
@@ -62,9 +62,9 @@ export class NtlmTalk implements Talk {
     return this.#state.at === 'challenged';
   }
 
-  next(_message: AuthMessage, connection: Connection): string | Obstacle {
+  next(_message: AuthMessage, over: Duplex): string | Obstacle {
     const state = this.#state;
-    if (state.at === 'challenged') return this.#prove(state, connection);
+    if (state.at === 'challenged') return this.#prove(state, over);
     const isSpnego = this.#settings.way === 'ntlm-in-spnego';
     const negotiate = encodeNegotiate(isSpnego ? SPNEGO_FLAGS : HTTP_FLAGS);
     this.#state = { at: 'offered', negotiate };
@@ -101,12 +101,9 @@ export class NtlmTalk implements Talk {
     return `${this.#word} ${token.toString('base64')}`;
   }
 
-  #prove(
-    { negotiate, challenge, form }: Extract<State, { at: 'challenged' }>,
-    connection: Connection,
-  ): string | Obstacle {
+  #prove({ negotiate, challenge, form }: Extract<State, { at: 'challenged' }>, over: Duplex): string | Obstacle {
     const { credential, host, workstation, clock } = this.#settings;
-    const endPoint = serverEndPoint(connection);
+    const endPoint = serverEndPoint(over);
     try {
       const { message, session, mic } = answerNtlm({
         negotiate,

@@ -65,7 +65,7 @@ export class Visit {
     return this.#parts.memory.asks;
   }
 
-  introduce(within: DialScope, standing: 'free' | 'bound'): Introduction {
+  introduce(within: Pick<DialScope, 'signal' | 'observe'>, standing: 'free' | 'bound'): Introduction {
     return new Introduction(this.#parts, within, standing);
   }
 }
