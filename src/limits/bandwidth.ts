@@ -113,6 +113,11 @@ export class Bandwidth {
     this.#shaper.replan([bucket]);
   }
 
+  /** Serves those who wait in a bucket, after its owner has filled it. */
+  filled(bucket: Bucket): void {
+    this.#shaper.filled(bucket);
+  }
+
   /** Sets the rate (bytes per second) of a limit until the next update. `false`: no limit of this name has a rate. */
   setRate(name: string, rate: number): boolean {
     const limit = this.#limits.find((one) => one.name === name);

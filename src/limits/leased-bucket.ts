@@ -4,10 +4,13 @@ import type { Allowance, Share } from './flow.ts';
 import type { Account, AccountOf, Holder, Lender } from './lease.ts';
 
 /**
- * A bucket holds this much of its rate ahead, and asks for more when half is gone: long enough for an answer while
- * both processes are busy, short enough that what lies in the wrong process is not missed in the other.
+ * A bucket has or has asked for this much of its rate: long enough for several answers while both processes are busy,
+ * since shares are equal only as long as everybody is waited for; short enough that what lies in the wrong process is
+ * not missed in the other.
  */
-const SLICE_MS = 40;
+const SLICE_MS = 60;
+/** It asks again when it has less than this part of it: once for two or three answers. */
+const ASK_BELOW = 2 / 3;
 /** Where there is no rate, i.e. for quotas: enough for 1 GB/s and an answer within half a millisecond. */
 const SLICE_BYTES_MAX = 1024 * 1024;
 /** A flow counts as one of those that share a budget for this long (and up to twice) after it has taken something. */
@@ -134,12 +137,20 @@ class Lease implements Supply, Holder, Disposable {
   }
 
   granted(bytes: number): void {
-    if (this.#bucket === undefined) return;
-    const normal = Math.min(this.#normal, bytes);
-    this.#normal -= normal;
-    this.#background = Math.max(0, this.#background - (bytes - normal));
-    this.#bucket.credit(bytes);
-    this.#filled(this.#bucket);
+    const bucket = this.#bucket;
+    if (bucket === undefined) return;
+    if (hasRate(bucket)) {
+      const normal = Math.min(this.#normal, bytes);
+      this.#normal -= normal;
+      this.#background = Math.max(0, this.#background - (bytes - normal));
+    } else {
+      // A rate goes on giving; a quota answers each question once, with what it can spare.
+      this.#normal = 0;
+      this.#background = 0;
+    }
+    bucket.credit(bytes);
+    this.#filled(bucket);
+    if (bucket.waiting > 0) this.#ask();
   }
 
   exhausted(forMs: number): void {
@@ -151,6 +162,10 @@ class Lease implements Supply, Holder, Disposable {
   }
 
   recalled(): number {
+    // Behind the answer: who still waits here wants it back, if the others leave something.
+    queueMicrotask(() => {
+      if (this.#bucket !== undefined && this.#bucket.waiting > 0) this.#ask();
+    });
     return this.#bucket?.drain() ?? 0;
   }
 
@@ -159,10 +174,11 @@ class Lease implements Supply, Holder, Disposable {
   }
 
   sweep(): 'warm' | 'cold' {
-    const waits = (this.#bucket?.waiting ?? 0) > 0;
-    this.#idleSweeps = this.#flows.size > 0 || waits ? 0 : this.#idleSweeps + 1;
+    this.#idleSweeps = this.#flows.size > 0 ? 0 : this.#idleSweeps + 1;
+    // Those who still wait have not taken anything for as long as that, and share all the same.
+    const waiting = [...this.#flows, ...this.#flowsBefore].filter(({ slot }) => slot >= 0);
     this.#flowsBefore = this.#flows;
-    this.#flows = new Set();
+    this.#flows = new Set(waiting);
     this.#seesBackground = false;
     if (this.#idleSweeps < IDLE_SWEEPS) return 'warm';
     this.#isWarm = false;
@@ -188,10 +204,10 @@ class Lease implements Supply, Holder, Disposable {
   #ask(): void {
     if (this.#bucket === undefined || this.isOver) return;
     const { level, perMs, hasNormalWaiting } = this.#bucket;
-    // Never less than two turns: with one of them there, nobody waits for want of bytes.
-    const slice = Number.isFinite(perMs) ? Math.max(perMs * SLICE_MS, 2 * TURN_BYTES_MIN) : SLICE_BYTES_MAX;
+    // It asks while there is a turn left and more, so that nobody waits for want of bytes.
+    const slice = hasRate(this.#bucket) ? Math.max(perMs * SLICE_MS, 3 * TURN_BYTES_MIN) : SLICE_BYTES_MAX;
     const ahead = level + this.#normal + this.#background;
-    if (ahead >= slice / 2) return;
+    if (ahead >= slice * ASK_BELOW) return;
     const more = Math.ceil(slice - ahead);
     const normal = hasNormalWaiting || !this.#seesBackground ? more : Math.min(more, this.#normalTaken);
     this.#normalTaken = 0;
@@ -206,3 +222,5 @@ class Lease implements Supply, Holder, Disposable {
     return count;
   }
 }
+
+const hasRate = ({ perMs }: Bucket): boolean => Number.isFinite(perMs);

@@ -58,7 +58,7 @@ class AllLimits implements Limits {
 
   constructor(options: LimitsOptions, scope: LimitsScope) {
     const { clock, hook, lender } = scope;
-    this.#leases = lender && new LeasedBuckets(lender, clock, (bucket) => this.#bandwidth.repaced(bucket));
+    this.#leases = lender && new LeasedBuckets(lender, clock, (bucket) => this.#bandwidth.filled(bucket));
     this.#bandwidth = new Bandwidth(clock, this.#leases);
     this.#budgets = hook && new HookBudgets(clock, hook, (bucket) => this.#bandwidth.repaced(bucket));
     this.#ledger = lender && this.#leases ? new LentLedger(lender, this.#leases, clock) : new OwnLedger(options, scope);

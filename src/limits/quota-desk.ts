@@ -3,6 +3,8 @@ import type { Demand } from './lease.ts';
 
 /** Less for each who waits is no turn of a relay: nobody could go on with it unless told that nothing more will come. */
 const TURN_BYTES = 64 * 1024;
+/** Each gets at most this part of what is left for it, so that little has to be called back near the end. */
+const PARTS = 2;
 
 /** One process that uses a quota, and how it is spoken to. */
 export interface QuotaCustomer {
@@ -16,7 +18,7 @@ export interface QuotaCustomer {
 export class QuotaDesk {
   readonly #counter: Counter;
   readonly #customers = new Set<QuotaCustomer>();
-  /** Who waits for what the others give up, and how much they want. */
+  /** Who waits for what the others give up, and how much it wants. Each question is answered once. */
   readonly #waiting = new Map<QuotaCustomer, number>();
   readonly #recalled = new Set<QuotaCustomer>();
 
@@ -54,27 +56,27 @@ export class QuotaDesk {
     if (bytes > 0) this.#counter.giveBack(bytes);
     if (!this.#recalled.delete(customer) || this.#recalled.size > 0) return;
     const isEnd = this.#counter.left() < TURN_BYTES * this.#waiting.size;
-    this.#share();
+    const asked = [...this.#waiting.keys()];
+    this.#share(() => Math.ceil(this.#counter.left() / this.#waiting.size));
     if (!isEnd) return;
-    for (const waiting of this.#waiting.keys()) waiting.exhausted(this.#counter.waitMs());
+    for (const customer of asked) customer.exhausted(this.#counter.waitMs());
     this.#waiting.clear();
   }
 
   #serve(): void {
     if (this.#recalled.size > 0) return;
-    this.#share();
-    if (this.#waiting.size > 0 && this.#counter.left() <= 0) this.#recall();
+    this.#share(() => Math.max(TURN_BYTES, Math.ceil(this.#counter.left() / (PARTS * this.#customers.size))));
+    if (this.#waiting.size > 0) this.#recall();
   }
 
-  /** Everybody who waits gets the same part of what is left, or less if it wants less. */
-  #share(): void {
-    let parts = this.#waiting.size;
+  /** Gives everybody who waits what it wants, but no more than its `part` of what is left. */
+  #share(part: () => number): void {
     for (const [customer, wanted] of this.#waiting) {
-      const bytes = Math.min(wanted, Math.ceil(this.#counter.left() / parts--));
-      if (bytes <= 0) continue;
+      const left = this.#counter.left();
+      if (left <= 0) return;
+      const bytes = Math.min(wanted, left, part());
+      this.#waiting.delete(customer);
       this.#counter.use(bytes);
-      if (bytes < wanted) this.#waiting.set(customer, wanted - bytes);
-      else this.#waiting.delete(customer);
       customer.granted(bytes);
     }
   }

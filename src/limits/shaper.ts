@@ -65,6 +65,13 @@ export class Shaper {
     this.#arm(nowMs);
   }
 
+  /** Serves a bucket that somebody else has filled: whoever waits has waited for it long enough. */
+  filled(bucket: Bucket): void {
+    const nowMs = this.#clock.now();
+    this.#serve(bucket, nowMs);
+    this.#arm(nowMs);
+  }
+
   /** Stops the timer until somebody waits again. */
   stop(): void {
     this.#timer?.[Symbol.dispose]();

@@ -74,7 +74,14 @@ export class Till {
     let there = Math.floor(this.#level - reserve);
     const wanted = this.#wanted(kind);
     // A grain: less is not worth a message.
-    if (there < Math.min(wanted, Math.max(TURN_BYTES_MIN, this.#perMs * SERVE_EVERY_MS), this.#capacity() - reserve))
+    if (
+      there <
+      Math.min(
+        wanted,
+        Math.max(TURN_BYTES_MIN, (this.#perMs * SERVE_EVERY_MS) / 2),
+        Math.floor(this.#capacity() - reserve),
+      )
+    )
       return;
     const hungry = [...this.#customers].filter(({ demand }) => demand[kind] > 0);
     // Who wants least comes first, so that what one leaves is there for the others.
