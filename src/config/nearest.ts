@@ -3,6 +3,8 @@ const WRONG_SHARE_MAX = 1 / 3;
 
 /** The known word that was probably meant, or `undefined` when none is close. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
+  // Half of every word of two letters is in one letter.
+  if (word.length < 2) return undefined;
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

@@ -72,6 +72,11 @@ function keyOf(text: string): string {
   return address ? formatIp(withoutMapping(address)) : text;
 }
 
+/** None while the process has no descriptor left to ask with; nothing can be dialled then either. */
 function machineAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address));
+  try {
+    return Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address));
+  } catch {
+    return [];
+  }
 }

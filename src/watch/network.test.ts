@@ -8,7 +8,7 @@ const HOME: NetworkSight = { addresses: 'home', routes: 'home', resolver: 'home'
 
 function watching() {
   const clock = new ManualClock();
-  const at = { sight: HOME, looks: 0 };
+  const at: { sight: NetworkSight | undefined; looks: number } = { sight: HOME, looks: 0 };
   const watch = networkWatch({
     clock,
     look: () => {
@@ -25,6 +25,15 @@ test('looks once a second, and says nothing while nothing changes', () => {
   const { clock, at, watch, told } = watching();
   clock.advance(60_000);
   assert.deepEqual([at.looks, told, watch.generation], [61, [], 0]);
+});
+
+test('what cannot be seen for a while is no change', () => {
+  const { clock, at, watch, told } = watching();
+  at.sight = undefined;
+  clock.advance(10_000);
+  at.sight = HOME;
+  clock.advance(10_000);
+  assert.deepEqual([told, watch.generation], [[], 0]);
 });
 
 test('tells of a new network once, when it has been quiet for half a second', () => {

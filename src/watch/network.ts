@@ -25,7 +25,7 @@ export interface NetworkWatch extends Disposable {
 export interface NetworkWatchOptions {
   readonly clock: Clock;
   /** Looks at the network. Must be cheap and start no process: it is called every second. */
-  readonly look?: () => NetworkSight;
+  readonly look?: () => NetworkSight | undefined;
 }
 
 export const networkWatch = (options: NetworkWatchOptions): NetworkWatch => new PollingWatch(options);
@@ -40,9 +40,9 @@ interface Unrest {
 class PollingWatch implements NetworkWatch {
   generation = 0;
   readonly #clock: Clock;
-  readonly #look: () => NetworkSight;
+  readonly #look: () => NetworkSight | undefined;
   readonly #listeners = new Set<(changed: readonly NetworkPart[]) => void>();
-  #seen: NetworkSight;
+  #seen: NetworkSight | undefined;
   #unrest: Unrest | undefined;
   #next: Disposable;
 
@@ -76,9 +76,10 @@ class PollingWatch implements NetworkWatch {
   }
 
   #compare(known: readonly NetworkPart[]): void {
-    const sight = this.#look();
-    const changed = [...known, ...PARTS.filter((part) => sight[part] !== this.#seen[part])];
-    this.#seen = sight;
+    const [seen, sight] = [this.#seen, this.#look()];
+    const changed = [...known];
+    if (seen !== undefined && sight !== undefined) changed.push(...PARTS.filter((part) => sight[part] !== seen[part]));
+    this.#seen = sight ?? seen;
     if (changed.length === 0) return;
     const now = this.#clock.now();
     this.#unrest ??= { parts: new Set(), sinceMs: now, lastMs: now };

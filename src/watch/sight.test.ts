@@ -21,6 +21,7 @@ test('routes are looked at without the columns that count their use', () => {
 
 test('looks the same twice on a network that does not change', () => {
   const sight = networkSight();
+  assert.ok(sight !== undefined);
   assert.deepEqual(networkSight(), sight);
   assert.match(sight.addresses, /^lo\d* 127\.0\.0\.1 /m);
 });

@@ -16,12 +16,21 @@ const FILE_BYTES_MAX = 65_536;
 /** Where name servers are written down; systemd-resolved writes nothing but itself into the first. */
 const RESOLVER_FILES = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'] as const;
 
-/** On systems other than Linux the addresses tell: a new network brings another one. */
-export const networkSight = (): NetworkSight => ({
-  addresses: addressesOf(networkInterfaces()),
-  routes: process.platform === 'linux' ? `${ipv4Routes()}${ipv6Routes()}` : '',
-  resolver: process.platform === 'win32' ? '' : RESOLVER_FILES.map(head).join('\0'),
-});
+/**
+ * On systems other than Linux the addresses tell: a new network brings another one. `undefined`: nothing can be seen
+ * now, e.g. since the process has no descriptor left, and that is no change.
+ */
+export function networkSight(): NetworkSight | undefined {
+  try {
+    return {
+      addresses: addressesOf(networkInterfaces()),
+      routes: process.platform === 'linux' ? `${ipv4Routes()}${ipv6Routes()}` : '',
+      resolver: process.platform === 'win32' ? '' : RESOLVER_FILES.map(head).join('\0'),
+    };
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Without link-local IPv6: each container that starts or stops brings an interface that has nothing else.
@@ -64,9 +73,14 @@ export function withoutColumns(table: string, ...columns: readonly number[]): st
     .join('\n');
 }
 
+/** Of the process, and of the system. */
+const NO_DESCRIPTOR: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE']);
 const buffer = Buffer.allocUnsafe(FILE_BYTES_MAX);
 
-/** The beginning of a file, in one system call or two: these are no disks, and a turn of the loop costs more. */
+/**
+ * The beginning of a file, in one system call or two: these are no disks, and a turn of the loop costs more. A file that
+ * is not there is empty; one that cannot be opened for another reason throws.
+ */
 function head(path: string): string {
   let file: number | undefined;
   try {
@@ -75,7 +89,8 @@ function head(path: string): string {
     for (let got = -1; got !== 0 && length < FILE_BYTES_MAX; length += got)
       got = readSync(file, buffer, length, FILE_BYTES_MAX - length, null);
     return buffer.toString('latin1', 0, length);
-  } catch {
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && NO_DESCRIPTOR.has(error.code)) throw error;
     return '';
   } finally {
     if (file !== undefined) closeSync(file);
