@@ -45,7 +45,7 @@ export interface Hall extends AsyncDisposable {
   readonly health: ProxyHealth;
   readonly resolver: CachingResolver;
   readonly own: OwnAddresses;
-  readonly ownAccounts: OwnAccounts;
+  readonly upstreamAccounts: UpstreamAccounts;
   readonly ways: Wayfinding;
   readonly limiter: Limiter;
   readonly observe: Observe;
@@ -55,7 +55,7 @@ export interface Hall extends AsyncDisposable {
 }
 
 /** Who we are at upstream proxies, and what was learned of them. */
-export interface OwnAccounts {
+export interface UpstreamAccounts {
   readonly sources: BookParts;
   readonly memory: AuthMemory;
   readonly tickets: Ticketing;
@@ -132,7 +132,7 @@ export function buildHall(options: HallOptions): Hall {
     limiter,
     resolver,
     own,
-    ownAccounts: { sources: credentials, memory: new AuthMemory(clock), tickets },
+    upstreamAccounts: { sources: credentials, memory: new AuthMemory(clock), tickets },
     pool,
     health,
     ways,
@@ -158,7 +158,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
   const exposure: Exposure = config.listen.some(isExposed) ? 'exposed' : 'local';
   const rules = accessPolicy(config.access, { exposure, clock });
   const { connectMs, headMs } = timeouts;
-  const { sources, memory, tickets } = hall.ownAccounts;
+  const { sources, memory, tickets } = hall.upstreamAccounts;
   const auth = new UpstreamAuth({
     book: credentialBook({ ...config.credentials, upstreams: config.upstreams }, sources),
     memory,
@@ -188,6 +188,7 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
     identity,
     pages: { isOurs: hall.own.isThisMachine, pac: (proxy) => wrappedPac(hall.ways.state, proxy) },
     health: hall.health,
+    accounts: auth,
     probe: pathProbe(paths, guard),
     times: { requestBodyMs: timeouts.requestBodyMs, idleMs: timeouts.idleMs, lingerMs: timeouts.lingerMs },
   };

@@ -1,8 +1,10 @@
+import type { OwnAccount } from '../core/contracts.ts';
 import { FAILURES } from '../core/failure.ts';
-import type { Decision, PacRouting, RoutedBy } from '../core/stages.ts';
+import type { Decision, Hop, PacRouting, Route, RoutedBy } from '../core/stages.ts';
 import { routeText } from '../observe/format-json.ts';
 import type { Way, WhyReport } from '../pipeline/why.ts';
 import { formatAuthority } from '../protocol/authority.ts';
+import { formatHop } from '../protocol/proxy-url.ts';
 
 /** The report for a person: what decided, in the order in which the proxy asks, and what would come of it. */
 export function whyLines(report: WhyReport): string[] {
@@ -72,15 +74,31 @@ function pacLines({ source, ageMs, answer, trouble, calls, ms }: PacRouting): st
 
 const printed = (value: unknown): string => JSON.stringify(value) ?? String(value);
 
-function wayLines({ route, sitsOutMs, addresses }: Way): string[] {
+function wayLines({ route, sitsOutMs, addresses, accounts }: Way): string[] {
   const rests = sitsOutMs === undefined ? '' : `, sits out for ${spanText(sitsOutMs)}`;
   return [
     row('route', `${routeText(route)}${rests}`),
+    ...accounts.map(({ hop, account }) => row('account', accountText(account, route, hop))),
     ...(addresses.at === 'failed' ? [row('address', addresses.why)] : []),
     ...(addresses.at === 'found'
       ? addresses.judged.map((one, at) => row(at === 0 ? 'address' : '', `${one.address}: ${verdict(one.decision)}`))
       : []),
   ];
+}
+
+/** Who we would be at a proxy, if it asked. In a chain it is named. */
+function accountText(account: OwnAccount, route: Route, hop: Hop): string {
+  const at = route.via === 'proxies' && route.hops.length > 1 ? `at ${formatHop(hop)}: ` : '';
+  if (account.at === 'withheld') return `${at}none: ${account.told}`;
+  if (account.at === 'failed') return `${at}none: ${account.why}`;
+  const { user, source, schemes, basic, isRejected } = account;
+  const others = basic === undefined ? '' : `; in basic ${basic.user} (${basic.source})`;
+  if (user === undefined) {
+    const ticket = schemes.includes('negotiate') ? 'a Kerberos ticket, if there is one' : 'none';
+    return `${at}${ticket}${others}`;
+  }
+  const rejected = isRejected ? '; rejected there, and not sent again until it changes' : '';
+  return `${at}${user} (${source}), by ${schemes.join(', ')}${others}${rejected}`;
 }
 
 /** `3 min 20 s`; nobody needs it finer. */

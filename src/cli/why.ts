@@ -3,6 +3,8 @@ import { load } from '../config/sources.ts';
 import { systemClock } from '../core/clock.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
+import { loginFile } from '../credentials/login-record.ts';
+import { unattendedSources } from '../credentials/unattended.ts';
 import { buildEngine, buildHall } from '../engine.ts';
 import { loadUsers } from '../identity/htpasswd.ts';
 import { createLimits } from '../limits/limits.ts';
@@ -43,6 +45,8 @@ export async function run({ operands, settings, options }: Call): Promise<number
     stateDir: stateFolder(process.env),
     environment: process.env,
     trace: 'calls',
+    // Nobody is asked for a password that is not sent.
+    credentials: { ...unattendedSources(systemClock, process.env), loginFile: loginFile(stateFolder(process.env)) },
   });
   await hall.ways.follow(config.routes);
   const sitsOut = readSittingOut(stateFolder(process.env), systemClock.wallMs());

@@ -134,6 +134,25 @@ export type UpstreamAccount =
   /** The proxy is not trusted with credentials; `told` names it and the flag that would trust it. */
   | { readonly at: 'withheld'; readonly told: string };
 
+/** What would be told to an upstream proxy that asked, for people: no secrets. */
+export type OwnAccount =
+  | {
+      readonly at: 'known';
+      /** `CORP\me`; `undefined`: nothing but a Kerberos ticket could be offered. */
+      readonly user: string | undefined;
+      readonly source: string | undefined;
+      readonly schemes: readonly AuthSchemeName[];
+      /** Who we are in Basic, where that is somebody else. */
+      readonly basic: { readonly user: string; readonly source: string } | undefined;
+      /** The proxy has rejected the secret: it is not sent there again. */
+      readonly isRejected: boolean;
+    }
+  | { readonly at: 'withheld'; readonly told: string }
+  | { readonly at: 'failed'; readonly why: string };
+export interface OwnAccounts {
+  ownAccountAt(hop: Hop): Promise<OwnAccount>;
+}
+
 /** One way to open a tunnel along routes in order, for `pipeline/connect.ts`. */
 export interface Connector {
   connect(routes: readonly Route[], to: Authority, within: DialScope): Promise<{ route: Route; upstream: Connection }>;

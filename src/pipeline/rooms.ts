@@ -7,6 +7,7 @@ import type {
   Exchange,
   Limiter,
   Observe,
+  OwnAccounts,
   Policy,
   Relay,
   Resolver,
@@ -35,6 +36,8 @@ export interface Rooms {
   readonly pages: OwnPages;
   /** Who sits out; only `why` asks. */
   readonly health: Pick<RouteHealth, 'sitsOutUntilMs'>;
+  /** Who we are at upstream proxies; only `why` asks. */
+  readonly accounts: OwnAccounts;
   readonly times: StoryTimes;
 }
 

@@ -1,7 +1,7 @@
-import type { Challenge } from '../core/contracts.ts';
+import type { Challenge, OwnAccount } from '../core/contracts.ts';
 import { asProxyError, type FailureCode } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
-import type { Decision, Identified, Permit, Principal, Route, RoutedBy } from '../core/stages.ts';
+import type { Decision, Hop, Identified, Permit, Principal, Route, RoutedBy } from '../core/stages.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Who would ask. */
@@ -31,6 +31,8 @@ export interface Way {
   readonly route: Route;
   /** How much longer its first proxy sits out; `undefined`: it does not. */
   readonly sitsOutMs: number | undefined;
+  /** What its proxies would be told about us, if they asked; those that speak HTTP. */
+  readonly accounts: readonly { readonly hop: Hop; readonly account: OwnAccount }[];
   readonly addresses:
     | { readonly at: 'found'; readonly judged: readonly { readonly address: string; readonly decision: Decision }[] }
     | { readonly at: 'failed'; readonly why: string };
@@ -87,11 +89,15 @@ async function wayOf(route: Route, { target, signal }: ProxyRequest, rooms: Room
   const judge = (address: string) =>
     hop?.namedBy === 'user' ? rooms.guard.checkConfigured(address, port) : rooms.guard.check(address, port);
   const sitsOutMs = untilMs && untilMs - rooms.clock.now();
+  const asking = route.via === 'direct' ? [] : route.hops.filter(({ scheme }) => scheme.startsWith('http'));
+  const accounts = await Promise.all(
+    asking.map(async (hop) => ({ hop, account: await rooms.accounts.ownAccountAt(hop) })),
+  );
   try {
     const addresses = await rooms.resolver.resolve(host, signal);
     const judged = addresses.map((address) => ({ address, decision: judge(address) }));
-    return { route, sitsOutMs, addresses: { at: 'found', judged } };
+    return { route, sitsOutMs, accounts, addresses: { at: 'found', judged } };
   } catch (error) {
-    return { route, sitsOutMs, addresses: { at: 'failed', why: asProxyError(error).detail } };
+    return { route, sitsOutMs, accounts, addresses: { at: 'failed', why: asProxyError(error).detail } };
   }
 }

@@ -164,11 +164,12 @@ test('why tells the script, each call of a helper, and every way', async () => {
     .replaceAll(/\d+\.\d ms/g, 'N ms')
     .replaceAll(/\d+ s ago/g, 'N s ago')
     .split('\n');
-  assert.deepEqual(lines.slice(4, 10), [
+  assert.deepEqual(lines.slice(4, 11), [
     `  pac      ${path}, read N s ago`,
     '           dnsDomainIs("wiki.example", ".example") = true  N ms',
     '           answered "PROXY 127.0.0.1:9; DIRECT" in N ms',
     '  route    http://127.0.0.1:9',
+    '  account  a Kerberos ticket, if there is one',
     '  address  127.0.0.1: allowed',
     '  route    direct',
   ]);

@@ -95,11 +95,36 @@ test('gives programs one object', async () => {
       ways: [
         {
           route: { via: 'direct' },
+          accounts: [],
           addresses: { at: 'found', judged: [{ address: '127.0.0.2', decision: { verdict: 'allow', rule: 'guard' } }] },
         },
       ],
     },
   });
+});
+
+test('says who we would be at each proxy, where it comes from and by which schemes, and why at another we would not', async () => {
+  const corp = `${folder.path}/corp.yaml`;
+  writeFileSync(
+    corp,
+    `routes: { proxy: ["http://127.0.0.1:1", "http://me:pw-7f3a@127.0.0.2:1", "http://127.0.0.3:1", "socks5://127.0.0.1:1"] }
+upstreams: [{ host: 127.0.0.3, credentials: lab, auth: [digest, basic] }]
+credentials: { default: { user: me, domain: CORP, from: "env:PW" }, lab: { user: bob, from: "env:PW" } }
+`,
+  );
+  const environment = { PW: 'pw-7f3a', BASIC_CREDENTIALS: 'other:pw-7f3a' };
+  const { out } = await viaductEnds(['why', '-c', corp, 'https://example.test'], environment);
+  assert.deepEqual(
+    out.split('\n').filter((line) => line.startsWith('  account')),
+    [
+      '  account  CORP\\me (env:PW), by negotiate, ntlm, digest, basic; in basic other (BASIC_CREDENTIALS)',
+      '  account  me (URL of the proxy), by negotiate, ntlm, digest, basic',
+      '  account  bob (env:PW), by digest, basic',
+    ],
+  );
+  assert.doesNotMatch(out, /pw-7f3a/);
+  const { out: none } = await viaductEnds(['why', '--proxy', 'http://127.0.0.1:1', 'https://example.test']);
+  assert.match(none, /^ {2}account {2}a Kerberos ticket, if there is one$/m);
 });
 
 test('what cannot be asked is one line and exit 2', async () => {

@@ -1,7 +1,15 @@
 import type { Clock } from '../../core/clock.ts';
-import type { CredentialBook, DialScope, UpstreamAccount } from '../../core/contracts.ts';
+import type {
+  Credential,
+  CredentialBook,
+  DialScope,
+  OwnAccount,
+  OwnAccounts,
+  UpstreamAccount,
+} from '../../core/contracts.ts';
 import { ProxyError } from '../../core/failure.ts';
 import type { Hop } from '../../core/stages.ts';
+import { accountName } from './basic.ts';
 import type { Ticketing } from './gssapi.ts';
 import { Introduction, type IntroductionParts } from './introduction.ts';
 import { type AuthMemory, logsOnConnections } from './memory.ts';
@@ -17,7 +25,7 @@ export interface UpstreamAuthOptions {
 }
 
 /** Who we are at upstream proxies, and how they are told. */
-export class UpstreamAuth {
+export class UpstreamAuth implements OwnAccounts {
   readonly #options: UpstreamAuthOptions;
 
   constructor(options: UpstreamAuthOptions) {
@@ -32,7 +40,27 @@ export class UpstreamAuth {
     const logonsOf: IntroductionParts['logonsOf'] = (credential) => memory.logons(hop, credential);
     return new Visit(id, { hop, account, memory: memory.of(hop, id), logonsOf, tickets, workstation, clock });
   }
+
+  async ownAccountAt(hop: Hop): Promise<OwnAccount> {
+    const account = await accountAt(this.#options.book, hop);
+    if (account instanceof ProxyError) return { at: 'failed', why: account.told ?? account.detail };
+    if (account.at === 'withheld') return account;
+    const { credential, basic, schemes } = account;
+    return {
+      at: 'known',
+      user: credential && nameOf(credential).user,
+      source: credential?.source,
+      schemes,
+      basic: basic && nameOf(basic),
+      isRejected: credential !== undefined && this.#options.memory.logons(hop, credential).isRejected,
+    };
+  }
 }
+
+const nameOf = (credential: Credential): { readonly user: string; readonly source: string } => ({
+  user: accountName(credential),
+  source: credential.source,
+});
 
 /** As whom a request comes to a proxy. */
 export class Visit {
