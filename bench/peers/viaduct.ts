@@ -1,15 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ROOT } from '../../scripts/tools.ts';
+import { activeRelay } from '../../src/relay/native-addon.ts';
+import type { RelayKind } from '../../src/relay/options.ts';
 import type { Peer } from '../peer.ts';
 
 const COMMAND = `${ROOT}dist/cli.js`;
 
-/** Viaduct as `npm run build` makes it, with everything on that is on by default. */
-export const viaduct: Peer = {
-  name: 'viaduct',
+const viaductWith = (name: string, relay: RelayKind): Peer => ({
+  name,
   needs: [],
-  settings: 'defaults; one process; access log as json to a file',
+  settings: `defaults, ${activeRelay(relay)} relay; one process; access log as json to a file`,
   version: () =>
     `${spawnSync(process.execPath, [COMMAND, '--version'], { encoding: 'utf8' }).stdout.replace('viaduct', '').trim()}, Node ${process.versions.node}`,
   prepare: ({ folder, port }) => ({
@@ -17,10 +18,16 @@ export const viaduct: Peer = {
     args: [
       COMMAND,
       'run',
-      ...['--listen', `127.0.0.1:${port}`],
+      ...['--listen', `127.0.0.1:${port}`, '--relay', relay],
       ...['--log', 'json', '--log-file', join(folder, 'access.log')],
     ],
     // Whoever measures may have a configuration of their own; it is not what is measured.
     env: { XDG_CONFIG_HOME: folder, XDG_STATE_HOME: folder },
   }),
-};
+});
+
+/** Viaduct as `npm run build` makes it, with everything on that is on by default. */
+export const viaduct: Peer = viaductWith('viaduct', 'auto');
+
+/** The same where the native relay is not built or cannot be used: on other systems, with TLS, under limits. */
+export const viaductPortable: Peer = viaductWith('viaduct-portable', 'portable');
