@@ -326,6 +326,19 @@ test('a timer that comes late tells nothing about the proxy', async () => {
   story.over();
 });
 
+test('where every timer comes late, the next route begins all the same', async () => {
+  const story = new Story();
+  const going = story.go(by('a'), by('b'));
+  for (let look = 0; look < 4; look++) {
+    story.clock.sleep(800);
+    await story.clock.pass(0);
+  }
+  assert.equal(story.names, 'a b');
+  await story.settle('b');
+  await going;
+  story.over();
+});
+
 test('a single route costs no timer and no signal of its own, and its failure names the proxy', async () => {
   const story = new Story();
   const going = story.go(by('a'));
