@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { ProxyEvent } from '../core/event.ts';
 import { ProxyError } from '../core/failure.ts';
+import { Secret } from '../core/secret.ts';
 import type { Hops, Route } from '../core/stages.ts';
 import { nameOf, ProxyHealth } from './health.ts';
 
@@ -155,6 +156,38 @@ test('those that sit out come last; direct stays where it was named; nothing is 
   assert.deepEqual(order(by('b'), by('a'), by('b'), DIRECT, DIRECT), [0, 3, 1]);
   health.failed(hops('b'), 'refused', 0);
   assert.deepEqual(order(by('a'), by('b')), [0, 1], 'all sit out: the first is tried again');
+});
+
+test('two accounts at one proxy are two ways, which sit out together', () => {
+  const { health } = new House();
+  const as = (user: string, password: string): Route => {
+    const [hop] = hops('a');
+    return { via: 'proxies', hops: [{ ...hop, login: { user, password: new Secret(password) } }] };
+  };
+  const routes = [as('me', 'old'), as('me', 'new'), as('you', 'old'), as('me', 'old'), by('a')];
+  const order = () => health.inOrder(routes).map((route) => routes.indexOf(route));
+  assert.deepEqual(order(), [0, 1, 2, 4]);
+  health.failed(hops('a'), 'refused', 0);
+  routes.push(by('b'));
+  assert.deepEqual(order(), [5, 0, 1, 2, 4]);
+});
+
+test('a proxy is asked as it was named last', () => {
+  const asked: Hops[] = [];
+  const health = new ProxyHealth({
+    clock: new ManualClock(),
+    observe: () => undefined,
+    probe: (asking) => {
+      asked.push(asking);
+      return Promise.resolve();
+    },
+  });
+  const [hop] = hops('a');
+  const now: Hops = [{ ...hop, namedBy: 'pac' }];
+  health.answered(hops('a'));
+  health.ask(now);
+  assert.deepEqual(asked, [now]);
+  health[Symbol.dispose]();
 });
 
 test('a chain is known as a whole', () => {

@@ -18,7 +18,8 @@ const RELAPSE_MS = 60_000;
 const PROXIES_MAX = 256;
 
 interface Known {
-  readonly hops: Hops;
+  /** As they were named last: a probe says what requests say now. */
+  hops: Hops;
   readonly name: string;
   heardMs: number;
   service: { readonly at: 'in'; readonly sinceMs: number } | Out;
@@ -65,13 +66,14 @@ export class ProxyHealth implements RouteHealth, Disposable {
   /** Those in service as they were, then those that sit out: when all do, the first is the first again. Each once. */
   inOrder(routes: readonly Route[]): readonly Route[] {
     if (routes.length < 2) return routes;
-    const names = new Set<string>();
+    const seen = new Set<string>();
     const inService: Route[] = [];
     const out: Route[] = [];
     for (const route of routes) {
       const name = route.via === 'direct' ? '' : nameOf(route.hops);
-      if (names.has(name)) continue;
-      names.add(name);
+      const way = route.via === 'direct' ? '' : `${name} ${loginsOf(route.hops)}`;
+      if (seen.has(way)) continue;
+      seen.add(way);
       const isOut = this.#known.get(name)?.service.at === 'out';
       (isOut ? out : inService).push(route);
     }
@@ -119,7 +121,10 @@ export class ProxyHealth implements RouteHealth, Disposable {
   #know(hops: Hops): Known {
     const name = nameOf(hops);
     const found = this.#known.get(name);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      found.hops = hops;
+      return found;
+    }
     if (this.#known.size >= PROXIES_MAX) {
       const [oldest] = this.#known.keys();
       if (oldest !== undefined) this.#forget(oldest);
@@ -212,3 +217,7 @@ export function nameOf(hops: Hops): string {
   const [first, ...more] = hops;
   return more.length === 0 ? formatHop(first) : hops.map(formatHop).join(' > ');
 }
+
+/** What tells two accounts at one proxy apart: they fail together, and each is a way of its own. */
+const loginsOf = (hops: Hops): string =>
+  JSON.stringify(hops.map(({ login }) => login && [login.user, login.password.reveal()]));
