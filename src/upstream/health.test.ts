@@ -190,6 +190,15 @@ test('a proxy is asked as it was named last', () => {
   health[Symbol.dispose]();
 });
 
+test('what is told and asked after its end begins nothing', () => {
+  const { health, clock, probed } = new House();
+  health[Symbol.dispose]();
+  health.ask(hops('a'));
+  health.answered(hops('a'));
+  health.failed(hops('a'), 'refused', health.generation);
+  assert.deepEqual([probed, clock.pending, health.sitsOutUntilMs(hops('a'))], [[], 0, undefined]);
+});
+
 test('a chain is known as a whole', () => {
   const house = new House();
   house.health.failed(hops('a', 'b'), 'connect_failed', 0);

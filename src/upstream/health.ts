@@ -44,6 +44,7 @@ export class ProxyHealth implements RouteHealth, Disposable {
   readonly #options: HealthOptions;
   readonly #known = new Map<string, Known>();
   #generation = 0;
+  #isOver = false;
 
   constructor(options: HealthOptions) {
     this.#options = options;
@@ -81,11 +82,12 @@ export class ProxyHealth implements RouteHealth, Disposable {
   }
 
   answered(hops: Hops): void {
+    if (this.#isOver) return;
     this.#heard(this.#know(hops), 'it answers');
   }
 
   failed(hops: Hops, why: FailureCode, generation: number): void {
-    if (generation !== this.#generation) return;
+    if (this.#isOver || generation !== this.#generation) return;
     const proxy = this.#know(hops);
     if (proxy.service.at === 'out') return;
     const { clock, observe } = this.#options;
@@ -103,6 +105,7 @@ export class ProxyHealth implements RouteHealth, Disposable {
 
   /** Asks a proxy now whether it is alive, unless that is being done; the answer shows in `heardMs`. */
   ask(hops: Hops): void {
+    if (this.#isOver) return;
     const proxy = this.#know(hops);
     if (proxy.probe === undefined) void this.#ask(proxy);
   }
@@ -115,6 +118,7 @@ export class ProxyHealth implements RouteHealth, Disposable {
 
   /** Stops every probe and timer; what is reported afterwards is ignored. */
   [Symbol.dispose](): void {
+    this.#isOver = true;
     this.renew();
   }
 
