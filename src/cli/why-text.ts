@@ -91,15 +91,18 @@ function accountText(account: OwnAccount, route: Route, hop: Hop): string {
   const at = route.via === 'proxies' && route.hops.length > 1 ? `at ${formatHop(hop)}: ` : '';
   if (account.at === 'withheld') return `${at}none: ${account.told}`;
   if (account.at === 'failed') return `${at}none: ${account.why}`;
-  const { user, source, schemes, basic, isRejected } = account;
+  const { user, source, schemes, basic, isRejected, ticketsUntil } = account;
   const others = basic === undefined ? '' : `; in basic ${basic.user} (${basic.source})`;
   if (user === undefined) {
     const ticket = schemes.includes('negotiate') ? 'a Kerberos ticket, if there is one' : 'none';
-    return `${at}${ticket}${others}`;
+    return `${at}${ticketsUntil === undefined ? ticket : `a Kerberos ticket${until(ticketsUntil)}`}${others}`;
   }
   const rejected = isRejected ? '; rejected there, and not sent again until it changes' : '';
-  return `${at}${user} (${source}), by ${schemes.join(', ')}${others}${rejected}`;
+  const ticket = ticketsUntil === undefined ? '' : `; a Kerberos ticket${until(ticketsUntil)}`;
+  return `${at}${user} (${source}), by ${schemes.join(', ')}${others}${ticket}${rejected}`;
 }
+
+const until = (date: Date): string => `, good until ${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 /** `3 min 20 s`; nobody needs it finer. */
 function spanText(ms: number): string {

@@ -146,6 +146,8 @@ export type OwnAccount =
       readonly basic: { readonly user: string; readonly source: string } | undefined;
       /** The proxy has rejected the secret: it is not sent there again. */
       readonly isRejected: boolean;
+      /** When our Kerberos tickets run out; `undefined`: there are none, or they never do, or none would be shown. */
+      readonly ticketsUntil: Date | undefined;
     }
   | { readonly at: 'withheld'; readonly told: string }
   | { readonly at: 'failed'; readonly why: string };

@@ -95,3 +95,10 @@ test('Digest: its parameters by name', { skip }, async () => {
     }
   }
 });
+
+test('why tells until when the tickets are good', { skip }, async () => {
+  const words = ['why', '--proxy', 'http://localhost:1', 'https://example.test'];
+  const { out } = await viaductEnds(words, kdc.good);
+  assert.match(out, /^ {2}account {2}a Kerberos ticket, good until \d{4}-\d\d-\d\d \d\d:\d\d UTC$/m);
+  assert.match((await viaductEnds(words, kdc.none)).out, /^ {2}account {2}a Kerberos ticket, if there is one$/m);
+});

@@ -24,6 +24,9 @@ const ROUNDS_MAX = 12;
 /** A ticket that was refused once is shown again after this long: its server's clock or key may have been mended. */
 const TICKET_REFUSED_MS = 30_000;
 
+/** In HTTP/1.1 it goes without saying; proxies of 1.0 that know NTLM close the connection between its messages without it. */
+const STAYS = ['Proxy-Connection', 'keep-alive'] as const;
+
 /** What an introduction needs of the house. */
 export interface IntroductionParts {
   readonly hop: Hop;
@@ -103,8 +106,9 @@ export class Introduction implements Disposable {
       const talk = this.#talk;
       const value = await talk.next(message, over);
       if (typeof value === 'string') {
-        if (bindsConnection(talk.way)) this.#standing = 'spoilt';
-        return [['Proxy-Authorization', value]];
+        if (!bindsConnection(talk.way)) return [['Proxy-Authorization', value]];
+        this.#standing = 'spoilt';
+        return [['Proxy-Authorization', value], STAYS];
       }
       this.#close(talk, value);
       if (this.#challenges !== undefined) await this.#choose(this.#challenges);

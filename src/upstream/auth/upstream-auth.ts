@@ -42,7 +42,8 @@ export class UpstreamAuth implements OwnAccounts {
   }
 
   async ownAccountAt(hop: Hop): Promise<OwnAccount> {
-    const account = await accountAt(this.#options.book, hop);
+    const { book, memory, tickets } = this.#options;
+    const account = await accountAt(book, hop);
     if (account instanceof ProxyError) return { at: 'failed', why: account.told ?? account.detail };
     if (account.at === 'withheld') return account;
     const { credential, basic, schemes } = account;
@@ -52,7 +53,8 @@ export class UpstreamAuth implements OwnAccounts {
       source: credential?.source,
       schemes,
       basic: basic && nameOf(basic),
-      isRejected: credential !== undefined && this.#options.memory.logons(hop, credential).isRejected,
+      isRejected: credential !== undefined && memory.logons(hop, credential).isRejected,
+      ticketsUntil: schemes.includes('negotiate') ? await tickets?.ticketExpiry() : undefined,
     };
   }
 }
