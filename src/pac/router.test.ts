@@ -147,6 +147,22 @@ test(
 );
 
 test(
+  'a script that fails in another way each time does not fill the log',
+  withRouter(
+    script('let n = 0; function FindProxyForURL() { throw new Error(n++); }'),
+    async ({ router, clock, notices }) => {
+      for (let n = 0; n < 30; n++) await router.route(connect('a.test'));
+      assert.equal(notices.length, 11);
+      assert.match(notices[9] ?? '', /^warn: the PAC from .* did not decide about a\.test: Error: 9 \(line 1\)$/);
+      assert.match(notices[10] ?? '', /^warn: the PAC fails in more ways than are told/);
+      clock.advance(60_000);
+      await router.route(connect('a.test'));
+      assert.equal(notices.length, 12);
+    },
+  ),
+);
+
+test(
   'what a script says is told, but not without end',
   withRouter(
     script(
