@@ -4,10 +4,19 @@ import { go } from './go.ts';
 import { squid } from './squid.ts';
 import { tinyproxy } from './tinyproxy.ts';
 import { trafficServer } from './traffic-server.ts';
-import { viaduct, viaductPortable } from './viaduct.ts';
+import { viaduct, viaductPortable, viaductWorkers } from './viaduct.ts';
 
 /** In the order of the table. */
-export const PEERS: readonly Peer[] = [viaduct, viaductPortable, squid, trafficServer, apache, tinyproxy, go];
+export const PEERS: readonly Peer[] = [
+  viaduct,
+  viaductPortable,
+  viaductWorkers,
+  squid,
+  trafficServer,
+  apache,
+  tinyproxy,
+  go,
+];
 
 /** Everything is compared with this one. */
 export const REFERENCE: string = squid.name;

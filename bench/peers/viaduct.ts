@@ -7,10 +7,10 @@ import type { Peer } from '../peer.ts';
 
 const COMMAND = `${ROOT}dist/cli.js`;
 
-const viaductWith = (name: string, relay: RelayKind): Peer => ({
+const viaductWith = (name: string, relay: RelayKind, workers = 1): Peer => ({
   name,
   needs: [],
-  settings: `defaults, ${activeRelay(relay)} relay; one process; access log as json to a file`,
+  settings: `defaults, ${activeRelay(relay)} relay; ${workers === 1 ? 'one process' : `${workers} workers`}; access log as json to a file`,
   version: () =>
     `${spawnSync(process.execPath, [COMMAND, '--version'], { encoding: 'utf8' }).stdout.replace('viaduct', '').trim()}, Node ${process.versions.node}`,
   prepare: ({ folder, port }) => ({
@@ -19,6 +19,7 @@ const viaductWith = (name: string, relay: RelayKind): Peer => ({
       COMMAND,
       'run',
       ...['--listen', `127.0.0.1:${port}`, '--relay', relay],
+      ...['--workers', String(workers)],
       ...['--log', 'json', '--log-file', join(folder, 'access.log')],
     ],
     // Whoever measures may have a configuration of their own; it is not what is measured.
@@ -31,3 +32,6 @@ export const viaduct: Peer = viaductWith('viaduct', 'auto');
 
 /** The same where the native relay is not built or cannot be used: on other systems, with TLS, under limits. */
 export const viaductPortable: Peer = viaductWith('viaduct-portable', 'portable');
+
+/** The same with two processes, on a machine that has two cores to spare. */
+export const viaductWorkers: Peer = viaductWith('viaduct-workers', 'auto', 2);
