@@ -82,3 +82,21 @@ for (const [name, start, domain] of [
     assert.equal(winbind.failedLogons() - failedBefore, domain() === undefined ? 0 : 1);
   });
 }
+
+for (const [name, start, settings] of [
+  ['NTLM', () => startNtlmParent(winbind), () => accountOf(winbind.domain)],
+  ['Negotiate', () => startNegotiateParent(kdc), () => ({})],
+  ['Digest', startDigestParent, accountOf],
+] as const) {
+  test(`${name}: ${AT_ONCE} requests at once, of a proxy that has just started, all pass`, { skip }, async () => {
+    await using parent = await start();
+    const environment = { PW: alice.password, ...(name === 'Negotiate' ? kdc.good : kdc.none) };
+    using proxy = await ThroughParent.start(origin, byName(parent), settings(), environment);
+    const asking = Array.from({ length: AT_ONCE }, (_, n) => (n % 2 === 0 ? proxy.get() : proxy.tunnel()));
+    for (const { status, text } of await Promise.all(asking)) assert.equal(status, 200, text);
+    assert.equal(
+      failedLogons(parent.log.entries()).filter(({ credentials }) => !credentials?.startsWith('Digest')).length,
+      0,
+    );
+  });
+}
