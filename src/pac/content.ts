@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { unlessAborted } from '../core/deadline.ts';
 import { decodeScript } from './charset.ts';
@@ -61,8 +62,22 @@ function dataText(url: string): string {
 
 async function fileText(path: string, signal: AbortSignal): Promise<string> {
   // A pipe or a device would never end.
-  const status = await stat(path);
+  const status = await statOf(path);
   if (!status.isFile()) throw new Error('it is no regular file');
   if (status.size > SCRIPT_BYTES_MAX) throw new Error(`it is larger than ${SCRIPT_BYTES_MAX} bytes`);
   return decodeScript(await readFile(path, { signal }), '');
+}
+
+const NOT_THERE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'this user may not read it',
+};
+async function statOf(path: string): Promise<Stats> {
+  try {
+    return await stat(path);
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? NOT_THERE[String(cause.code)] : undefined;
+    throw why === undefined ? cause : new Error(why, { cause });
+  }
 }

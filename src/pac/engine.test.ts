@@ -75,6 +75,10 @@ test('what is wrong with a script is said with its line, while it is loaded and 
     );
     const typo = 'function FindProxyForURL() {\n\n  return nowhere;\n}';
     assert.equal(await said(ask(engine, typo)), '!ReferenceError: nowhere is not defined (line 3)');
+    const throws = (value: string) => said(ask(engine, `function FindProxyForURL() { throw ${value}; }`));
+    assert.equal(await throws('null'), '!the script threw null');
+    assert.equal(await throws('undefined'), '!the script threw undefined');
+    assert.equal(await throws('"text"'), '!Error: text');
   }));
 
 test('a name is resolved from anywhere in a script, once, and no handler of the script sees the wait', () =>

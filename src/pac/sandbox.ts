@@ -169,7 +169,9 @@ export class Sandbox implements Disposable {
         : `the script broke its sandbox: ${String(error)}`;
     }
     try {
-      const { name, message, stack } = error;
+      const { name, message, stack, handle } = error;
+      // Neither has the properties that the name and the message are read from.
+      if (handle.isNull || handle.isUndefined) return `the script threw ${handle.isNull ? 'null' : 'undefined'}`;
       if (name === 'InternalError' && message === 'out of memory') {
         this.#broken = true;
         return `the script used more than ${MEMORY_BYTES_MAX / 1024 / 1024} MiB of memory`;
