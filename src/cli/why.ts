@@ -76,6 +76,9 @@ function requestFor(text: string, address: string): ProxyRequest {
     signal: AbortSignal.timeout(LOOKUP_MS),
     startedMs: systemClock.now(),
   } as const;
+  const other = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
+  if (other !== undefined && other !== 'http' && other !== 'https')
+    throw new UsageError(`${JSON.stringify(text)}: only http:// and https:// URLs, and host:port, can be asked about`);
   try {
     const [, scheme, authority = '', path = ''] = /^(https?):\/\/([^/?#]*)([^#]*)/i.exec(text) ?? [];
     if (scheme === undefined) return { ...common, kind: 'tunnel', method: 'CONNECT', target: parseAuthority(text) };

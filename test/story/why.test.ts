@@ -129,6 +129,7 @@ credentials: { default: { user: me, domain: CORP, from: "env:PW" }, lab: { user:
 
 test('what cannot be asked is one line and exit 2', async () => {
   for (const [words, line] of [
+    [['ftp://x/'], /^viaduct: "ftp:\/\/x\/": only http:\/\/ and https:\/\/ URLs, and host:port, can be asked about$/m],
     [['http://a b/'], /^viaduct: "http:\/\/a b\/" is no URL and no host:port: /],
     [['https://127.0.0.2', '--from', 'here'], /^viaduct: --from takes an IP address, not "here"$/],
     [['https://127.0.0.2', '--as', 'eve'], /^viaduct: --as "eve": clients\.users has no such user$/],
