@@ -13,8 +13,9 @@ export interface ViaAgents {
 }
 
 /**
- * Every connection is a tunnel along the route: `direct`, a proxy, or a chain of proxies. They are kept alive and
- * reused: `destroy()` both agents at the end. Throws ProxyError `no_route` when `route` names no way.
+ * Every connection is a tunnel along the route: `direct`, a proxy, or a list of proxies, which is a chain, no
+ * alternatives. They are kept alive and reused: `destroy()` both agents at the end. Throws ProxyError `no_route` when
+ * `route` names no way.
  */
 export function agentsVia(route: RouteChoice, options: ViaOptions & AgentOptions = {}): ViaAgents {
   const way = wayOf(route, options);

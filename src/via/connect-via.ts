@@ -9,8 +9,8 @@ export type ProxyUrl = string | URL;
 
 /**
  * Opens a tunnel and returns the socket, ready to be read and written. `route` is a proxy's URL, a list of them that
- * are gone through one behind the other, or `direct`. `target` is `host:port`. The name is resolved by the last proxy
- * (by this machine for `socks4:`). Bytes that the target sent first are not lost.
+ * are gone through one behind the other (a chain, no alternatives), or `direct`. `target` is `host:port`. The name is
+ * resolved by the last proxy (by this machine for `socks4:`). Bytes that the target sent first are not lost.
  * Rejects with a ProxyError. Of a proxy: `connect_failed` when it is not there, `certificate_rejected` or `tls_failed`
  * when TLS with it fails, `proxy_auth_failed` when it wants other credentials, `parent_refused` when it does not want
  * to connect and `parent_failed` when it could not (their `told` says what it answered), `parent_closed` or

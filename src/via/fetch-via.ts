@@ -11,7 +11,8 @@ export interface ViaFetch extends AsyncDisposable {
 
 /**
  * Every request goes through a tunnel, http as well as https, so that the proxies see no more than the host. `route` is
- * `direct`, a proxy, or a chain of proxies. Throws ProxyError `no_route` when it names no way.
+ * `direct`, a proxy, or a list of proxies, which is a chain, no alternatives. Throws ProxyError `no_route` when it names
+ * no way.
  */
 export function fetchVia(route: RouteChoice, options: ViaOptions = {}): ViaFetch {
   const way = wayOf(route, options);

@@ -74,13 +74,19 @@ export function wayOf(choice: RouteChoice, options: ViaOptions): Way {
 
 function routeOf(choice: RouteChoice): Route {
   try {
-    const one = typeof choice === 'string' || choice instanceof URL ? String(choice) : choice.map(String);
+    const one = Array.isArray(choice) ? choice.map(linkOf) : String(choice);
     const [route, ...more] = parseRoutes([one], 'user');
     if (more.length > 0) throw new Error('names several ways; write one');
     return route;
   } catch (cause) {
     throw new ProxyError('no_route', cause instanceof Error ? cause.message : String(cause), { cause });
   }
+}
+
+/** A program may be written in JavaScript. In the route hook a list in a list is a chain; here the list itself is one. */
+function linkOf(link: unknown): string {
+  if (!Array.isArray(link)) return String(link);
+  throw new Error('has a list in a list: here a list is one chain of proxies, and there are no alternatives');
 }
 
 /** A program that says nothing about roots trusts what its machine trusts. */

@@ -117,3 +117,12 @@ test('aborting the signal closes the proxy', async () => {
   await assert.rejects(connectVia(proxy.url, 'example.com:443'), { code: 'connect_failed' });
   await assert.rejects(startProxy({ signal: controller.signal }), /enough/);
 });
+
+test('a list in a list is refused by what takes one route, with the reason', () => {
+  const nested: unknown = [['http://127.0.0.1:1', 'direct']];
+  const refused = (error: unknown) =>
+    error instanceof ProxyError &&
+    error.code === 'no_route' &&
+    /^has a list in a list: here a list is one chain/.test(error.detail);
+  for (const via of [fetchVia, agentsVia]) assert.throws(() => Reflect.apply(via, undefined, [nested]), refused);
+});
