@@ -184,6 +184,8 @@ const LIBRARY_DEFAULTS: ConfigInput = { listen: 'http://127.0.0.1:0', quiet: tru
 /** The same settings from a plain object, for `startProxy()`. Throws ConfigError, whose message names each path. */
 export function resolveOptions(given: ConfigInput = {}, knownBy: KnownBy = 'configuration'): Config {
   const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  // A program that is not checked by a compiler would wait for processes that never come.
+  if ('workers' in written) throw new ConfigError(['workers: is for the command alone; hooks do not cross processes']);
   const { routes = {} } = given;
   const checked = checkInput({ ...LIBRARY_DEFAULTS, ...written, routes: { ...LIBRARY_DEFAULTS.routes, ...routes } });
   const { config } = checked;
