@@ -65,10 +65,11 @@ export class RouteExchange implements Exchange {
 
   /** Opens a line, and for a body finds out who we are to say there: until then, nothing of the request has been sent. */
   async #open(route: Route, outgoing: Outgoing, within: DialScope): Promise<Line> {
-    const { auth, paths } = this.#options;
+    const { auth, paths, pool } = this.#options;
+    const { epoch } = pool;
     const hop = readerOf(route);
     if (hop === undefined) {
-      return lineOf(route, (await paths.approach(route, outgoing.target, within)).connection, undefined);
+      return lineOf(route, (await paths.approach(route, outgoing.target, within)).connection, undefined, epoch);
     }
     const visit = await auth.visit(hop);
     const introduction = visit.introduce(within, 'free');
@@ -76,7 +77,7 @@ export class RouteExchange implements Exchange {
       // Whoever waits for another's logon keeps no connection open meanwhile.
       await introduction.begin();
       const { connection } = await paths.approach(route, outgoing.target, within);
-      const line = lineOf(route, connection, { hop, visit, introduction });
+      const line = lineOf(route, connection, { hop, visit, introduction }, epoch);
       return outgoing.body === undefined
         ? line
         : await askFirst(line, outgoing, within, this.#talkOptions(line, outgoing, within));
@@ -128,7 +129,7 @@ export class RouteExchange implements Exchange {
       hop?.namedBy === 'user' ? guard.checkConfigured(connection.address, port) : guard.check(connection.address, port);
     if (verdict === 'allow') {
       const parent = reader && visit && { hop: reader, visit, introduction: visit.introduce(within, standing) };
-      return lineOf(route, connection, parent);
+      return lineOf(route, connection, parent, pool.epoch);
     }
     connection[Symbol.dispose]();
     return undefined;
@@ -139,7 +140,7 @@ export class RouteExchange implements Exchange {
     return await exchangeOver(line, outgoing, within, this.#talkOptions(line, outgoing, within));
   }
 
-  #talkOptions({ route, parent }: Line, { target }: Outgoing, within: DialScope): TalkOptions {
+  #talkOptions({ route, parent, epoch }: Line, { target }: Outgoing, within: DialScope): TalkOptions {
     const { pool, paths, failover, limits, headMs } = this.#options;
     return {
       health: failover.health,
@@ -147,7 +148,7 @@ export class RouteExchange implements Exchange {
       headMs,
       keep(connection, standing) {
         if (standing === 'spoilt') connection[Symbol.dispose]();
-        else pool.put(poolKey(route, target, parent?.visit, standing), connection);
+        else pool.put(poolKey(route, target, parent?.visit, standing), connection, epoch);
       },
       reach: async () => (await paths.approach(route, target, within)).connection,
     };

@@ -11,6 +11,8 @@ export interface Line extends Disposable {
   readonly connection: Connection;
   /** The proxy that reads the request, as whom we come to it, and what is said to it about that. */
   readonly parent: Parent | undefined;
+  /** Of the pool, when it was begun to be opened. */
+  readonly epoch: number;
 }
 export interface Parent {
   readonly hop: Hop;
@@ -19,10 +21,11 @@ export interface Parent {
 }
 
 /** Disposing it closes the connection, and ends what was begun to be said. */
-export const lineOf = (route: Route, connection: Connection, parent: Parent | undefined): Line => ({
+export const lineOf = (route: Route, connection: Connection, parent: Parent | undefined, epoch: number): Line => ({
   route,
   connection,
   parent,
+  epoch,
   [Symbol.dispose]() {
     parent?.introduction[Symbol.dispose]();
     connection[Symbol.dispose]();

@@ -116,7 +116,7 @@ export async function askFirst(line: Line, outgoing: Outgoing, within: DialScope
       if (fit !== 'open') await introduction.moved();
       await goOn(fit === 'open' ? 'same-connection' : 'fresh-connection');
     }
-    return lineOf(line.route, connection, parent);
+    return lineOf(line.route, connection, parent, line.epoch);
   } catch (error) {
     connection[Symbol.dispose]();
     throw error;

@@ -24,6 +24,7 @@ export class IdlePool {
   readonly #clock: Clock;
   readonly #idle = new Map<string, Idle[]>();
   #size = 0;
+  #epoch = 0;
   #look: Disposable | undefined;
 
   constructor(clock: Clock) {
@@ -32,6 +33,11 @@ export class IdlePool {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Counts what `clear` has ended: whoever opens a connection remembers in which epoch it began to. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** The connection that was used last, which is the least likely to be closed meanwhile; none that is idle for longer. */
@@ -49,7 +55,9 @@ export class IdlePool {
     return idle.connection;
   }
 
-  put(key: string, connection: Connection): void {
+  /** One of an older epoch has another login, other settings, or another network: it is closed. */
+  put(key: string, connection: Connection, epoch: number): void {
+    if (epoch !== this.#epoch) return connection[Symbol.dispose]();
     const list = this.#idle.get(key) ?? [];
     if (this.#size >= TOTAL_MAX || list.length >= PER_KEY_MAX) return connection[Symbol.dispose]();
     const idle: Idle = { connection, sinceMs: this.#clock.now() };
@@ -61,8 +69,9 @@ export class IdlePool {
     this.#look ??= this.#clock.after(LOOK_MS, () => this.#expire());
   }
 
-  /** Closes everything: the network changed, or the proxy stops. */
+  /** Closes everything, and later what is in use now: a reload, another network, or the end. */
   clear(): void {
+    this.#epoch += 1;
     this.#dropAll(() => true);
     this.#look?.[Symbol.dispose]();
     this.#look = undefined;

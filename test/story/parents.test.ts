@@ -1,6 +1,7 @@
 /** Plain HTTP through parents, byte for byte: forms of the target, pooled connections, faults of a parent. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { resolveOptions } from '../../src/config/schema.ts';
 import { FAILURES } from '../../src/core/failure.ts';
 import type { Route } from '../../src/core/stages.ts';
 import { parseProxyUrl } from '../../src/protocol/proxy-url.ts';
@@ -292,5 +293,46 @@ test(
     );
     client.send('there');
     await (await parent.connection()).until('there');
+  }),
+);
+
+test(
+  'a reload with another login at a parent is in force for all, also when an answer was under way meanwhile',
+  leavesNothing(async () => {
+    const logins: string[] = [];
+    const first = Promise.withResolvers<RawPeer>();
+    await using parent = await RawOrigin.listen((peer) => {
+      let turn = 0;
+      peer.socket.on('data', (chunk) => {
+        turn += 1;
+        if (turn === 1) peer.send('\x05\x02');
+        else if (turn === 2) {
+          logins.push(
+            chunk
+              .toString('latin1')
+              .replace(/[^a-z]+/g, ' ')
+              .trim(),
+          );
+          peer.send('\x01\x00');
+        } else if (turn === 3) peer.send('\x05\0\0\x01\0\0\0\0\0\0');
+        else if (logins.length === 1) first.resolve(peer);
+        else peer.send(ok('new'));
+      });
+    });
+    const as = (password: string) => ({
+      listen: 'http://127.0.0.1:0',
+      log: { format: 'off' as const },
+      routes: { proxy: `socks5://me:${password}@${parent.authority}` },
+    });
+    await using proxy = await ProxyUnderTest.start(as('old'));
+    using client = await proxy.client();
+    client.send(get('http://site.test/'));
+    const held = await first.promise;
+    await proxy.proxy.reload(resolveOptions(as('new')));
+    held.send(ok('old'));
+    await answered(client, 1);
+    client.send(get('http://site.test/'));
+    await answered(client, 2);
+    assert.deepEqual(logins, ['me old', 'me new']);
   }),
 );
