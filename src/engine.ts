@@ -23,6 +23,7 @@ import { chooseRelay } from './relay/choose.ts';
 import { IdleWatch } from './relay/idle-watch.ts';
 import { routerOf } from './routing/chain.ts';
 import { systemTicketing, type Ticketing } from './upstream/auth/gssapi.ts';
+import type { LogonTurns } from './upstream/auth/logons.ts';
 import { AuthMemory } from './upstream/auth/memory.ts';
 import { workstationName } from './upstream/auth/ntlm.ts';
 import { UpstreamAuth } from './upstream/auth/upstream-auth.ts';
@@ -98,6 +99,8 @@ export interface HallOptions {
   readonly credentials?: BookParts | undefined;
   /** Default: the system's Kerberos. */
   readonly tickets?: Ticketing | undefined;
+  /** Who says whose turn it is to log on at an upstream proxy. Default: this process. */
+  readonly logons?: ((key: string) => LogonTurns) | undefined;
   /** Of our pseudonym in `Via`. Default: a random one. */
   readonly suffix?: string | undefined;
   /** Which calls of a PAC's helpers are told. */
@@ -132,7 +135,7 @@ export function buildHall(options: HallOptions): Hall {
     limiter,
     resolver,
     own,
-    upstreamAccounts: { sources: credentials, memory: new AuthMemory(clock), tickets },
+    upstreamAccounts: { sources: credentials, memory: new AuthMemory(clock, options.logons), tickets },
     pool,
     health,
     ways,

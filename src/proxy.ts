@@ -15,6 +15,7 @@ import { hub } from './observe/hub.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
 import type { Ticketing } from './upstream/auth/gssapi.ts';
+import type { LogonTurns } from './upstream/auth/logons.ts';
 import type { Lookup } from './upstream/resolver.ts';
 
 /** Silence between two requests of a client. Browsers keep idle connections for minutes; each costs a descriptor. */
@@ -55,6 +56,8 @@ export interface OneProxy {
   readonly idPrefix: string;
   /** Who owns the limits. */
   readonly lender: Lender;
+  /** Who says whose turn it is to log on at an upstream proxy. */
+  readonly logons: (key: string) => LogonTurns;
 }
 
 /** A configuration that is ready to be put in force: one of the two is called, once. */
@@ -102,6 +105,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     stateDir: options.stateDir,
     environment: process.env,
     suffix: one?.suffix,
+    logons: one?.logons,
     trace: 'lookups',
     credentials: options.credentials,
     tickets: options.tickets,

@@ -1,5 +1,7 @@
+import { systemClock } from '../core/clock.ts';
 import { Secret } from '../core/secret.ts';
 import { sittingOutFile } from '../observe/sitting-out.ts';
+import { tidying } from '../observe/tidying.ts';
 import { serveAsWorker } from '../workers/worker.ts';
 import { silentSources } from './prompt-accounts.ts';
 import { stateFolder } from './state-folder.ts';
@@ -10,10 +12,11 @@ export function runWorker(): Promise<number> {
   return serveAsWorker({
     channel: process,
     stateDir,
-    exporters: [sittingOutFile(stateDir)],
-    credentials: ({ prompted, startedMs }) => ({
+    exporters: [sittingOutFile(stateDir), tidying(systemClock)],
+    credentials: ({ prompted, startedMs }, idKey) => ({
       ...silentSources(process.env, stateDir),
       startedMs,
+      idKey,
       prompted: new Map(prompted.map(([account, secret]) => [account, new Secret(secret)])),
     }),
   });

@@ -33,6 +33,8 @@ export interface BookParts extends Omit<SecretParts, 'logins'> {
   readonly loginName: string;
   /** What was typed at start, by name of account. */
   readonly prompted: ReadonlyMap<string, Secret>;
+  /** Key of the ids that the next book makes. Default: a random one; processes of one proxy have the same. */
+  readonly idKey?: (() => Buffer) | undefined;
 }
 
 /**
@@ -44,7 +46,7 @@ export interface BookParts extends Omit<SecretParts, 'logins'> {
 export function credentialBook(options: BookOptions, parts: BookParts): CredentialBook {
   const { environment, prompted } = parts;
   const logins = new LoginWatch(parts.loginFile, parts.clock);
-  const make = credentialMaker();
+  const make = credentialMaker(parts.idKey?.());
   const withheld = trustRule({ allow: options.allow, alpaca: alpacaAllowlist(environment) });
   const upstreamOf = upstreamFinder(options.upstreams);
 

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Clock } from '../core/clock.ts';
 import type { Branch, LimitsOwner } from '../limits/owner.ts';
+import type { LogonBranch, LogonDesk } from './logon-desk.ts';
 import { type FromWorker, isFromWorker, type Request, type SentError, type ToWorker } from './messages.ts';
 
 /** A worker that has not loaded or answered in this time hangs. A drain is waited for as long as it takes. */
@@ -12,6 +13,7 @@ export type Level = 'info' | 'warn' | 'error';
 export interface MemberParts {
   readonly child: ChildProcess;
   readonly owner: LimitsOwner;
+  readonly desk: LogonDesk;
   readonly clock: Clock;
   readonly notice: (level: Level, message: string) => void;
 }
@@ -34,16 +36,18 @@ export class CrewMember {
   readonly gone: Promise<string>;
   readonly #parts: MemberParts;
   readonly #branch: Branch;
+  readonly #logons: LogonBranch;
   readonly #loaded: Promise<void>;
   readonly #asked = new Map<number, { answered(value: number): void; failed(error: Error): void }>();
   #asks = 0;
   #isGone = false;
 
   constructor(parts: MemberParts) {
-    const { child, owner } = parts;
+    const { child, owner, desk } = parts;
     this.#parts = parts;
     this.pid = child.pid ?? 0;
     this.#branch = owner.branch((messages) => this.#send({ do: 'limits', messages }));
+    this.#logons = desk.branch((answer) => this.#send({ do: 'logon', answer }));
     let loaded = () => {};
     this.#loaded = new Promise((resolve) => {
       loaded = resolve;
@@ -92,6 +96,8 @@ export class CrewMember {
         return this.#parts.notice(message.level, message.message);
       case 'limits':
         return this.#branch.hear(message.messages);
+      case 'logon':
+        return this.#logons.hear(message.asked);
     }
   }
 
@@ -111,6 +117,7 @@ export class CrewMember {
     }
     this.#isGone = true;
     this.#branch[Symbol.dispose]();
+    this.#logons[Symbol.dispose]();
     for (const { failed } of this.#asked.values()) failed(new Error(`worker ${this.pid} ended: ${how}`));
     this.#asked.clear();
     return how;

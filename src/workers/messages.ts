@@ -1,10 +1,13 @@
 import type { ToBorrower, ToOwner } from '../limits/lease.ts';
 import type { Listen } from '../listeners/options.ts';
+import type { LogonAnswer, LogonAsk } from './logon-messages.ts';
 
 /** What a process needs to serve: settings as they were written, and addresses whose ports are known. */
 export interface Settings {
   readonly values: unknown;
   readonly listen: readonly Listen[];
+  /** Key of the ids of credentials, in base64: another one for each reload, which lifts what is latched. */
+  readonly idKey: string;
 }
 
 /** What makes several processes one proxy. */
@@ -31,7 +34,8 @@ export type Request =
 
 export type ToWorker =
   | ({ readonly ask: number } & Request)
-  | { readonly do: 'limits'; readonly messages: readonly ToBorrower[] };
+  | { readonly do: 'limits'; readonly messages: readonly ToBorrower[] }
+  | { readonly do: 'logon'; readonly answer: LogonAnswer };
 
 export type FromWorker =
   /** The program is loaded: it can be asked to start. */
@@ -39,7 +43,8 @@ export type FromWorker =
   | { readonly did: 'answer'; readonly ask: number; readonly value: number }
   | { readonly did: 'fail'; readonly ask: number; readonly error: SentError }
   | { readonly did: 'notice'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
-  | { readonly did: 'limits'; readonly messages: readonly ToOwner[] };
+  | { readonly did: 'limits'; readonly messages: readonly ToOwner[] }
+  | { readonly did: 'logon'; readonly asked: LogonAsk };
 
 /** What of an error matters to whoever prints it. */
 export interface SentError {

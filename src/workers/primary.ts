@@ -8,6 +8,7 @@ import { LimitsOwner } from '../limits/owner.ts';
 import { describe } from '../listeners/accept.ts';
 import type { Listen } from '../listeners/options.ts';
 import { CrewMember } from './crew-member.ts';
+import { LogonDesk } from './logon-desk.ts';
 import type { Membership, Settings } from './messages.ts';
 import { NoticeBoard } from './notice-board.ts';
 import { Ports } from './ports.ts';
@@ -54,11 +55,13 @@ export class Primary implements AsyncDisposable {
   readonly #parts: PrimaryParts;
   readonly #owner: LimitsOwner;
   readonly #ports: Ports;
+  readonly #desk: LogonDesk;
   readonly #board: NoticeBoard;
   readonly #suffix = randomSuffix();
   readonly #idPrefix = randomBytes(3).toString('hex');
   #checked: Checked;
   #listen: readonly Listen[] = [];
+  #idKey = newIdKey();
   #slots: readonly Slot[] = [];
   /** Processes started so far: it tells their requests apart. */
   #started = 0;
@@ -72,6 +75,7 @@ export class Primary implements AsyncDisposable {
     this.#checked = checked;
     this.#owner = new LimitsOwner(checked.config.limits, { clock, observe, stateDir });
     this.#ports = new Ports(observe);
+    this.#desk = new LogonDesk(clock);
     this.#board = new NoticeBoard(clock, observe);
   }
 
@@ -101,7 +105,8 @@ export class Primary implements AsyncDisposable {
     return this.#inTurn(async () => {
       const { listen, keep } = await this.#ports.find(next.config.listen);
       const members = this.#members();
-      const settings = { values: next.values, listen };
+      const idKey = newIdKey();
+      const settings = { values: next.values, listen, idKey };
       const answers = await Promise.allSettled(
         members.map((member, at) => member.ask({ do: 'prepare', ...settingsAt(settings, at) })),
       );
@@ -113,6 +118,7 @@ export class Primary implements AsyncDisposable {
       keep();
       this.#checked = next;
       this.#listen = listen;
+      this.#idKey = idKey;
       // First here: workers speak of limits that must be known.
       this.#owner.update(next.config.limits);
       await Promise.allSettled(members.map((member) => member.ask({ do: 'commit' })));
@@ -161,11 +167,11 @@ export class Primary implements AsyncDisposable {
     // A process that cannot be started tells so; one that died hears nothing more.
     child.on('error', () => undefined);
     const notice = this.#board.post.bind(this.#board);
-    return new CrewMember({ child, owner: this.#owner, clock, notice });
+    return new CrewMember({ child, owner: this.#owner, desk: this.#desk, clock, notice });
   }
 
   async #send({ at, member }: Slot): Promise<void> {
-    const settings = settingsAt({ values: this.#checked.values, listen: this.#listen }, at);
+    const settings = settingsAt({ values: this.#checked.values, listen: this.#listen, idKey: this.#idKey }, at);
     const idPrefix = `${this.#idPrefix}${(++this.#started).toString(36)}`;
     const { prompted, startedMs } = this.#parts;
     await member.ask({ do: 'start', ...settings, suffix: this.#suffix, idPrefix, prompted, startedMs });
@@ -216,7 +222,9 @@ export class Primary implements AsyncDisposable {
   }
 }
 
+const newIdKey = (): string => randomBytes(32).toString('base64');
+
 /** A path can be listened on once: the first worker does. */
-function settingsAt({ values, listen }: Settings, at: number): Settings {
-  return { values, listen: at === 0 ? listen : listen.filter(({ kind }) => kind === 'tcp') };
+function settingsAt({ values, listen, idKey }: Settings, at: number): Settings {
+  return { values, idKey, listen: at === 0 ? listen : listen.filter(({ kind }) => kind === 'tcp') };
 }

@@ -4,6 +4,7 @@ import type { Exporter } from '../core/contracts.ts';
 import type { BookParts } from '../credentials/book.ts';
 import { Borrower } from '../limits/borrower.ts';
 import { type PreparedReload, type RunningProxy, startProxy } from '../proxy.ts';
+import { KeptLogons } from './kept-logons.ts';
 import { type FromWorker, isToWorker, type Membership, type Request, type Settings, sentError } from './messages.ts';
 
 /** The end of the channel to the process that started this one: `process`, unless a test plays it. */
@@ -17,7 +18,7 @@ export interface WorkerParts {
   readonly channel: Channel;
   readonly stateDir: string;
   readonly exporters: readonly Exporter[];
-  credentials(member: Membership): BookParts;
+  credentials(member: Membership, idKey: () => Buffer): BookParts;
 }
 
 /** Serves as one of several processes of a proxy, until it is told to stop or its primary is gone. Gives the exit code. */
@@ -36,12 +37,15 @@ class Worker {
   readonly #parts: WorkerParts;
   readonly #ended: (code: number) => void;
   readonly #borrower: Borrower;
+  readonly #logons: KeptLogons;
+  #idKey = Buffer.alloc(0);
   #proxy: RunningProxy | undefined;
   #prepared: PreparedReload | undefined;
 
   constructor(parts: WorkerParts, ended: (code: number) => void) {
     this.#parts = parts;
     this.#ended = ended;
+    this.#logons = new KeptLogons(systemClock, (asked) => this.say({ did: 'logon', asked }));
     this.#borrower = new Borrower((messages) => this.say({ did: 'limits', messages }));
   }
 
@@ -53,6 +57,7 @@ class Worker {
   hear(message: unknown): void {
     if (!isToWorker(message)) return;
     if (message.do === 'limits') return this.#borrower.hear(message.messages);
+    if (message.do === 'logon') return this.#logons.hear(message.answer);
     const { ask } = message;
     this.#do(message).then(
       (value) => this.say({ did: 'answer', ask, value }, () => message.do === 'close' && this.#ended(0)),
@@ -71,6 +76,7 @@ class Worker {
         this.#proxy = await this.#start(request);
         return 0;
       case 'prepare':
+        this.#idKey = Buffer.from(request.idKey, 'base64');
         this.#prepared = await this.#proxy?.prepare(configOf(request));
         return 0;
       case 'commit':
@@ -91,12 +97,13 @@ class Worker {
   #start(start: Settings & Membership): Promise<RunningProxy> {
     const { exporters, stateDir, credentials } = this.#parts;
     const { suffix, idPrefix } = start;
+    this.#idKey = Buffer.from(start.idKey, 'base64');
     return startProxy(configOf(start), {
       exporters: [this.#noticesUpward(), ...exporters],
       stateDir,
-      credentials: credentials(start),
+      credentials: credentials(start, () => this.#idKey),
       clock: systemClock,
-      one: { suffix, idPrefix, lender: this.#borrower },
+      one: { suffix, idPrefix, lender: this.#borrower, logons: (key) => this.#logons.of(key) },
     });
   }
 

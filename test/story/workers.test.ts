@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canSharePorts } from '../../src/workers/ports.ts';
+import { AskingParent, asks, BASIC } from '../support/asking-parent.ts';
 import { type Running, viaduct, viaductEnds } from '../support/cli.ts';
 import { answering, ok, RawOrigin } from '../support/origin.ts';
 import { childrenOf, ownerOf } from '../support/processes.ts';
@@ -286,4 +287,28 @@ test('a quota is that of the whole proxy, to the byte, and is kept by one proces
   await crew.stop();
   const kept: unknown = JSON.parse(readFileSync(join(crew.folder.path, 'viaduct', 'quota.json'), 'utf8'));
   assert.match(JSON.stringify(kept), new RegExp(`"${8 * MIB}"`));
+});
+
+test('a wrong password is sent once, however many workers there are, and once more after a reload', {
+  skip,
+}, async () => {
+  await using parent = await AskingParent.listen(() => asks(BASIC));
+  const routes = { proxy: `http://me:wrong@${parent.origin.authority}` };
+  await using crew = await Crew.start({ routes });
+  const proofs = () => parent.asked.filter(({ credentials }) => credentials !== undefined).length;
+  const tryAll = async () => {
+    const answers = Array.from({ length: 24 }, () => converse(crew.port, connectTo('www.example.com:443')));
+    return [...new Set((await Promise.all(answers)).map(statusOf))];
+  };
+  assert.deepEqual(await tryAll(), [502]);
+  assert.equal(proofs(), 1);
+  process.kill(crew.workers[0] ?? 0, 'SIGKILL');
+  await crew.running.says('died (SIGKILL)');
+  await until(() => crew.workers.length === 2, 'nobody takes its place');
+  assert.deepEqual(await tryAll(), [502]);
+  assert.equal(proofs(), 1);
+  writeFileSync(crew.file, JSON.stringify({ routes, name: 'other' }));
+  await crew.running.says(/reloaded: name/);
+  assert.deepEqual(await tryAll(), [502]);
+  assert.equal(proofs(), 2);
 });

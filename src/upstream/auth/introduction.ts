@@ -12,7 +12,7 @@ import { BasicTalk } from './basic.ts';
 import { DigestTalk } from './digest.ts';
 import type { Ticketing } from './gssapi.ts';
 import { KerberosTalk } from './kerberos.ts';
-import type { Logons, Turn } from './logons.ts';
+import type { LogonTurns, Turn } from './logons.ts';
 import { logsOnConnections, type ParentMemory } from './memory.ts';
 import { NtlmTalk } from './ntlm.ts';
 import type { AuthMessage, Obstacle, Talk } from './talk.ts';
@@ -33,7 +33,7 @@ export interface IntroductionParts {
   /** The failure: the secret cannot be used, for a file that others can read. It matters only if the proxy asks. */
   readonly account: UpstreamAccount | ProxyError;
   readonly memory: ParentMemory;
-  readonly logonsOf: (credential: Credential) => Logons;
+  readonly logonsOf: (credential: Credential) => LogonTurns;
   readonly tickets: Ticketing | undefined;
   readonly workstation: string;
   readonly clock: Clock;

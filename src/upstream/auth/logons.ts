@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { unlessAborted } from '../../core/deadline.ts';
 
 /** How long a logon that was accepted vouches for the next ones. A password changes by day, while requests go on. */
-const TRUSTED_MS = 60_000;
+export const TRUSTED_MS = 60_000;
 /** How long others wait for the outcome of a logon that goes alone. A tunnel to a slow target is slow to tell. */
 const FIRST_WAIT_MS = 10_000;
 /** The same where the secret was right before: it most likely still is, and a rejection comes at once. */
@@ -18,6 +18,14 @@ export interface Turn extends Disposable {
   rejected(): void;
 }
 
+/** The logons with one secret at one proxy, wherever it is decided whose turn it is. */
+export interface LogonTurns {
+  /** It is not sent again. A secret that changes is another one. */
+  readonly isRejected: boolean;
+  /** Waits until it may be sent. Rejects with the signal's reason. */
+  turn(signal: AbortSignal): Promise<Turn | 'rejected'>;
+}
+
 interface Alone {
   readonly untilMs: number;
   readonly over: Promise<void>;
@@ -27,7 +35,7 @@ interface Alone {
  * The logons with one secret at one proxy. Until it was accepted they go one by one, and the first that is rejected is
  * the last: accounts are locked after three to ten wrong passwords, and a browser alone has six connections.
  */
-export class Logons {
+export class Logons implements LogonTurns {
   readonly #clock: Clock;
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
   #wasAccepted = false;
@@ -38,12 +46,15 @@ export class Logons {
     this.#clock = clock;
   }
 
-  /** It is not sent again. A secret that changes is another one. */
   get isRejected(): boolean {
     return this.#isRejected;
   }
 
-  /** Waits until it may be sent. Rejects with the signal's reason. */
+  /** It was rejected where nobody had to wait for a turn. */
+  reject(): void {
+    this.#isRejected = true;
+  }
+
   async turn(signal: AbortSignal): Promise<Turn | 'rejected'> {
     let hasWaited = false;
     for (;;) {

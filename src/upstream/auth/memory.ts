@@ -3,7 +3,7 @@ import type { Credential } from '../../core/contracts.ts';
 import type { Hop } from '../../core/stages.ts';
 import { formatHop } from '../../protocol/proxy-url.ts';
 import type { DigestSession } from './digest.ts';
-import { Logons } from './logons.ts';
+import { Logons, type LogonTurns } from './logons.ts';
 import { bindsConnection, type Way } from './ways.ts';
 
 /** What is remembered about one proxy and one account there. */
@@ -28,12 +28,13 @@ const LOGONS_MAX = 4_096;
 
 /** What was learned about upstream proxies. It outlives a reload, whose accounts have ids of their own. */
 export class AuthMemory {
-  readonly #clock: Clock;
   readonly #parents = new Map<string, ParentMemory>();
-  readonly #logons = new Map<string, Logons>();
+  readonly #logons = new Map<string, LogonTurns>();
+  readonly #makeLogons: (key: string) => LogonTurns;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  /** `makeLogons`: where it is not this process that says whose turn it is. */
+  constructor(clock: Clock, makeLogons: (key: string) => LogonTurns = () => new Logons(clock)) {
+    this.#makeLogons = makeLogons;
   }
 
   /** `account`: what tells it from others (`Credential.id`). */
@@ -48,8 +49,9 @@ export class AuthMemory {
     }));
   }
 
-  logons(hop: Hop, { id }: Credential): Logons {
-    return recall(this.#logons, `${formatHop(hop)} ${id}`, LOGONS_MAX, () => new Logons(this.#clock));
+  logons(hop: Hop, { id }: Credential): LogonTurns {
+    const key = `${formatHop(hop)} ${id}`;
+    return recall(this.#logons, key, LOGONS_MAX, () => this.#makeLogons(key));
   }
 }
 
