@@ -21,7 +21,7 @@ const INTERIM_MAX = 32;
 const PROBES_MAX = 16;
 const NOTHING = Buffer.alloc(0);
 
-/** Of a proxy that reads the request itself: a head that is too large was made by the origin behind it. */
+/** Of a proxy that reads the request itself: fields that are too many were made by the origin behind it. */
 const READER_FAULTS: HeadFaults = { ...PARENT_FAULTS, tooLarge: ORIGIN_FAULTS.tooLarge };
 
 export interface TalkOptions {

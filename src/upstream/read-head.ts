@@ -9,19 +9,29 @@ import type { Patience } from './patience.ts';
 export interface HeadFaults {
   readonly malformed: FailureCode;
   readonly tooLarge: FailureCode;
+  /** A first line that does not end: whoever speaks to us writes it, whoever wrote the fields behind it. */
+  readonly lineTooLong: FailureCode;
   /** The peer closed without a byte of an answer: a pooled connection may just have been closed in time. */
   readonly closed: FailureCode;
 }
 export const ORIGIN_FAULTS: HeadFaults = {
   malformed: 'origin_protocol',
   tooLarge: 'origin_head_too_large',
+  lineTooLong: 'origin_head_too_large',
   closed: 'reset_before_head',
 };
 export const PARENT_FAULTS: HeadFaults = {
   malformed: 'parent_protocol',
   tooLarge: 'parent_protocol',
+  lineTooLong: 'parent_protocol',
   closed: 'parent_closed',
 };
+
+const FAULT_OF = {
+  'bare-lf': 'malformed',
+  'head-too-large': 'tooLarge',
+  'start-line-too-long': 'lineTooLong',
+} as const;
 
 export interface ReadHead {
   readonly head: ResponseHead;
@@ -49,8 +59,7 @@ export function readHead(
     const add = (chunk: Buffer) => {
       const progress = buffer.add(chunk);
       if (progress.at === 'refused') {
-        const code = progress.why === 'bare-lf' ? faults.malformed : faults.tooLarge;
-        return refuse(new ProxyError(code, `response head: ${progress.why}`));
+        return refuse(new ProxyError(faults[FAULT_OF[progress.why]], `response head: ${progress.why}`));
       }
       try {
         if (progress.at === 'more') {

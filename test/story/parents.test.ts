@@ -187,6 +187,7 @@ const FAILING: readonly (readonly [what: string, fail: (peer: RawPeer) => void])
   ['says nothing and ends', (peer) => void peer.end()],
   ['says nothing and resets', (peer) => peer.reset()],
   ['speaks no HTTP', (peer) => void peer.send('220 smtp.example ESMTP\r\n\r\n').end()],
+  ['never ends its first line', (peer) => void peer.send('A'.repeat(200_000))],
   ['ends inside its head', (peer) => void peer.send('HTTP/1.1 200 OK\r\nX: y').end()],
 ];
 for (const [what, fail] of FAILING) {
