@@ -175,9 +175,12 @@ async function finalHead(
   let rest = connection.early;
   for (let seen = 0; seen <= INTERIM_MAX; seen++) {
     const read = await readHead(connection.wire, rest, limits, faults, patience);
-    if (route.via === 'proxies') health.answered(route.hops);
     tap?.({ type: 'wire', id, hop: 'upstream', sent: 'by-peer', head: read.text });
-    if (read.head.status >= 200 || read.head.status === 101) return read;
+    if (read.head.status >= 200 || read.head.status === 101) {
+      // Not before: one that says no more than 100 is of no use, and another way may be open.
+      if (route.via === 'proxies') health.answered(route.hops);
+      return read;
+    }
     inform(read.head);
     ({ rest } = read);
   }

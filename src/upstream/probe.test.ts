@@ -37,11 +37,11 @@ for (const [scheme, question, answer] of [
   [
     'http',
     /^OPTIONS \* HTTP\/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n$/,
-    'HTTP/1.0 400 ',
+    'HTTP/1.0 400 No\r\nA: b\r\n\r\n',
   ],
   ['socks5', /^\x05\x01\x00$/, '\x05\xff'],
-  ['socks4', /^\x04\x01\0{7}$/, '\0\x5b'],
-  ['socks4a', /^\x04\x01\0{7}$/, '\0\x5b'],
+  ['socks4', /^\x04\x01\0{7}$/, '\0\x5b\0\0\0\0\0\0'],
+  ['socks4a', /^\x04\x01\0{7}$/, '\0\x5b\0\0\0\0\0\0'],
 ] as const) {
   test(
     `${scheme}: any answer is life, also a refusing one that comes byte by byte; then the connection is closed`,
@@ -82,6 +82,31 @@ for (const [scheme, question, answer] of [
   );
 }
 
+for (const [scheme, half] of [
+  ['http', 'HTTP/1.1 200 Con'],
+  ['http', 'HTTP/1.1 200 OK\r\nA: b\r\n'],
+  ['http', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n'],
+  ['socks5', '\x05'],
+  ['socks4', '\0\x5b\0'],
+] as const) {
+  test(
+    `${scheme}: ${JSON.stringify(half)} and then nothing is no life`,
+    leavesNothing(async () => {
+      await using proxy = await RawOrigin.listen();
+      const abort = new AbortController();
+      const probing = probe(`${scheme}://${proxy.authority}`, { signal: abort.signal });
+      const peer = await proxy.connection();
+      await peer.until(/./s);
+      peer.send(half);
+      const reason = new ProxyError('parent_silent', 'test');
+      const limit = setTimeout(() => abort.abort(reason), 100);
+      await assert.rejects(probing, (error) => error === reason);
+      clearTimeout(limit);
+      await peer.ended();
+    }),
+  );
+}
+
 test(
   'socks5: a login is offered where there is one',
   leavesNothing(async () => {
@@ -101,7 +126,7 @@ for (const scheme of ['http', 'socks5', 'socks4']) {
       await peer.until(/^\x04\x01\x00\x09\x7f\x00\x00\x01\x00$/);
       peer.send('\0\x5a\0\0\0\0\0\0');
       await peer.until(/.{10}/s);
-      peer.send({ http: 'HTTP/1.1 200', socks5: '\x05\x00', socks4: '\0\x5b' }[scheme] ?? '');
+      peer.send({ http: 'HTTP/1.1 200 OK\r\n\r\n', socks5: '\x05\x00', socks4: '\0\x5b\0\0\0\0\0\0' }[scheme] ?? '');
       await probing;
       await peer.ended();
     }),

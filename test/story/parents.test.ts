@@ -240,6 +240,27 @@ test(
   }),
 );
 
+for (const [what, part] of [
+  ['half a head', 'HTTP/1.1 200 Con'],
+  ['no more than interim answers', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n'],
+] as const) {
+  test(
+    `a parent that says ${what} and then nothing is as dead as one that is silent`,
+    leavesNothing(async () => {
+      await using stuck = await RawOrigin.listen(
+        (peer) => void peer.socket.once('data', () => setTimeout(() => peer.send(part), 300)),
+      );
+      await using other = await RawOrigin.listen(answering(() => ok('other')));
+      await using proxy = await proxyBy([`http://${stuck.authority}`, `http://${other.authority}`]);
+      const startedMs = performance.now();
+      using client = await proxy.client();
+      client.send(get('http://a.test/'));
+      await client.until(/other$/);
+      assert.ok(performance.now() - startedMs < 3_000);
+    }),
+  );
+}
+
 test(
   'a slow target behind a parent that answers probes stays on its way',
   leavesNothing(async () => {
