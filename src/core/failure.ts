@@ -122,18 +122,21 @@ export class ProxyError extends Error {
   readonly code: FailureCode;
   readonly detail: string;
   readonly told: string | undefined;
+  /** Instead of the sentence of the code, where that would speak of somebody else. */
+  readonly sentence: string | undefined;
   /** Fields that the refusal carries besides those that every refusal has, e.g. `Retry-After`. */
   readonly fields: readonly (readonly [name: string, value: string])[];
 
   constructor(
     code: FailureCode,
     detail: string,
-    more: ErrorOptions & { told?: string; fields?: readonly (readonly [string, string])[] } = {},
+    more: ErrorOptions & { told?: string; sentence?: string; fields?: readonly (readonly [string, string])[] } = {},
   ) {
     super(`[${code}] ${detail}`, more);
     this.code = code;
     this.detail = detail;
     this.told = more.told;
+    this.sentence = more.sentence;
     this.fields = more.fields ?? [];
   }
 }

@@ -10,7 +10,8 @@ import type { ProxyIdentity } from './rooms.ts';
  * script on somebody's screen or a forged line in somebody's log.
  */
 export function refusal(error: ProxyError, id: string, version: '1.0' | '1.1', identity: ProxyIdentity): Reply {
-  const { status, sentence } = FAILURES[error.code];
+  const { status, sentence: usual } = FAILURES[error.code];
+  const sentence = error.sentence ?? usual;
   const told = error.told === undefined ? '' : ` ${error.told}`;
   return {
     status,

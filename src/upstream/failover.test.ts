@@ -350,6 +350,7 @@ test('a single route costs no timer and no signal of its own, and its failure na
       [error.code, error.detail, error.told],
       ['refused', 'http://a:1: a', 'The way led through http://a:1.'],
     );
+    assert.equal(error.sentence, 'The upstream proxy could not be reached.');
     return true;
   });
   assert.equal(story.isOut('a'), true);

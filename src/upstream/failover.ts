@@ -218,7 +218,11 @@ class Attempts<T extends Disposable> {
     const code = all[0]?.failure.code ?? 'no_route';
     const detail = all.map(({ way, failure }) => `${way}: [${failure.code}] ${failure.detail}`).join('; ');
     const told = `Every way was tried: ${all.map(({ way, failure }) => `${way} (${failure.code})`).join(', ')}.`;
-    this.#finish(() => this.#reject(new ProxyError(code, detail, { cause: all[0]?.failure, told })));
+    const cause = all[0]?.failure;
+    const [first] = this.#attempts;
+    const onlyFirst = first !== undefined && isUnreached(first) ? NOT_REACHED : undefined;
+    const sentence = this.#attempts.every(isUnreached) ? NONE_REACHED : onlyFirst;
+    this.#finish(() => this.#reject(new ProxyError(code, detail, { cause, told, ...(sentence && { sentence }) })));
   }
 
   readonly #onAbort = (): void => {
@@ -241,6 +245,20 @@ const OTHER_ROUTE: ProxyError = new ProxyError('parent_silent', 'another route h
 /** What a proxy says of the target. */
 const VERDICTS: ReadonlySet<FailureCode> = new Set(['parent_refused', 'parent_failed'] as const);
 
+/** What a proxy that is not there is called, by codes whose sentences speak of the destination. */
+const UNREACHED: ReadonlySet<FailureCode> = new Set([
+  'dns_failed',
+  'dns_timeout',
+  'refused',
+  'unroutable',
+  'connect_timeout',
+  'connect_failed',
+] as const);
+const NOT_REACHED = 'The upstream proxy could not be reached.';
+const NONE_REACHED = 'No upstream proxy could be reached.';
+const isUnreached = ({ route, outcome }: Pick<Attempt, 'route' | 'outcome'>): boolean =>
+  route.via === 'proxies' && outcome instanceof ProxyError && UNREACHED.has(outcome.code);
+
 const isFinal = ({ isTargets }: Attempt, { code }: ProxyError): boolean =>
   FAILURES[code].retry === 'never' || (isTargets && code === 'parent_silent');
 
@@ -262,5 +280,7 @@ function naming(route: Route, failure: ProxyError): ProxyError {
   if (route.via === 'direct' || told !== undefined || !(isProxysFault(code) || code === 'parent_closed'))
     return failure;
   const proxy = nameOf(route.hops);
-  return new ProxyError(code, `${proxy}: ${detail}`, { cause: failure, told: `The way led through ${proxy}.`, fields });
+  const sentence = isUnreached({ route, outcome: failure }) ? { sentence: NOT_REACHED } : {};
+  const led = `The way led through ${proxy}.`;
+  return new ProxyError(code, `${proxy}: ${detail}`, { cause: failure, told: led, fields, ...sentence });
 }
