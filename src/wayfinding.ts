@@ -2,6 +2,7 @@ import type { Clock } from './core/clock.ts';
 import type { Observe, Resolver, Router } from './core/contracts.ts';
 import { systemWorld } from './pac/discovery/world.ts';
 import { createPacEngine } from './pac/engine.ts';
+import { boundedLookups, lookupsMax } from './pac/lookups.ts';
 import { ownAddresses } from './pac/own-addresses.ts';
 import { pacRouter } from './pac/router.ts';
 import type { PacSource, PacState } from './pac/script.ts';
@@ -47,7 +48,8 @@ const NOT_YET: PacState = { at: 'unreachable', source: 'the configuration', trou
 
 export function findWays(options: WayfindingOptions): Wayfinding {
   const { clock, observe, resolver, own, stateDir, environment, trace } = options;
-  const engine = createPacEngine({ clock, ownAddresses, resolve: (host, signal) => resolver.resolve(host, signal) });
+  const resolve = boundedLookups(resolver, lookupsMax(environment.UV_THREADPOOL_SIZE));
+  const engine = createPacEngine({ clock, ownAddresses, resolve });
   const network = networkWatch({ clock });
   let followed: Followed | undefined;
   /** What is followed once it has been read; the same most of the time. */
