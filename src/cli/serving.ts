@@ -37,7 +37,7 @@ async function workersFor({ workers }: Config, inform: (line: string) => void): 
   const wanted = workers === 'auto' ? availableParallelism() : workers;
   if (wanted === 1 || (await canSharePorts())) return wanted;
   inform(
-    'one process serves: workers need Node 23.1 or later on Linux, FreeBSD, Solaris or AIX, where ports are shared',
+    'one process serves: workers share ports, which Linux, FreeBSD, Solaris and AIX can and this system cannot',
   );
   return 1;
 }
