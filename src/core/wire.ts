@@ -16,6 +16,8 @@ type Fate =
   | { readonly at: 'ended' }
   | { readonly at: 'failed'; readonly error: Error | undefined };
 
+const OPEN: Fate = { at: 'open' };
+
 /** What a wire hears of its stream; made for one stream, so that a wire without one keeps nothing. */
 interface Ears {
   readonly error: (error: Error) => void;
@@ -28,7 +30,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
   abstract readonly stream: S;
   protected paused = true;
   #receiver: Receiver | undefined;
-  #fate: Fate = { at: 'open' };
+  #fate: Fate = OPEN;
   #untold = false;
   #ears: Ears | undefined;
 

@@ -10,7 +10,7 @@ import type { Rooms } from './rooms.ts';
 export class Account implements Meter {
   readonly #request: ProxyRequest | OwnRequest;
   readonly #rooms: Rooms;
-  readonly #startedAt: Date;
+  readonly #startedWallMs: number;
   readonly #stageMs: Partial<Record<Stage, number>> = {};
   #stage: Stage | undefined;
   #stageSinceMs = 0;
@@ -28,7 +28,7 @@ export class Account implements Meter {
   constructor(request: ProxyRequest | OwnRequest, rooms: Rooms) {
     this.#request = request;
     this.#rooms = rooms;
-    this.#startedAt = new Date(rooms.clock.wallMs());
+    this.#startedWallMs = rooms.clock.wallMs();
   }
 
   /** Begins a step. Its time runs until the next one begins or the story ends, whichever way. */
@@ -57,7 +57,7 @@ export class Account implements Meter {
       id: request.id,
       kind: request.kind,
       protocol: request.version,
-      startedAt: this.#startedAt,
+      startedAt: new Date(this.#startedWallMs),
       durationMs: nowMs - request.startedMs,
       client: request.client,
       principal: this.principal === undefined || this.principal.scheme === 'none' ? undefined : this.principal.name,
