@@ -36,9 +36,7 @@ export async function serve(loaded: Loaded, parts: ServingParts): Promise<Servin
 async function workersFor({ workers }: Config, inform: (line: string) => void): Promise<number> {
   const wanted = workers === 'auto' ? availableParallelism() : workers;
   if (wanted === 1 || (await canSharePorts())) return wanted;
-  inform(
-    'one process serves: workers share ports, which Linux, FreeBSD, Solaris and AIX can and this system cannot',
-  );
+  inform('one process serves: workers share ports, which Linux, FreeBSD, Solaris and AIX can and this system cannot');
   return 1;
 }
 
