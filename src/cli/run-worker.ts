@@ -1,7 +1,5 @@
-import { systemClock } from '../core/clock.ts';
 import { Secret } from '../core/secret.ts';
 import { sittingOutFile } from '../observe/sitting-out.ts';
-import { tidying } from '../observe/tidying.ts';
 import { serveAsWorker } from '../workers/worker.ts';
 import { silentSources } from './prompt-accounts.ts';
 import { stateFolder } from './state-folder.ts';
@@ -12,7 +10,7 @@ export function runWorker(): Promise<number> {
   return serveAsWorker({
     channel: process,
     stateDir,
-    exporters: [sittingOutFile(stateDir), tidying(systemClock)],
+    exporters: [sittingOutFile(stateDir)],
     credentials: ({ prompted, startedMs }, idKey) => ({
       ...silentSources(process.env, stateDir),
       startedMs,
