@@ -23,12 +23,13 @@ export interface LoginTask {
   readonly environment: Environment;
 }
 
-/** `which`: the name of an account, or a proxy that has one; `undefined`: the default account. */
+/** `which`: the name of an account, a proxy that has one, or `CORP\me` as with `-u`; `undefined`: the default account. */
 export function loginTask(which: string | undefined, settings: readonly Given[], environment: Environment): LoginTask {
   const { config, notices } = load({ flags: settings, environment, isTerminal: false });
   for (const notice of notices) tell(`viaduct: ${notice}`);
-  const name = which === undefined ? DEFAULT_ACCOUNT : nameOf(which, config);
-  const account = accountNamed(name, config, environment);
+  const typed = which?.includes('\\') ? accountOf({ user: which }, '') : undefined;
+  const name = which === undefined || typed !== undefined ? DEFAULT_ACCOUNT : nameOf(which, config);
+  const account = typed ?? accountNamed(name, config, environment);
   if (account.user === '') throw new UsageError('name the user of the account with --user');
   return {
     account,

@@ -131,6 +131,11 @@ test('login stores, a running proxy notices, logout removes', { skip: noKeyring 
   assert.deepEqual(removed, { code: 0, out: 'removed the password of CORP\\me\n', err: '' });
   assert.equal(lab.look('viaduct', 'CORP\\me'), '');
   assert.equal(await known(), undefined);
+
+  const whole = viaduct(['login', 'CORP\\me'], 'hünter3\n', environment);
+  assert.deepEqual(whole, stored);
+  assert.equal(await known(), 'hünter3');
+  assert.deepEqual(viaduct(['logout', 'CORP\\me'], '', environment), removed);
   const again = viaduct(['logout', '-d', 'CORP', '-u', 'me'], '', environment);
   assert.deepEqual(again, { code: 0, out: 'the keyring has no password of CORP\\me\n', err: '' });
 });
