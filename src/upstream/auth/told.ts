@@ -46,7 +46,9 @@ export function rejectedSentence(hop: Hop, credential: Credential): string {
 
 function mendingOf({ source }: Credential): string {
   if (source.startsWith('keyring')) return 'use viaduct login';
-  if (source.startsWith('file:')) return 'write the new one into the file, or use viaduct login';
+  // These are read from there alone: what the keyring has does not count for them.
+  if (source.startsWith('file:')) return 'write the new one into the file';
+  if (source.startsWith('env:') || source === 'BASIC_CREDENTIALS') return 'start viaduct with the new one';
   if (source.startsWith('URL'))
     return 'write the new one into the URL of the proxy, or use viaduct login without it there';
   return 'use viaduct login, or start viaduct with the new one';
