@@ -6,16 +6,13 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { resolveOptions } from '../../src/config/schema.ts';
-import { activeRelay, loadAddon } from '../../src/relay/native-addon.ts';
+import { activeRelay } from '../../src/relay/native-addon.ts';
 import { builtCommand, viaduct, viaductEnds } from '../support/cli.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { echo, RawOrigin } from '../support/origin.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { counting, portOf, TrafficOrigin, tunnel } from '../support/traffic.ts';
-
-const isBuilt = loadAddon().addon !== undefined;
-const skip = !isBuilt && 'the native relay is not built here; npm run build says why';
 
 test('the start and check say which relay is active', async () => {
   for (const wanted of ['auto', 'portable'] as const) {
@@ -54,15 +51,14 @@ test('a relay that nobody knows is a mistake of the command line', async () => {
 });
 
 test(
-  'an open native tunnel obeys a bandwidth limit that a reload sets, and runs free when it is gone',
-  { skip },
+  'an open tunnel obeys a bandwidth limit that a reload sets, and runs free when it is gone',
   leavesNothing(async () => {
     await using origin = await TrafficOrigin.listen();
-    await using proxy = await ProxyUnderTest.start({ relay: 'native' });
+    await using proxy = await ProxyUnderTest.start({ relay: 'auto' });
     using download = counting(await tunnel(portOf(proxy.proxy.url), origin, 'flood 65536'));
     await wait(100);
     const rate = 1_000_000;
-    const settings = { listen: 'http://127.0.0.1:0', log: { format: 'off' }, relay: 'native' } as const;
+    const settings = { listen: 'http://127.0.0.1:0', log: { format: 'off' }, relay: 'auto' } as const;
     await proxy.proxy.reload(resolveOptions({ ...settings, limits: { bandwidth: { per: 'proxy', rate } } }));
     // What the kernels hold has been let through before the limit.
     let before = download.down.total;
@@ -84,11 +80,10 @@ test(
 );
 
 test(
-  'a quota that a reload sets counts, and ends, a tunnel that was native before',
-  { skip },
+  'a quota that a reload sets counts, and ends, a tunnel that was open before',
   leavesNothing(async () => {
     await using origin = await RawOrigin.listen(echo);
-    await using proxy = await ProxyUnderTest.start({ relay: 'native' });
+    await using proxy = await ProxyUnderTest.start({ relay: 'auto' });
     using client = await proxy.tunnel(origin.authority);
     client.send('before');
     await client.until('before');
@@ -106,10 +101,9 @@ test(
 
 test(
   'tunnels of both relays count as open, and are cut when their time is up',
-  { skip },
   leavesNothing(async () => {
     await using origin = await RawOrigin.listen(echo);
-    for (const relay of ['native', 'portable'] as const) {
+    for (const relay of ['auto', 'portable'] as const) {
       await using proxy = await ProxyUnderTest.start({ relay });
       using client = await proxy.tunnel(origin.authority);
       client.send('here');
