@@ -41,6 +41,19 @@ test('a password is typed without echo, up to Enter', async () => {
   assert.equal(await typed('eof\x04'), 'eof');
 });
 
+test('whoever answers at once is not echoed: the question comes when the terminal is raw', async () => {
+  const tty = terminal();
+  const modesAtWrites: boolean[][] = [];
+  const output = {
+    write(text: string) {
+      modesAtWrites.push([...tty.modes]);
+      if (text === 'Password: ') tty.input.write('s3cret\r');
+    },
+  };
+  assert.equal((await readSecret('Password: ', { input: tty.input, output }))?.reveal(), 's3cret');
+  assert.deepEqual(modesAtWrites, [[true], [true, false]]);
+});
+
 test('backspace takes one character back, Ctrl-U all; other control characters are nothing', async () => {
   assert.equal(await typed('pasx\x7fs\bs\r'), 'pass');
   assert.equal(await typed('ä€😀\x7f\r'), 'ä€');

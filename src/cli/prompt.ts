@@ -64,9 +64,10 @@ function askSecret(question: string, { input, output }: PromptParts): Promise<Se
         else if (key >= ' ' && typed.length < SECRET_BYTES_MAX) typed.push(key);
       }
     };
-    output.write(question);
+    // Before the question: whoever answers at once, as a program at a terminal does, would see the password echoed.
     input.setRawMode?.(true);
     input.on('data', onData).on('end', onEnd);
+    output.write(question);
     input.resume();
   });
 }
