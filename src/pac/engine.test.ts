@@ -226,6 +226,19 @@ test('others overtake a stuck evaluation, and its host is not tried again at onc
     assert.ok(performance.now() - started < 1000);
   }));
 
+test('many hosts that loop at once delay nobody else by more than a moment', () =>
+  withEngine({ deadlineMs: 5_000 }, async (engine) => {
+    const text = 'function FindProxyForURL(url, host) { while (host.startsWith("loop")) {} return "DIRECT"; }';
+    assert.equal(await said(ask(engine, text, 'warm.test')), 'DIRECT');
+    const startedMs = performance.now();
+    const stuck = Array.from({ length: 8 }, (_, at) => said(ask(engine, text, `loop${at}.test`)));
+    const others = await Promise.all(Array.from({ length: 50 }, (_, at) => said(ask(engine, text, `a${at}.test`))));
+    const tookMs = performance.now() - startedMs;
+    assert.deepEqual(new Set(others), new Set(['DIRECT']));
+    assert.ok(tookMs < 1_500, `${tookMs} ms`);
+    for (const one of await Promise.all(stuck)) assert.match(one, /^!the script did not answer within 5000 ms/);
+  }));
+
 test('the main thread goes on while a script loops', () =>
   withEngine({ deadlineMs: 1500 }, async (engine) => {
     const text = 'function FindProxyForURL(url, host) { while (host !== "good.test") {} return "DIRECT"; }';

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { answerOf, type PacAnswer } from './answer.ts';
 import { Job, type Known, type PacAsk } from './job.ts';
-import { Lane } from './lane.ts';
+import { BUSY_MS, Lane } from './lane.ts';
 import type { Fact, Outcome } from './messages.ts';
 import { OWN_ADDRESSES, type OwnAddresses } from './own-addresses.ts';
 import type { PacScript } from './script.ts';
@@ -9,7 +9,9 @@ import type { PacScript } from './script.ts';
 /** Threads: a second one goes on with the others while a script is stuck on the first. More would only loop more. */
 const LANES_MAX = 2;
 /** How often it is looked whether a run holds up others, while there are any. */
-const LOOK_MS = 25;
+const LOOK_MS = 10;
+/** A run of a script that is usually quick makes room for others after this long. */
+const YIELD_MS = 15;
 /** Runs that a lane is given ahead, so that it need not wait for the next. */
 const GIVEN_MAX = 8;
 /** Evaluations that wait for a thread. At 2,000 a second more than this would not be reached within the deadline. */
@@ -51,6 +53,9 @@ export interface PacEngine extends AsyncDisposable {
   networkChanged(): void;
 }
 
+/** One that is being started gets no more than it will begin with: another may be free again before it runs. */
+const hasRoom = ({ isStuck, isReady, length }: Lane<Job>): boolean => !isStuck && length < (isReady ? GIVEN_MAX : 1);
+
 const NOBODY_WAITS = 'nobody waits for the answer any more';
 const cannotLoad = (trouble: string): string => `the script cannot be loaded: ${trouble}`;
 
@@ -63,9 +68,11 @@ class Engine implements PacEngine {
   readonly #deadlineMs: number;
   #lanes: Lane<Job>[] = [];
   #queue: Job[] = [];
+  /** Those that have been stopped for others. */
+  #later: Job[] = [];
   readonly #open = new Set<Job>();
   /** The script that was asked last; its text tells it from others. */
-  #known: Known = { id: 0, text: '', failed: undefined };
+  #known: Known = { id: 0, text: '', failed: undefined, isQuick: false };
   /** Until when hosts are not tried again; those of the current script. */
   readonly #slow = new Map<string, number>();
   #generation = 0;
@@ -109,6 +116,7 @@ class Engine implements PacEngine {
     this.#isOver = true;
     this.#watch?.[Symbol.dispose]();
     this.#queue = [];
+    this.#later = [];
     for (const job of this.#open) job.settle({ trouble: 'the proxy stops', calls: '[]' });
     const lanes = this.#lanes;
     this.#lanes = [];
@@ -117,7 +125,7 @@ class Engine implements PacEngine {
 
   #know(text: string): Known {
     if (this.#known.text !== text || this.#known.id === 0) {
-      this.#known = { id: this.#known.id + 1, text, failed: undefined };
+      this.#known = { id: this.#known.id + 1, text, failed: undefined, isQuick: false };
       this.#slow.clear();
     }
     return this.#known;
@@ -131,14 +139,16 @@ class Engine implements PacEngine {
     const slowUntilMs = this.#slow.get(ask.host);
     if (slowUntilMs !== undefined && slowUntilMs > nowMs)
       return `the script took longer than ${this.#deadlineMs} ms for this host a moment ago, and is not asked again yet`;
-    return this.#queue.length < QUEUE_MAX ? undefined : `${QUEUE_MAX} other requests wait for the script`;
+    return this.#queue.length + this.#later.length < QUEUE_MAX
+      ? undefined
+      : `${QUEUE_MAX} other requests wait for the script`;
   }
 
   /** Gives out what waits, as far as there are threads for it. */
   #pump(): void {
-    while (this.#queue.length > 0) {
-      const lane = this.#lanes.find(({ isStuck, length }) => !isStuck && length < GIVEN_MAX) ?? this.#anotherLane();
-      const job = lane && this.#queue.shift();
+    while (this.#queue.length + this.#later.length > 0) {
+      const lane = this.#lanes.find(hasRoom) ?? this.#anotherLane();
+      const job = lane && (this.#queue.shift() ?? this.#later.shift());
       if (lane === undefined || job === undefined) return;
       if (job.state !== 'queued') continue;
       const nowMs = performance.now();
@@ -158,7 +168,7 @@ class Engine implements PacEngine {
     if (this.#isOver || this.#lanes.length >= LANES_MAX || this.#lanes.some(({ isStuck }) => !isStuck))
       return undefined;
     const lane = new Lane<Job>(this.#world.zone, {
-      ended: (job, phase, outcome) => this.#ended(job, phase, outcome),
+      ended: (job, phase, outcome, ranMs) => this.#ended(job, phase, outcome, ranMs),
       lost: (from, left, why) => this.#lost(from, left, why),
     });
     if (this.#generation > 0) lane.forget(this.#generation);
@@ -177,19 +187,38 @@ class Engine implements PacEngine {
         lane.isStuck = true;
         this.#putBack(lane.takeBack());
       }
+      this.#makeRoom(nowMs);
       this.#pump();
       this.#watchLanes();
     });
+  }
+
+  /**
+   * No thread is free, and somebody waits who would not take long: what runs is stopped, and goes on when its turn comes
+   * again. Where a script always takes long this would only waste what has been done.
+   */
+  #makeRoom(nowMs: number): void {
+    const waits = this.#queue.length + this.#later.length > 0 || this.#lanes.some(({ length }) => length > 1);
+    if (!waits || this.#lanes.some((lane) => lane.isReady && lane.headMs(nowMs) <= YIELD_MS)) return;
+    for (const lane of this.#lanes) {
+      const { head } = lane;
+      if (head?.state !== 'given' || !head.script.isQuick || !lane.isReady || !lane.isWarm(head.script.id)) continue;
+      head.yields = true;
+      lane.stopHead();
+    }
   }
 
   /** To the front of the queue, in their order, without those that nobody waits for any more. */
   #putBack(jobs: readonly Job[]): void {
     const waiting = jobs.filter(({ state }) => state === 'given');
     for (const job of waiting) job.state = 'queued';
-    this.#queue.unshift(...waiting);
+    this.#queue.unshift(...waiting.filter((job) => !job.yields));
+    this.#later.unshift(...waiting.filter((job) => job.yields));
   }
 
-  #ended(job: Job, phase: 'load' | 'run', outcome: Outcome): void {
+  #ended(job: Job, phase: 'load' | 'run', outcome: Outcome, ranMs: number): void {
+    if (outcome.at === 'answered' && ranMs < YIELD_MS) job.script.isQuick = true;
+    else if (outcome.at === 'answered' && ranMs > BUSY_MS) job.script.isQuick = false;
     if (job.state === 'given') this.#take(job, phase, outcome);
     this.#pump();
   }
@@ -208,6 +237,10 @@ class Engine implements PacEngine {
       case 'late':
         return this.#late(job, phase, outcome);
       case 'stopped':
+        if (job.yields) {
+          job.state = 'queued';
+          return void this.#later.push(job);
+        }
         return job.settle({ trouble: NOBODY_WAITS, calls: '[]' });
     }
   }
@@ -270,6 +303,8 @@ class Engine implements PacEngine {
       });
       return;
     }
+    if (job.yields && job.state !== 'asking')
+      return this.#giveUp(job, `the script did not answer within ${this.#deadlineMs} ms`);
     const why = job.state === 'asking' ? `: it waited for ${job.waitsFor}` : ': its turn had not come';
     this.#giveUp(job, `the script did not answer within ${this.#deadlineMs} ms${why}`);
   }

@@ -16,6 +16,8 @@ export interface Known {
   readonly id: number;
   readonly text: string;
   failed: { readonly trouble: string; readonly untilMs: number } | undefined;
+  /** Whether its answers have lately taken so short a time that a run which takes long is an exception. */
+  isQuick: boolean;
 }
 
 interface JobEvents {
@@ -36,6 +38,8 @@ export class Job {
   readonly facts = new Map<string, Fact>();
   state: 'queued' | 'given' | 'asking' | 'settled' = 'queued';
   runs = 0;
+  /** A run of it held up others and was stopped for them: it goes on when nobody else waits. */
+  yields = false;
   /** What it waits for, for the trouble that is told when that takes too long. */
   waitsFor = '';
   readonly answer: Promise<PacAnswer>;

@@ -16,7 +16,7 @@ const STACK_MB = 16;
 const HEAP_MB_MAX = 64;
 
 /** A run that takes longer than this is overtaken by others. A usual one takes less than a millisecond. */
-const BUSY_MS = 50;
+export const BUSY_MS = 50;
 /** The same while the script may still have to be loaded, which takes long on a busy machine. */
 const LOADING_MS = 400;
 
@@ -28,7 +28,8 @@ interface Given<J> {
 }
 
 export interface LaneEvents<J> {
-  ended(job: J, phase: 'load' | 'run', outcome: Outcome): void;
+  /** `ranMs`: since the run before it had ended. */
+  ended(job: J, phase: 'load' | 'run', outcome: Outcome, ranMs: number): void;
   /** The thread is gone, for whatever reason; `left`: what it was given and did not end. */
   lost(lane: Lane<J>, left: readonly J[], why: string): void;
 }
@@ -133,6 +134,15 @@ export class Lane<J> {
     return rest.map(({ job }) => job);
   }
 
+  /** Whether the thread runs. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  get head(): J | undefined {
+    return this.#given[0]?.job;
+  }
+
   /** Ends the first run at the next chance; it still tells that it has ended. */
   stopHead(): void {
     const seq = this.#given[0]?.seq;
@@ -155,7 +165,9 @@ export class Lane<J> {
   }
 
   #hear(message: FromWorker): void {
-    this.#headSinceMs = performance.now();
+    const nowMs = performance.now();
+    const ranMs = this.headMs(nowMs);
+    this.#headSinceMs = nowMs;
     if (message.say === 'ready') {
       this.#isReady = true;
       if (this.#given.length === 0) this.#worker.unref();
@@ -173,7 +185,7 @@ export class Lane<J> {
     this.#given.splice(at, 1);
     this.isStuck = false;
     if (this.#given.length === 0) this.#worker.unref();
-    this.#events.ended(given.job, message.phase, message.outcome);
+    this.#events.ended(given.job, message.phase, message.outcome, ranMs);
   }
 
   #lose(why: string): void {
