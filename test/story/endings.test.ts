@@ -354,6 +354,7 @@ for (const [why, firstToEnd] of [
       await using proxy = await ProxyUnderTest.start({ timeouts }, { clock });
       using client = await proxy.tunnel(origin.authority);
       client.socket.pause();
+      const { localPort, remotePort } = client.socket;
       if (firstToEnd === 'client') {
         client.end();
         const upstream = await origin.connection();
@@ -363,7 +364,7 @@ for (const [why, firstToEnd] of [
       await clock.pass(25_000);
       assert.equal((await proxy.record()).end, firstToEnd === 'nobody' ? 'idle' : firstToEnd);
       // A FIN would stand in line behind what the client does not read; a reset takes the connection away at once.
-      while (isConnected(client.socket.localPort)) await wait(5);
+      while (isConnected({ localPort, remotePort })) await wait(5);
     }),
   );
 }

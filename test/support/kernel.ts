@@ -1,11 +1,18 @@
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 
-/** Whether Linux still knows a connection of this machine at a local port: after a reset it does not, after a FIN it does. */
-export function isConnected(localPort = 0): boolean {
-  const place = `:${localPort.toString(16).toUpperCase().padStart(4, '0')}`;
+/**
+ * Whether Linux still knows a connection of this machine: after a reset it does not, after a FIN it does. By both ports:
+ * a machine that was busy remembers others from the same local one for a minute.
+ */
+export function isConnected({ localPort = 0, remotePort = 0 }: Pick<Socket, 'localPort' | 'remotePort'>): boolean {
+  const [here, there] = [localPort, remotePort].map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`);
   return ['tcp', 'tcp6'].some((family) =>
     readFileSync(`/proc/self/net/${family}`, 'utf8')
       .split('\n')
-      .some((line) => line.trim().split(/\s+/)[1]?.endsWith(place)),
+      .some((line) => {
+        const [, local = '', remote = ''] = line.trim().split(/\s+/);
+        return local.endsWith(`${here}`) && remote.endsWith(`${there}`);
+      }),
   );
 }

@@ -131,5 +131,5 @@ export async function rawClient(port: number, host: string = '127.0.0.1'): Promi
 }
 
 /** The libuv of Node 22 may tell its program that a reset behind data is an end; the kernel knows better. */
-const endOf = ({ localPort }: Socket): Ending =>
-  process.version.startsWith('v22.') && process.platform === 'linux' && !isConnected(localPort) ? 'reset' : 'fin';
+const endOf = (socket: Socket): Ending =>
+  process.version.startsWith('v22.') && process.platform === 'linux' && !isConnected(socket) ? 'reset' : 'fin';
