@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+
+interface Ports {
+  readonly localPort?: number | undefined;
+  readonly remotePort?: number | undefined;
+}
 
 /**
  * Whether Linux still knows a connection of this machine: after a reset it does not, after a FIN it does. By both ports:
  * a machine that was busy remembers others from the same local one for a minute.
  */
-export function isConnected({ localPort = 0, remotePort = 0 }: Pick<Socket, 'localPort' | 'remotePort'>): boolean {
+export function isConnected({ localPort = 0, remotePort = 0 }: Ports): boolean {
   const [here, there] = [localPort, remotePort].map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`);
   return ['tcp', 'tcp6'].some((family) =>
     readFileSync(`/proc/self/net/${family}`, 'utf8')
