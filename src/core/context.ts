@@ -1,5 +1,6 @@
 import type { Authority, ClientInfo, Headers } from './request.ts';
 import type { Identified } from './stages.ts';
+import { abortSignalOf } from './stop.ts';
 
 /** What a hook of a program that embeds the proxy is told about a request. */
 export interface RequestContext {
@@ -28,6 +29,6 @@ export function contextOf({ request, principal }: Identified): RequestContext {
     headers,
     client,
     user: principal.scheme === 'none' ? undefined : { id: principal.name },
-    signal,
+    signal: abortSignalOf(signal),
   };
 }

@@ -20,6 +20,7 @@ import type {
   Route,
   Routing,
 } from './stages.ts';
+import type { StopSignal } from './stop.ts';
 
 /** Who is asking: the first authenticator that recognises the request decides. */
 export interface Authenticator {
@@ -75,7 +76,7 @@ export interface RouteHealth {
 export interface Resolver {
   /** Addresses that need no waiting; `undefined` when the name has to be looked up. */
   known(host: string): readonly string[] | undefined;
-  resolve(host: string, signal: AbortSignal): Promise<readonly string[]>;
+  resolve(host: string, signal: StopSignal): Promise<readonly string[]>;
 }
 
 /** Opens a connection to a hop's proxy, through the hops before it, TLS included. Called again it opens another. */
@@ -87,7 +88,7 @@ export interface Dialer {
 }
 export interface DialScope {
   readonly id: string;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly guard: AddressGuard;
   readonly observe: Observe;
   /** Also told the heads that pass, when somebody reads them: printing a head costs more than parsing it. */
@@ -238,7 +239,7 @@ export interface Relay {
   run(client: Connection, upstream: Connection, limits: RelayLimits): Promise<RelayResult>;
 }
 export interface RelayLimits {
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** No byte either way for this long ends the tunnel; 0 never does. */
   readonly idleMs: number;
   /** After one side has ended: how long the other may be silent. */
@@ -276,7 +277,7 @@ export interface BodyTerms {
   /** Trailer fields that may go on, out of those that arrived. */
   readonly trailers: (arrived: Headers) => Headers;
   readonly gate: Gate | undefined;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** How long neither side may move a byte. */
   readonly idleMs: number;
   /** What silence of the source, silence of the stream, and a broken stream become. */

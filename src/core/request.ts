@@ -1,4 +1,5 @@
 import type { ByteSource } from './source.ts';
+import type { StopSignal } from './stop.ts';
 
 /** Where a request wants to go. IPv6 without brackets; names in lower case, as the client wrote them otherwise. */
 export interface Authority {
@@ -22,7 +23,7 @@ interface RequestHead {
   readonly headers: Headers;
   readonly client: ClientInfo;
   /** Aborts with a ProxyError when the client goes away or the proxy stops. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Milliseconds on the proxy's clock when the head was complete. */
   readonly startedMs: number;
 }

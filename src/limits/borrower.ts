@@ -1,4 +1,5 @@
 import { ProxyError } from '../core/failure.ts';
+import type { StopSignal } from '../core/stop.ts';
 import type { Account, AccountOf, Holder, Lender, ToBorrower, ToOwner } from './lease.ts';
 import { type LimitsOptions, NO_LIMITS } from './options.ts';
 import type { Subject } from './subject.ts';
@@ -29,7 +30,7 @@ export class Borrower implements Lender {
     for (const message of messages) this.#hearOne(message);
   }
 
-  admit(subject: Subject, signal: AbortSignal): Disposable | Promise<Disposable> {
+  admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable> {
     if (asks(this.#options, subject)) return this.#ask(subject, signal);
     if (!subject.isTunnel) return NO_PLACE;
     const place = new Place(subject, (left) => this.#left(left));
@@ -60,7 +61,7 @@ export class Borrower implements Lender {
     }
   }
 
-  #ask(subject: Subject, signal: AbortSignal): Promise<Disposable> {
+  #ask(subject: Subject, signal: StopSignal): Promise<Disposable> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const n = ++this.#numbers;

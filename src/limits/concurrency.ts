@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { ProxyError } from '../core/failure.ts';
+import type { StopSignal } from '../core/stop.ts';
 import type { TunnelOptions } from './options.ts';
 import { refused } from './refusal.ts';
 import { keyOf, type Subject } from './subject.ts';
@@ -61,7 +62,7 @@ export class Concurrency {
   }
 
   /** A place for one tunnel; disposing gives it back. Throws or rejects with `at_capacity` or `over_rate`. */
-  take(subject: Subject, signal: AbortSignal): Disposable | Promise<Disposable> {
+  take(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable> {
     const full = this.#fullScope(subject);
     if (full === undefined) return this.#enter(subject);
     const { wait, queue } = this.#options;
@@ -89,7 +90,7 @@ export class Concurrency {
     }
   }
 
-  #wait(subject: Subject, signal: AbortSignal, waitMs: number): Promise<Disposable> {
+  #wait(subject: Subject, signal: StopSignal, waitMs: number): Promise<Disposable> {
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiters.delete(waiter);

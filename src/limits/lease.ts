@@ -1,3 +1,4 @@
+import type { StopSignal } from '../core/stop.ts';
 import type { LimitsOptions } from './options.ts';
 import type { Subject } from './subject.ts';
 
@@ -8,7 +9,7 @@ import type { Subject } from './subject.ts';
  */
 export interface Lender {
   /** A place for one request; disposing gives it back. Throws or rejects as a limit of this process would. */
-  admit(subject: Subject, signal: AbortSignal): Disposable | Promise<Disposable>;
+  admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable>;
   /** Opens the budget of one key under one limit. Whoever closes it has given back what was left. */
   account(of: AccountOf, holder: Holder): Account;
   /** Limits have changed: places that were taken while nothing counted them are counted from now on. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { Observe } from '../core/contracts.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { Concurrency, type TunnelState } from './concurrency.ts';
 import type { KeptQuotas } from './counter.ts';
 import type { Names } from './names.ts';
@@ -13,7 +14,7 @@ import type { Subject } from './subject.ts';
 /** What counts requests, open tunnels and bytes per period. */
 export interface Ledger extends AsyncDisposable {
   /** A place for one request; disposing gives it back. Throws or rejects with `at_capacity` or `over_rate`. */
-  admit(subject: Subject, signal: AbortSignal): Disposable | Promise<Disposable>;
+  admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable>;
   /** What counts the bytes of a request that was admitted. */
   hold(subject: Subject): QuotaHold;
   update(options: LimitsOptions, names: Names): void;
@@ -53,7 +54,7 @@ export class OwnLedger implements Ledger {
     );
   }
 
-  admit(subject: Subject, signal: AbortSignal): Disposable | Promise<Disposable> {
+  admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable> {
     this.quotas.check(subject);
     this.#requests.count(subject);
     return subject.isTunnel ? this.concurrency.take(subject, signal) : NO_PLACE;

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { StopSignal } from '../core/stop.ts';
 import type { Bucket } from './bucket.ts';
 import type { ExtraBucket } from './hook.ts';
 import { Keyed } from './keyed.ts';
@@ -33,7 +34,7 @@ export class LentLedger implements Ledger {
     this.#named = new OwnLedger(NO_LIMITS, { clock, observe: () => {} });
   }
 
-  admit(subject: Subject, signal: AbortSignal): Disposable | Promise<Disposable> {
+  admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable> {
     return this.#lender.admit(subject, signal);
   }
 

@@ -4,6 +4,7 @@ import { ProxyError } from '../core/failure.ts';
 import type { Body, Headers } from '../core/request.ts';
 import type { Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
+import type { Stop } from '../core/stop.ts';
 import { printFields } from '../protocol/header-list.ts';
 import { reasonOf } from '../protocol/reasons.ts';
 import { replyBytes } from './reply-bytes.ts';
@@ -16,7 +17,7 @@ export interface AnswerHost {
   /** Whether the connection could serve another request after this answer. */
   mayGoOn(): boolean;
   /** Gives the socket away, with what the client has sent ahead; `abort` still ends it. */
-  leave(abort: AbortController): Connection;
+  leave(abort: Stop): Connection;
   /** The answer is out, and either another request may follow or nothing more will. */
   answered(then: 'next' | 'close'): void;
 }
@@ -34,14 +35,14 @@ export interface Asked {
 export class Answer implements ForwardSide, TunnelSide {
   readonly #host: AnswerHost;
   readonly #asked: Asked;
-  readonly #abort: AbortController;
+  readonly #abort: Stop;
   /** Shows a head to whoever reads along. */
   readonly #tap: ((head: string) => void) | undefined;
   #begun = false;
   /** An answer was to be sent on, and its body broke before its first byte. */
   #hasTried = false;
 
-  constructor(host: AnswerHost, asked: Asked, abort: AbortController, tap: ((head: string) => void) | undefined) {
+  constructor(host: AnswerHost, asked: Asked, abort: Stop, tap: ((head: string) => void) | undefined) {
     this.#host = host;
     this.#asked = asked;
     this.#abort = abort;
@@ -78,7 +79,7 @@ export class Answer implements ForwardSide, TunnelSide {
       // Head and first bytes of the body leave together: one packet for a small answer, not two.
       head: { bytes: Buffer.from(text, 'latin1'), written: () => this.#begin() },
       coding,
-      signal: this.#abort.signal,
+      signal: this.#abort,
       silent: 'origin_silent',
       stuck: 'client_too_slow',
       broken: 'client_gone',
@@ -147,7 +148,7 @@ export class Answer implements ForwardSide, TunnelSide {
   }
 
   #checkClient(): void {
-    const { signal } = this.#abort;
+    const signal = this.#abort;
     if (signal.aborted) throw signal.reason;
     if (this.#host.wire.stream.destroyed) throw new ProxyError('client_gone', 'the client closed the connection');
   }

@@ -4,6 +4,7 @@ import { asProxyError, type FailureCode, ProxyError } from '../core/failure.ts';
 import type { Body, ClientInfo } from '../core/request.ts';
 import type { Ownership, Receiver, Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
+import { Stop } from '../core/stop.ts';
 import { handleForward, handleOwn, handleTunnel } from '../pipeline/handle.ts';
 import { refuseMalformed } from '../pipeline/malformed.ts';
 import type { Rooms } from '../pipeline/rooms.ts';
@@ -40,11 +41,11 @@ export interface Http1Services {
 type State =
   /** Before or inside a head. */
   | { readonly at: 'head'; readonly buffer: HeadBuffer; readonly which: 'first' | 'next'; sinceMs: number }
-  | { readonly at: 'request'; readonly kind: ParsedRequest['kind']; readonly abort: AbortController }
+  | { readonly at: 'request'; readonly kind: ParsedRequest['kind']; readonly abort: Stop }
   /** Nothing more is served; what still comes is thrown away. Once our last byte is out, the client has a moment to close. */
   | { readonly at: 'closing'; isFlushed: boolean }
   /** The socket is a tunnel's, which may take it elsewhere: ours is then closed long before the tunnel is over. */
-  | { readonly at: 'left'; readonly abort: AbortController; socket: 'open' | 'closed'; tunnel: 'open' | 'over' }
+  | { readonly at: 'left'; readonly abort: Stop; socket: 'open' | 'closed'; tunnel: 'open' | 'over' }
   | { readonly at: 'gone' };
 
 /** One client connection in HTTP/1: one request at a time, in order, and nothing is read behind the last one. */
@@ -181,7 +182,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     }
     const rooms = this.#services.rooms();
     const id = this.#services.nextId();
-    const abort = new AbortController();
+    const abort = new Stop();
     this.#state = { at: 'request', kind: parsed.kind, abort };
     rooms.tap?.({ type: 'wire', id, hop: 'client', sent: 'by-peer', head: text });
     const { method, version, headers } = parsed;
@@ -190,7 +191,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     const show = tap && ((head: string) => tap({ type: 'wire', id, hop: 'client', sent: 'by-us', head }));
     const answer = new Answer(this, parsed, abort, show);
     const startedMs = rooms.clock.now();
-    const common = { id, version, headers, client: this.#client, signal: abort.signal, startedMs };
+    const common = { id, version, headers, client: this.#client, signal: abort, startedMs };
     switch (parsed.kind) {
       case 'tunnel': {
         void handleTunnel({ ...common, kind: 'tunnel', method: 'CONNECT', target: parsed.authority }, answer, rooms);
@@ -213,7 +214,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   }
 
   #refuse(error: ProxyError): void {
-    const abort = new AbortController();
+    const abort = new Stop();
     this.#state = { at: 'request', kind: 'own', abort };
     const reply = refuseMalformed(error, this.#services.nextId(), this.#client, this.#services.rooms());
     void new Answer(this, LAST_REQUEST, abort, undefined).refuse(reply);
@@ -270,7 +271,7 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     else if (this.#state.at === 'head' || this.#state.at === 'closing') this.wire.resume();
   }
 
-  leave(abort: AbortController): Connection {
+  leave(abort: Stop): Connection {
     this.#state = { at: 'left', abort, socket: 'open', tunnel: 'open' };
     const early = this.#stash.take();
     this.wire.deliverTo(undefined);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { answerOf, type PacAnswer, type Settled } from './answer.ts';
 import type { Fact } from './messages.ts';
 
@@ -6,7 +7,7 @@ export interface PacAsk {
   /** As the script is to see them (script-url.ts). */
   readonly url: string;
   readonly host: string;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** `lookups`: only calls that ask the network, and alerts. `calls`: all, which costs most of the time of a run. */
   readonly trace: 'calls' | 'lookups';
 }

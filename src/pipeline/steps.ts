@@ -3,6 +3,7 @@ import { unlessAborted } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
 import type { Admitted, Connected, Identified, Received, Routed, RoutedBy } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { hasBeenHere, viaList } from '../protocol/via.ts';
 import type { Account } from './account.ts';
 import type { Rooms } from './rooms.ts';
@@ -90,5 +91,5 @@ export const dialScope = (request: ProxyRequest, { guard, observe, tap, identity
 });
 
 /** A hook of a program may never answer: its request then ends with its client, or when the proxy is closed. */
-const inTime = <T>(answer: T | Promise<T>, signal: AbortSignal): T | Promise<T> =>
+const inTime = <T>(answer: T | Promise<T>, signal: StopSignal): T | Promise<T> =>
   answer instanceof Promise ? unlessAborted(answer, signal) : answer;

@@ -4,6 +4,7 @@ import { deadline } from '../core/deadline.ts';
 import { asProxyError, ProxyError } from '../core/failure.ts';
 import type { Authority } from '../core/request.ts';
 import type { Connection, NamedBy } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { interleave, race } from './race.ts';
 import { type OpenTcp, openTcp } from './tcp.ts';
 
@@ -53,7 +54,7 @@ export class DirectDialer {
   async #open(
     address: string,
     attempt: number,
-    signal: AbortSignal,
+    signal: StopSignal,
     to: Authority,
     { id, observe }: DialScope,
   ): Promise<Connection> {

@@ -5,6 +5,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { DialScope } from '../core/contracts.ts';
 import { type FailureCode, ProxyError } from '../core/failure.ts';
 import type { Hops, Route } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { Failover, type Won } from './failover.ts';
 import { nameOf, ProxyHealth } from './health.ts';
 
@@ -15,7 +16,7 @@ const wordFor = (route: Route): string => (route.via === 'direct' ? 'direct' : (
 
 interface Begun {
   readonly name: string;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly isTargets: () => void;
   win(): void;
   fail(code: FailureCode): void;

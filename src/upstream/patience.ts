@@ -1,4 +1,5 @@
 import { type FailureCode, ProxyError } from '../core/failure.ts';
+import type { StopSignal } from '../core/stop.ts';
 
 type GiveUp = (reason: unknown) => void;
 
@@ -7,7 +8,7 @@ type GiveUp = (reason: unknown) => void;
  * waits at a time, so that this does for a small request what a signal of its own would, at a tenth of the cost.
  */
 export class Patience implements Disposable {
-  readonly #parent: AbortSignal;
+  readonly #parent: StopSignal;
   readonly #headMs: number;
   readonly #silent: FailureCode;
   #timer: NodeJS.Timeout | undefined;
@@ -16,7 +17,7 @@ export class Patience implements Disposable {
   #isOver = false;
 
   /** Ends with the parent's reason, or with `silent` `headMs` after `begin`. */
-  constructor(parent: AbortSignal, headMs: number, silent: FailureCode = 'origin_silent') {
+  constructor(parent: StopSignal, headMs: number, silent: FailureCode = 'origin_silent') {
     this.#parent = parent;
     this.#headMs = headMs;
     this.#silent = silent;

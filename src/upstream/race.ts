@@ -1,13 +1,14 @@
 import { isIPv6 } from 'node:net';
 import type { Connection } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 
 /** Connection Attempt Delay of RFC 8305 §5. */
 export const ATTEMPT_DELAY_MS = 250;
 
 export interface Race {
   readonly addresses: readonly string[];
-  readonly signal: AbortSignal;
-  open(address: string, attempt: number, signal: AbortSignal): Promise<Connection>;
+  readonly signal: StopSignal;
+  open(address: string, attempt: number, signal: StopSignal): Promise<Connection>;
 }
 
 /** Families in turns, beginning with the one that the resolver put first (RFC 8305 §4). */

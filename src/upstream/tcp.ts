@@ -1,6 +1,7 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { SocketWire, StreamWire } from '../core/wire.ts';
 import { nodeFailure } from './node-failure.ts';
 
@@ -10,7 +11,7 @@ export const KEEP_ALIVE_DELAY_MS = 60_000;
 const NOTHING = Buffer.alloc(0);
 
 /** Opens one TCP connection to one address. The caller owns it from the moment that the promise resolves. */
-export type OpenTcp = (address: string, port: number, signal: AbortSignal) => Promise<Connection>;
+export type OpenTcp = (address: string, port: number, signal: StopSignal) => Promise<Connection>;
 
 /** For a relay: bytes are read without a stream's queue. */
 export const openTcp: OpenTcp = (address, port, signal) => {
@@ -43,7 +44,7 @@ function connected(
   wire: Wire,
   address: string,
   port: number,
-  signal: AbortSignal,
+  signal: StopSignal,
 ): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {

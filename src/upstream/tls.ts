@@ -5,6 +5,7 @@ import { deadline } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { Wire } from '../core/source.ts';
 import type { Connection, Hop } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { StreamWire } from '../core/wire.ts';
 import { hostKey } from '../protocol/authority.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
@@ -41,7 +42,7 @@ function handshake(
   connection: Connection,
   hop: Hop,
   settings: ConnectionOptions,
-  signal: AbortSignal,
+  signal: StopSignal,
 ): Promise<Connection> {
   const name = hostKey(hop.proxy.host);
   return new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ import { type Deadline, deadline } from '../core/deadline.ts';
 import { asProxyError, type FailureCode, ProxyError } from '../core/failure.ts';
 import type { Authority } from '../core/request.ts';
 import type { Connection, Route } from '../core/stages.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { StreamWire } from '../core/wire.ts';
 import { formatRoute, parseRoutes } from '../protocol/route-text.ts';
 import type { RouteChoice } from '../routing/hook.ts';
@@ -38,7 +39,7 @@ export interface Way {
   /** The caller's patience, and the time that the options give. Dispose it when the connection is open. */
   patience(): Deadline;
   /** A socket to the target, as if it had been connected directly. */
-  open(to: Authority, signal: AbortSignal): Promise<Duplex>;
+  open(to: Authority, signal: StopSignal): Promise<Duplex>;
 }
 
 /** Throws ProxyError `no_route` for a text that names no way, or several. */
@@ -104,7 +105,7 @@ function settingsOf(given: ConnectionOptions): TlsSettings {
 /** A program goes where it likes. */
 const allow = () => ({ verdict: 'allow', rule: 'asked by the program' }) as const;
 const NO_GUARD: AddressGuard = { check: allow, checkConfigured: allow };
-const scope = (signal: AbortSignal): DialScope => ({
+const scope = (signal: StopSignal): DialScope => ({
   id: 'via',
   signal,
   guard: NO_GUARD,

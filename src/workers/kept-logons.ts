@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { StopSignal } from '../core/stop.ts';
 import { type LogonTurns, TRUSTED_MS, type Turn } from '../upstream/auth/logons.ts';
 import type { LogonAnswer, LogonAsk } from './logon-messages.ts';
 
@@ -48,7 +49,7 @@ export class KeptLogons {
     };
   }
 
-  #turn(key: string, signal: AbortSignal, trust: () => void): Promise<Turn | 'rejected'> {
+  #turn(key: string, signal: StopSignal, trust: () => void): Promise<Turn | 'rejected'> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const n = ++this.#numbers;

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { unlessAborted } from '../../core/deadline.ts';
+import type { StopSignal } from '../../core/stop.ts';
 
 /** How long a logon that was accepted vouches for the next ones. A password changes by day, while requests go on. */
 export const TRUSTED_MS = 60_000;
@@ -23,7 +24,7 @@ export interface LogonTurns {
   /** It is not sent again. A secret that changes is another one. */
   readonly isRejected: boolean;
   /** Waits until it may be sent. Rejects with the signal's reason. */
-  turn(signal: AbortSignal): Promise<Turn | 'rejected'>;
+  turn(signal: StopSignal): Promise<Turn | 'rejected'>;
 }
 
 interface Alone {
@@ -55,7 +56,7 @@ export class Logons implements LogonTurns {
     this.#isRejected = true;
   }
 
-  async turn(signal: AbortSignal): Promise<Turn | 'rejected'> {
+  async turn(signal: StopSignal): Promise<Turn | 'rejected'> {
     let hasWaited = false;
     for (;;) {
       if (this.#isRejected) return 'rejected';
@@ -96,7 +97,7 @@ export class Logons implements LogonTurns {
     };
   }
 
-  async #settled({ over }: Alone, leftMs: number, signal: AbortSignal): Promise<void> {
+  async #settled({ over }: Alone, leftMs: number, signal: StopSignal): Promise<void> {
     const { promise: tooLong, resolve } = Promise.withResolvers<void>();
     using _timer = this.#clock.after(leftMs, resolve);
     await unlessAborted(Promise.race([over, tooLong]), signal);
