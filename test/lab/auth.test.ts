@@ -129,7 +129,7 @@ for (const { name, start, domain, rounds } of SCHEMES) {
       for (let n = 0; n < 3; n++) {
         const { status, text } = await ask(proxy);
         assert.equal(status, 502);
-        for (const word of [byName(parent), 'alice', 'viaduct login', 'proxy_auth_failed']) {
+        for (const word of [byName(parent), 'alice', 'start viaduct with the new one', 'proxy_auth_failed']) {
           assert.ok(text.includes(word), text);
         }
         assert.ok(!text.includes(WRONG.password));
