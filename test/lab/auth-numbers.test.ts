@@ -77,7 +77,8 @@ for (const [name, start, domain] of [
     using proxy = await ThroughParent.start(origin, byName(parent), accountOf(domain()), environment);
     const asking = Array.from({ length: AT_ONCE }, (_, n) => (n % 2 === 0 ? proxy.get() : proxy.tunnel()));
     const told = await Promise.all(asking);
-    for (const { status, text } of told) assert.ok(status === 502 && text.includes('start viaduct with the new one'), text);
+    for (const { status, text } of told)
+      assert.ok(status === 502 && text.includes('start viaduct with the new one'), text);
     assert.equal(failedLogons(await parent.log.until((all) => failedLogons(all).length > 0)).length, 1);
     assert.equal(winbind.failedLogons() - failedBefore, domain() === undefined ? 0 : 1);
   });

@@ -74,7 +74,7 @@ for (const { name, judge, login } of STRICT) {
         const page = await ask(proxy.port, request);
         assert.match(page, /^HTTP\/1\.1 502 /);
         assert.ok(page.includes(`${parent.url} has rejected the password of ${who} (env:PW)`), page);
-        assert.ok(page.includes('viaduct login'), page);
+        assert.ok(page.includes('start viaduct with the new one'), page);
         assert.doesNotMatch(page, /Proxy-Authenticate|realm/i);
         tellsNothing(proxy, WRONG, page);
       }
@@ -90,7 +90,8 @@ for (const { name, judge, login } of STRICT) {
       await using parent = await AskingParent.listen(judge());
       await using proxy = await proxyTo(parent, login);
       const asking = Array.from({ length: 500 }, (_, n) => ask(proxy.port, n % 2 === 0 ? connect : get));
-      for (const page of await Promise.all(asking)) assert.match(page, /^HTTP\/1\.1 502 [\s\S]*viaduct login/);
+      for (const page of await Promise.all(asking))
+        assert.match(page, /^HTTP\/1\.1 502 [\s\S]*start viaduct with the new one/);
       assert.equal(proofs(parent), 1);
       tellsNothing(proxy, WRONG);
     }),
