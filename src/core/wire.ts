@@ -1,5 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { systemClock } from './clock.ts';
+import { LateKeepAlive } from './late-keep-alive.ts';
 import type { Ownership, Receiver, Wire } from './source.ts';
 
 /**
@@ -75,6 +77,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
         if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
       },
       close: () => {
+        this.closed(stream);
         // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
         if (this.#fate.at === 'open' || failure !== undefined) this.#meet({ at: 'failed', error: failure });
       },
@@ -82,6 +85,8 @@ abstract class AnyWire<S extends Duplex> implements Wire {
     stream.on('error', ears.error).on('end', ears.end).on('close', ears.close);
     this.#ears = ears;
   }
+
+  protected closed(_stream: S): void {}
 
   /** For a wire that gives its stream away. */
   protected deafen(stream: S): void {
@@ -125,6 +130,8 @@ function endTurn(): void {
   for (const wire of busy) wire.wake();
 }
 
+const keepAlive = new LateKeepAlive(systemClock);
+
 /** Stands for the socket of a wire that has given its own away. */
 let gone: Socket | undefined;
 
@@ -155,6 +162,7 @@ export class SocketWire extends AnyWire<Socket> {
     this.#socket = socket;
     this.listen(socket);
     socket.pause();
+    keepAlive.add(socket);
     return this;
   }
 
@@ -186,11 +194,17 @@ export class SocketWire extends AnyWire<Socket> {
    */
   detach(): void {
     const { stream } = this;
+    // The copy has the options of the original.
+    keepAlive.hurry(stream);
     this.deliverTo(undefined);
     gone ??= new Socket().destroy();
     this.#socket = gone;
     this.deafen(stream);
     stream.destroy();
+  }
+
+  protected override closed(socket: Socket): void {
+    keepAlive.delete(socket);
   }
 
   /** The next turn has begun. */

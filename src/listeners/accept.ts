@@ -4,7 +4,6 @@ import type { Observe } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ClientInfo } from '../core/request.ts';
 import { refusal } from '../pipeline/respond.ts';
-import { KEEP_ALIVE_DELAY_MS } from '../upstream/tcp.ts';
 import { adopt } from './adopt.ts';
 import { Http1Connection, type Http1Services } from './http1.ts';
 import type { Listen } from './options.ts';
@@ -81,8 +80,6 @@ export class Listener implements Opened {
       allowHalfOpen: true,
       pauseOnConnect: true,
       noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
     });
     try {
       await bind(server, listen, options.sharing);

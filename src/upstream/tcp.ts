@@ -1,12 +1,10 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { KEEP_ALIVE_DELAY_MS } from '../core/late-keep-alive.ts';
 import type { Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
 import type { StopSignal } from '../core/stop.ts';
 import { SocketWire, StreamWire } from '../core/wire.ts';
 import { nodeFailure } from './node-failure.ts';
-
-/** Probes start after a minute of silence, so that a peer that vanished is noticed before the idle limit. */
-export const KEEP_ALIVE_DELAY_MS = 60_000;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -24,7 +22,8 @@ export const openTcp: OpenTcp = (address, port, signal) => {
 /** For a program that will read the socket itself, as a stream. */
 export const openStream: OpenTcp = (address, port, signal) => {
   if (signal.aborted) return Promise.reject(signal.reason);
-  const socket = connect(settingsOf(address, port));
+  const probes = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS };
+  const socket = connect({ ...settingsOf(address, port), ...probes });
   return connected(socket, new StreamWire(socket), address, port, signal);
 };
 
@@ -33,19 +32,11 @@ const settingsOf = (address: string, port: number): TcpNetConnectOpts => ({
   port,
   allowHalfOpen: true,
   noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
   // The race between addresses is ours (RFC 8305): Node's gives an attempt up when the next one starts.
   autoSelectFamily: false,
 });
 
-function connected(
-  socket: Socket,
-  wire: Wire,
-  address: string,
-  port: number,
-  signal: StopSignal,
-): Promise<Connection> {
+function connected(socket: Socket, wire: Wire, address: string, port: number, signal: StopSignal): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {
       socket.off('connect', onConnect).off('error', onError);
