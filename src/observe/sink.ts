@@ -31,7 +31,6 @@ const STALLED_RETRY_MS = 20;
 const FAILED_RETRY_MS = 1000;
 /** Lines are gathered this long, or until there is a chunk of them: a system call for each costs more than the line. */
 const GATHER_MS = 50;
-const GATHER_BYTES = 4096;
 /** At most one notice of a kind in this time: what is lost already floods, telling so must not. */
 const NOTICE_MS = 10_000;
 /** How long the end of the process waits for a reader that does not read. */
@@ -54,7 +53,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   let onEmpty: (() => void) | undefined;
   const notice = limitedNotices(clock, observe);
   /** Bytes that are worth a write at once. */
-  const enough = Math.min(GATHER_BYTES, bytesMax / 2);
+  const enough = Math.min(outlet.chunkBytesMax, bytesMax / 2);
 
   const take = (line: string) => {
     const text = `${line}\n`;

@@ -42,6 +42,8 @@ export function responseFraming(headers: Headers, status: number, method: string
 
 /** Several equal values are one (RFC 9110 §8.6); anything else is faulty. */
 function lengthFraming(values: readonly string[], blame: FailureCode): Framing {
+  const [only = ''] = values;
+  if (values.length === 1 && LENGTH.test(only)) return { kind: 'length', bytes: Number(only) };
   let bytes: number | undefined;
   for (const member of values.join(',').split(',')) {
     const text = member.trim();
