@@ -20,3 +20,9 @@ export function isConnected({ localPort = 0, remotePort = 0 }: Ports): boolean {
       }),
   );
 }
+
+/** What Linux may keep for the two connections of one tunnel: what each side has sent, and not yet read. */
+export function tunnelBufferBytesMax(): number {
+  const most = (name: string) => Number(readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').trim().split(/\s+/)[2]);
+  return 2 * (most('tcp_rmem') + most('tcp_wmem'));
+}
