@@ -7,6 +7,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { resolveOptions } from '../../src/config/schema.ts';
 import {
   agentsVia,
   connectVia,
@@ -243,3 +244,25 @@ test('plain requests by a SOCKS parent reach the origin in origin-form', async (
   client.send('GET http://far.test/page?q HTTP/1.1\r\nHost: far.test\r\nConnection: close\r\n\r\n');
   assert.match(await client.until('GET '), /\r\n\r\nGET \/page\?q HTTP\/1\.1$/);
 });
+
+test(
+  'a chain that comes back to this proxy ends in one 508, which the proxies between pass on',
+  leavesNothing(async () => {
+    await using between = await ProxyUnderTest.start();
+    await using proxy = await ProxyUnderTest.start();
+    const chain = [`http://127.0.0.1:${between.port}`, `http://127.0.0.1:${proxy.port}`];
+    const listen = 'http://127.0.0.1:0';
+    await proxy.proxy.reload(resolveOptions({ listen, log: { format: 'off' }, routes: { proxy: [chain] } }));
+    for (const head of [
+      'CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443',
+      'GET http://far.example/ HTTP/1.1\r\nHost: far.example',
+    ]) {
+      using client = await proxy.client();
+      client.send(`${head}\r\nConnection: close\r\n\r\n`);
+      await client.until('\r\n\r\n');
+      assert.match(client.text, /^HTTP\/1\.1 508 /);
+      await client.ended();
+    }
+    assert.equal(proxy.records.length, 4);
+  }),
+);
