@@ -68,7 +68,7 @@ const KEYS: Readonly<Record<string, Carry>> = {
   client_auth: unless(/^NONE$/i, clients),
   client_username: clients,
   client_nosspi: unless(/^0$/, clients),
-  workers: cannot('one process serves all connections'),
+  workers: cannot('one process is mostly enough; --workers N starts more'),
   threads: nothing,
   idle: unless(/^30$/, (draft, { value, line, what }) => {
     if (/^\d+$/.test(value)) draft.timeouts.idle = `${value}s`;

@@ -128,7 +128,7 @@ log = 1
   assert.deepEqual(told, [
     'FILE:3: server: the login in the URL is never copied',
     'FILE:10: useragent: fields of requests are not rewritten',
-    'FILE:15: workers: one process serves all connections',
+    'FILE:15: workers: one process is mostly enough; --workers N starts more',
     'FILE:19: log: say --log or --log-file',
     'viaduct: the password: an entry "Px" of the keyring is used as it is; else viaduct login -c viaduct.yaml stores it',
   ]);
