@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-interface Ports {
+/** Both ends of a connection of this machine. */
+export interface Ports {
   readonly localPort?: number | undefined;
   readonly remotePort?: number | undefined;
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isConnected } from './kernel.ts';
+import { isConnected, type Ports } from './kernel.ts';
 
 /** How a peer's connection ended, as this side saw it. */
 export type Ending = 'open' | 'fin' | 'reset';
@@ -20,12 +20,14 @@ export class RawPeer implements Disposable {
   constructor(socket: Socket) {
     this.socket = socket;
     socket.setNoDelay(true);
+    // Once both sides have ended the kernel tells no more who the peer was.
+    const { localPort, remotePort } = socket;
     socket.on('data', (chunk) => {
       this.#chunks.push(chunk);
       this.#bytes += chunk.length;
       this.#look();
     });
-    socket.on('end', () => this.#ended(endOf(socket)));
+    socket.on('end', () => this.#ended(endOf({ localPort, remotePort })));
     socket.on('error', () => this.#ended('reset'));
     socket.on('close', () => this.#ended('fin'));
   }
@@ -131,5 +133,5 @@ export async function rawClient(port: number, host: string = '127.0.0.1'): Promi
 }
 
 /** The libuv of Node 22 may tell its program that a reset behind data is an end; the kernel knows better. */
-const endOf = (socket: Socket): Ending =>
-  process.version.startsWith('v22.') && process.platform === 'linux' && !isConnected(socket) ? 'reset' : 'fin';
+const endOf = (ports: Ports): Ending =>
+  process.version.startsWith('v22.') && process.platform === 'linux' && !isConnected(ports) ? 'reset' : 'fin';
