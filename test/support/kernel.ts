@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** Both ends of a connection of this machine. */
@@ -8,16 +9,23 @@ export interface Ports {
 
 /**
  * Whether Linux still knows a connection of this machine: after a reset it does not, after a FIN it does. By both ports:
- * a machine that was busy remembers others from the same local one for a minute.
+ * a machine that was busy remembers others from the same local one for a minute. `ss` has the kernel look for it, since
+ * after thousands of connections to read them all takes longer than tests wait.
  */
 export function isConnected({ localPort = 0, remotePort = 0 }: Ports): boolean {
-  const [here, there] = [localPort, remotePort].map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`);
+  const filter = `sport = :${localPort} and dport = :${remotePort}`;
+  const { status, stdout } = spawnSync('ss', ['-Htan', filter], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() !== '' : isListed(localPort, remotePort);
+}
+
+function isListed(...ports: readonly [localPort: number, remotePort: number]): boolean {
+  const [here = '', there = ''] = ports.map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`);
   return ['tcp', 'tcp6'].some((family) =>
     readFileSync(`/proc/self/net/${family}`, 'utf8')
       .split('\n')
       .some((line) => {
         const [, local = '', remote = ''] = line.trim().split(/\s+/);
-        return local.endsWith(`${here}`) && remote.endsWith(`${there}`);
+        return local.endsWith(here) && remote.endsWith(there);
       }),
   );
 }

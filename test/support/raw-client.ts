@@ -15,6 +15,8 @@ export class RawPeer implements Disposable {
   ending: Ending = 'open';
   #chunks: Buffer[] = [];
   #bytes = 0;
+  #isAsked = false;
+  readonly #ports: Ports;
   readonly #waiting = new Set<() => void>();
 
   constructor(socket: Socket) {
@@ -27,7 +29,9 @@ export class RawPeer implements Disposable {
       this.#bytes += chunk.length;
       this.#look();
     });
-    socket.on('end', () => this.#ended(endOf({ localPort, remotePort })));
+    this.#ports = { localPort, remotePort };
+    // Asking the kernel takes milliseconds: only for whoever wants to know, while it can still tell.
+    socket.on('end', () => this.#ended(this.#isAsked || socket.writableEnded ? endOf(this.#ports) : 'fin'));
     socket.on('error', () => this.#ended('reset'));
     socket.on('close', () => this.#ended('fin'));
   }
@@ -106,6 +110,8 @@ export class RawPeer implements Disposable {
 
   /** How the other side ended, once it has. */
   async ended(ms?: number): Promise<Ending> {
+    this.#isAsked = true;
+    if (this.ending === 'fin' && !this.socket.writableEnded && !this.socket.destroyed) this.ending = endOf(this.#ports);
     await this.when(() => this.ending !== 'open', 'end', ms);
     return this.ending;
   }
