@@ -97,7 +97,7 @@ test(
   leavesNothing(async () => {
     const clock = new ManualClock();
     await using origin = await RawOrigin.listen(echo);
-    await using proxy = await ProxyUnderTest.start({ timeouts: { idle: '1h' } }, { clock });
+    await using proxy = await ProxyUnderTest.start({ relay: 'portable', timeouts: { idle: '1h' } }, { clock });
     using client = await proxy.tunnel(origin.authority);
     for (const round of ['a', 'b', 'c']) {
       await clock.pass(HOUR_MS * 0.9);
@@ -117,7 +117,7 @@ test(
   leavesNothing(async () => {
     const clock = new ManualClock();
     await using origin = await RawOrigin.listen(echo);
-    await using proxy = await ProxyUnderTest.start({ timeouts: { idle: 0 } }, { clock });
+    await using proxy = await ProxyUnderTest.start({ relay: 'portable', timeouts: { idle: 0 } }, { clock });
     using client = await proxy.tunnel(origin.authority);
     await clock.pass(24 * HOUR_MS);
     client.send('still there');
