@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { KEEP_ALIVE_DELAY_MS, LateKeepAlive, type Probed } from './late-keep-alive.ts';
+import { NO_SLOT } from './roster.ts';
 
 class Asked implements Probed {
+  slot = NO_SLOT;
+  wasSeen = false;
   readonly delaysMs: number[] = [];
-  setKeepAlive(enable: boolean, delayMs: number): void {
-    assert.equal(enable, true);
+  askForProbes(delayMs: number): void {
     this.delaysMs.push(delayMs);
   }
 }

@@ -1,13 +1,16 @@
 import type { Clock } from './clock.ts';
+import { type Listed, Roster } from './roster.ts';
 
 /** Probes start after a minute of silence, so that a peer that vanished is noticed before the idle limit. */
 export const KEEP_ALIVE_DELAY_MS = 60_000;
 /** Whoever is there at two looks is asked for probes: before the first could be due, since silence is what counts. */
 const LOOK_MS = 20_000;
 
-/** What it needs of a socket. */
-export interface Probed {
-  setKeepAlive(enable: boolean, delayMs: number): unknown;
+/** What it needs of a wire. */
+export interface Probed extends Listed {
+  /** Whether it was there at the last look; false at first. */
+  wasSeen: boolean;
+  askForProbes(delayMs: number): void;
 }
 
 /**
@@ -16,41 +19,41 @@ export interface Probed {
  */
 export class LateKeepAlive {
   readonly #clock: Clock;
-  #fresh = new Set<Probed>();
-  #seen = new Set<Probed>();
+  readonly #young = new Roster<Probed>();
   #isLooking = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Sockets that have not been asked yet; never more than are open. */
+  /** Those that have not been asked yet; never more than are open. */
   get size(): number {
-    return this.#fresh.size + this.#seen.size;
+    return this.#young.size;
   }
 
-  /** An open socket, to be taken out again with `delete` when it closes. */
-  add(socket: Probed): void {
-    this.#fresh.add(socket);
+  /** One that is open, to be taken out again with `delete` when it closes. */
+  add(wire: Probed): void {
+    this.#young.add(wire);
     if (this.#isLooking) return;
     this.#isLooking = true;
     this.#clock.after(LOOK_MS, this.#look);
   }
 
-  delete(socket: Probed): void {
-    if (!this.#fresh.delete(socket)) this.#seen.delete(socket);
+  delete(wire: Probed): void {
+    this.#young.delete(wire);
   }
 
   /** Does not wait for the next looks. */
-  hurry(socket: Probed): void {
-    if (this.#fresh.delete(socket) || this.#seen.delete(socket)) socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
+  hurry(wire: Probed): void {
+    if (this.#young.delete(wire)) wire.askForProbes(KEEP_ALIVE_DELAY_MS);
   }
 
   readonly #look = (): void => {
-    for (const socket of this.#seen) socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
-    this.#seen = this.#fresh;
-    this.#fresh = new Set();
-    this.#isLooking = this.#seen.size > 0;
+    for (const wire of this.#young) {
+      if (wire.wasSeen) this.hurry(wire);
+      else wire.wasSeen = true;
+    }
+    this.#isLooking = this.#young.size > 0;
     if (this.#isLooking) this.#clock.after(LOOK_MS, this.#look);
   };
 }

@@ -1,7 +1,8 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { systemClock } from './clock.ts';
-import { LateKeepAlive } from './late-keep-alive.ts';
+import { LateKeepAlive, type Probed } from './late-keep-alive.ts';
+import { NO_SLOT } from './roster.ts';
 import type { Ownership, Receiver, Wire } from './source.ts';
 
 /**
@@ -77,7 +78,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
         if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
       },
       close: () => {
-        this.closed(stream);
+        this.closed();
         // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
         if (this.#fate.at === 'open' || failure !== undefined) this.#meet({ at: 'failed', error: failure });
       },
@@ -86,7 +87,7 @@ abstract class AnyWire<S extends Duplex> implements Wire {
     this.#ears = ears;
   }
 
-  protected closed(_stream: S): void {}
+  protected closed(): void {}
 
   /** For a wire that gives its stream away. */
   protected deafen(stream: S): void {
@@ -141,7 +142,9 @@ interface OnRead {
 }
 
 /** A socket that was opened with `onread`: no allocation for a read, and no more than its share of a turn. */
-export class SocketWire extends AnyWire<Socket> {
+export class SocketWire extends AnyWire<Socket> implements Probed {
+  slot: number = NO_SLOT;
+  wasSeen = false;
   #socket: Socket | undefined;
   #buffer: Buffer = SHARED;
   #lent: Buffer | undefined;
@@ -162,7 +165,7 @@ export class SocketWire extends AnyWire<Socket> {
     this.#socket = socket;
     this.listen(socket);
     socket.pause();
-    keepAlive.add(socket);
+    keepAlive.add(this);
     return this;
   }
 
@@ -195,7 +198,7 @@ export class SocketWire extends AnyWire<Socket> {
   detach(): void {
     const { stream } = this;
     // The copy has the options of the original.
-    keepAlive.hurry(stream);
+    keepAlive.hurry(this);
     this.deliverTo(undefined);
     gone ??= new Socket().destroy();
     this.#socket = gone;
@@ -203,8 +206,12 @@ export class SocketWire extends AnyWire<Socket> {
     stream.destroy();
   }
 
-  protected override closed(socket: Socket): void {
-    keepAlive.delete(socket);
+  askForProbes(delayMs: number): void {
+    this.stream.setKeepAlive(true, delayMs);
+  }
+
+  protected override closed(): void {
+    keepAlive.delete(this);
   }
 
   /** The next turn has begun. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { type Listed, NO_SLOT, Roster } from '../core/roster.ts';
 import type { Unheeding } from '../core/stages.ts';
 import { BandwidthLimit } from './bandwidth-limit.ts';
 import type { Bucket } from './bucket.ts';
@@ -20,7 +21,7 @@ interface Binding {
 }
 
 /** The bandwidth of one request: a gate for each direction. */
-export interface Lane {
+export interface Lane extends Listed {
   readonly up: Flow;
   readonly down: Flow;
   readonly subject: Subject;
@@ -53,7 +54,7 @@ export class Bandwidth {
   readonly #clock: Clock;
   readonly #leases: LeasedBuckets | undefined;
   readonly #shaper: Shaper;
-  readonly #lanes = new Set<Lane>();
+  readonly #lanes = new Roster<Lane>();
   #limits: readonly BandwidthLimit[] = [];
 
   /** With `leases` the budgets of several processes are shared. */
@@ -70,6 +71,7 @@ export class Bandwidth {
 
   open(subject: Subject, allowances: readonly Allowance[], extras: readonly ExtraBucket[] = []): Lane {
     const lane: Lane = {
+      slot: NO_SLOT,
       up: new Flow(this.#shaper),
       down: new Flow(this.#shaper),
       subject,

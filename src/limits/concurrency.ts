@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { ProxyError } from '../core/failure.ts';
+import { type Listed, NO_SLOT, Roster } from '../core/roster.ts';
 import type { StopSignal } from '../core/stop.ts';
 import type { TunnelOptions } from './options.ts';
 import { refused } from './refusal.ts';
@@ -27,6 +28,7 @@ export interface TunnelState {
   readonly refused: number;
 }
 
+const isLimited = (options: TunnelOptions): boolean => SCOPES.some((scope) => options[scope] !== undefined);
 const nameOf = (scope: Scope): string => `tunnels ${scope}`;
 const keyIn = (scope: Scope, subject: Subject): string => keyOf(scope === 'total' ? 'proxy' : scope, subject);
 /** The key that places in the queue are counted by. */
@@ -35,7 +37,8 @@ const waitKey = (subject: Subject): string => `wait ${subject.client}`;
 /** How many tunnels may be open at once, and who waits for a place. First come first served among those who fit. */
 export class Concurrency {
   readonly #clock: Clock;
-  /** Open tunnels by scope and key; what counts 0 is not kept, so there are never more entries than tunnels. */
+  readonly #places = new Roster<Place>();
+  /** Open tunnels by scope and key, while there is a limit; what counts 0 is not kept, so never more than tunnels. */
   readonly #open: Readonly<Record<Scope, Map<string, number>>> = {
     total: new Map(),
     client: new Map(),
@@ -45,10 +48,13 @@ export class Concurrency {
   readonly #waitersByClient = new Map<string, number>();
   readonly #refused: Record<Scope, number> = { total: 0, client: 0, user: 0 };
   #options: TunnelOptions;
+  /** Without a limit nobody asks how many there are. */
+  #isCounting: boolean;
 
   constructor(clock: Clock, options: TunnelOptions) {
     this.#clock = clock;
     this.#options = options;
+    this.#isCounting = isLimited(options);
   }
 
   names(): string[] {
@@ -58,6 +64,9 @@ export class Concurrency {
   /** A larger number lets in who waits; a smaller one closes nothing that is open. */
   update(options: TunnelOptions): void {
     this.#options = options;
+    this.#isCounting = isLimited(options);
+    for (const scope of SCOPES) this.#open[scope].clear();
+    for (const { subject } of this.#places) this.#count(subject, 1);
     this.#admitNext();
   }
 
@@ -127,16 +136,22 @@ export class Concurrency {
   }
 
   #enter(subject: Subject): Disposable {
-    for (const scope of SCOPES) add(this.#open[scope], keyIn(scope, subject), 1);
-    let isOpen = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!isOpen) return;
-        isOpen = false;
-        for (const scope of SCOPES) add(this.#open[scope], keyIn(scope, subject), -1);
-        this.#admitNext();
-      },
-    };
+    const place = new Place(subject, this);
+    this.#places.add(place);
+    this.#count(subject, 1);
+    return place;
+  }
+
+  /** Called by whoever gives a place back; the second time it does nothing. */
+  leave(place: Place): void {
+    if (!this.#places.delete(place)) return;
+    this.#count(place.subject, -1);
+    this.#admitNext();
+  }
+
+  #count(subject: Subject, change: 1 | -1): void {
+    if (!this.#isCounting) return;
+    for (const scope of SCOPES) add(this.#open[scope], keyIn(scope, subject), change);
   }
 
   #admitNext(): void {
@@ -160,6 +175,22 @@ export class Concurrency {
       retryAfterMs: this.#options.wait,
       policy: { quota: max, windowMs: undefined, unit: 'concurrent-requests', left: 0 },
     });
+  }
+}
+
+/** One open tunnel, for as long as it is. */
+class Place implements Listed, Disposable {
+  slot = NO_SLOT;
+  readonly subject: Subject;
+  readonly #home: Concurrency;
+
+  constructor(subject: Subject, home: Concurrency) {
+    this.subject = subject;
+    this.#home = home;
+  }
+
+  [Symbol.dispose](): void {
+    this.#home.leave(this);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Limiter } from '../core/contracts.ts';
+import { Roster } from '../core/roster.ts';
 import type { Identified, Permit } from '../core/stages.ts';
 import { Bandwidth, type BandwidthState } from './bandwidth.ts';
 import type { TunnelState } from './concurrency.ts';
@@ -52,7 +53,7 @@ class AllLimits implements Limits {
   readonly #budgets: HookBudgets | undefined;
   readonly #leases: LeasedBuckets | undefined;
   readonly #ledger: Ledger;
-  readonly #permits = new Set<LimitsPermit>();
+  readonly #permits = new Roster<LimitsPermit>();
   /** No limit at all: then every request would ask each kind of limit for nothing. */
   #isUnlimited = false;
 

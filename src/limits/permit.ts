@@ -1,3 +1,4 @@
+import { type Listed, NO_SLOT } from '../core/roster.ts';
 import type { Gate, Permit, Unheeding } from '../core/stages.ts';
 import type { Bandwidth, Lane } from './bandwidth.ts';
 import type { BudgetHold } from './hook.ts';
@@ -12,7 +13,8 @@ interface PermitHome {
 }
 
 /** What all limits together have granted to one request. */
-export class LimitsPermit implements Permit {
+export class LimitsPermit implements Permit, Listed {
+  slot: number = NO_SLOT;
   readonly subject: Subject;
   readonly #home: PermitHome;
   readonly #lane: Lane;

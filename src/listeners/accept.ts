@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Observe } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ClientInfo } from '../core/request.ts';
+import { Roster, type Seat } from '../core/roster.ts';
 import { refusal } from '../pipeline/respond.ts';
 import { adopt } from './adopt.ts';
 import { Http1Connection, type Http1Services } from './http1.ts';
@@ -56,7 +57,7 @@ export class Listener implements Opened {
   readonly listen: Listen;
   readonly #server: Server;
   readonly #options: AcceptOptions;
-  readonly #connections = new Set<Http1Connection>();
+  readonly #connections = new Roster<Seat<Http1Connection>>();
   /** Those who wait for the last connection to close. */
   readonly #waiting: (() => void)[] = [];
   /** Clients that came before the configuration they belong to is in force; `undefined` once it is. */
@@ -107,21 +108,24 @@ export class Listener implements Opened {
     return describe(this.listen);
   }
 
-  get connections(): ReadonlySet<Http1Connection> {
-    return this.#connections;
+  /** Connections that closing now would take something from. */
+  get busy(): number {
+    let busy = 0;
+    for (const { of: connection } of this.#connections) if (connection.busy) busy += 1;
+    return busy;
   }
 
   /** Accepts no more, and closes the connections that nobody would miss. Resolves when all are closed. */
   stop(): Promise<void> {
     this.#server.close();
-    for (const connection of this.#connections) if (!connection.busy) connection.close();
+    for (const { of: connection } of this.#connections) if (!connection.busy) connection.close();
     return this.#connections.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Ends what is still open; says how many requests and tunnels that were. */
   cut(reason: ProxyError): number {
     let cut = 0;
-    for (const connection of this.#connections) {
+    for (const { of: connection } of this.#connections) {
       if (connection.busy) cut += 1;
       connection.cut(reason);
     }
@@ -132,11 +136,11 @@ export class Listener implements Opened {
     if (this.#connections.size >= this.#options.connectionsMax) return this.#turnAway(socket);
     const client = this.#clientOf(socket);
     const wire = adopt(socket);
-    this.#connections.add(new Http1Connection(wire, client, this.#options.services, this.#onClosed));
+    this.#connections.add(new Http1Connection(wire, client, this.#options.services, this.#onClosed).seat);
   }
 
   readonly #onClosed = (connection: Http1Connection): void => {
-    this.#connections.delete(connection);
+    this.#connections.delete(connection.seat);
     if (this.#connections.size > 0) return;
     for (const resolve of this.#waiting.splice(0)) resolve();
   };

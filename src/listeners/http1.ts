@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { BodyMover } from '../core/contracts.ts';
 import { asProxyError, type FailureCode, ProxyError } from '../core/failure.ts';
 import type { Body, ClientInfo } from '../core/request.ts';
+import { NO_SLOT, Seat } from '../core/roster.ts';
 import type { Ownership, Receiver, Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
 import { Stop } from '../core/stop.ts';
@@ -50,6 +51,11 @@ type State =
 
 /** One client connection in HTTP/1: one request at a time, in order, and nothing is read behind the last one. */
 export class Http1Connection implements Receiver, Watched, AnswerHost {
+  /** Among those who must not be silent for too long. */
+  slot: number = NO_SLOT;
+  silentSinceMs = 0;
+  /** Among the connections of its listener. */
+  readonly seat: Seat<Http1Connection> = new Seat(this);
   readonly wire: Wire;
   readonly #client: ClientInfo;
   readonly #services: Http1Services;

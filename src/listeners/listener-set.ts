@@ -33,7 +33,7 @@ export class ListenerSet {
   /** Connections that closing now would take something from. */
   get busy(): number {
     let busy = 0;
-    for (const listener of this.#all()) for (const connection of listener.connections) if (connection.busy) busy += 1;
+    for (const listener of this.#all()) busy += listener.busy;
     return busy;
   }
 

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import type { BodyMover, BodyTerms } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { Body } from '../core/request.ts';
+import { NO_SLOT } from '../core/roster.ts';
 import { printFields } from '../protocol/header-list.ts';
 import { Flow, type FlowEnd } from './flow.ts';
 import type { IdleWatch, Watched } from './idle-watch.ts';
@@ -14,6 +15,8 @@ export const bodyMover = (idle: IdleWatch): BodyMover => ({
 });
 
 class Move implements Watched {
+  slot = NO_SLOT;
+  silentSinceMs = 0;
   readonly limitMs: number;
   readonly #body: Body;
   readonly #to: Writable;

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../../test/support/manual-clock.ts';
+import { NO_SLOT } from '../core/roster.ts';
 import { IdleWatch, type Watched } from './idle-watch.ts';
 
 /** Says when it expired. */
 class Silent implements Watched {
+  slot = NO_SLOT;
+  silentSinceMs = 0;
   limitMs: number;
   touched = false;
   readonly expiredMs: number[] = [];
@@ -114,7 +117,8 @@ test('what expires may be watched again from within', () => {
   const clock = new ManualClock();
   const watch = new IdleWatch(clock);
   const again = new Silent(clock, 1_000);
-  const first: Watched = { limitMs: 1_000, wasTouched: () => false, expired: () => watch.watch(again) };
+  const expired = () => watch.watch(again);
+  const first: Watched = { slot: NO_SLOT, silentSinceMs: 0, limitMs: 1_000, wasTouched: () => false, expired };
   watch.watch(first);
   clock.advance(5_000);
   assertExpired(again, 2_000, 250);

@@ -1,12 +1,15 @@
 import type { Clock } from '../core/clock.ts';
+import { type Listed, Roster } from '../core/roster.ts';
 
 /** Something that must not be silent for too long. */
-export interface Watched {
+export interface Watched extends Listed {
   /** Allowed silence in milliseconds, read at every look, so that it may change. 0 allows any. */
   readonly limitMs: number;
   /** Whether anything happened since the last look; asking clears it. */
   wasTouched(): boolean;
   expired(): void;
+  /** The watch's own. */
+  silentSinceMs: number;
 }
 
 /** Looks are at least this far apart: an expiry may be late by as much. */
@@ -22,7 +25,7 @@ const LOOKS_PER_LIMIT = 8;
  */
 export class IdleWatch {
   readonly #clock: Clock;
-  readonly #silentSince = new Map<Watched, number>();
+  readonly #watched = new Roster<Watched>();
   #timer: { readonly dueMs: number; readonly handle: Disposable } | undefined;
 
   constructor(clock: Clock) {
@@ -30,19 +33,20 @@ export class IdleWatch {
   }
 
   get size(): number {
-    return this.#silentSince.size;
+    return this.#watched.size;
   }
 
   /** Watches until told to stop. `expired` is called once, and the watching is over then. */
   watch(watched: Watched): void {
     const now = this.#clock.now();
-    this.#silentSince.set(watched, now);
+    watched.silentSinceMs = now;
+    if (!this.#watched.has(watched)) this.#watched.add(watched);
     this.#lookWithin(watched.limitMs, now);
   }
 
   unwatch(watched: Watched): void {
-    this.#silentSince.delete(watched);
-    if (this.#silentSince.size === 0) this.#stop();
+    this.#watched.delete(watched);
+    if (this.#watched.size === 0) this.#stop();
   }
 
   /** To be called when a limit became shorter than it was. */
@@ -62,17 +66,17 @@ export class IdleWatch {
     this.#timer = undefined;
     const now = this.#clock.now();
     let shortestMs = Number.POSITIVE_INFINITY;
-    for (const [watched, since] of this.#silentSince) {
+    for (const watched of this.#watched) {
       const { limitMs } = watched;
-      if (watched.wasTouched()) this.#silentSince.set(watched, now);
-      else if (limitMs > 0 && now - since >= limitMs) {
-        this.#silentSince.delete(watched);
+      if (watched.wasTouched()) watched.silentSinceMs = now;
+      else if (limitMs > 0 && now - watched.silentSinceMs >= limitMs) {
+        this.#watched.delete(watched);
         watched.expired();
         continue;
       }
       if (limitMs > 0 && limitMs < shortestMs) shortestMs = limitMs;
     }
-    if (this.#silentSince.size > 0) this.#lookWithin(Number.isFinite(shortestMs) ? shortestMs : 0, now);
+    if (this.#watched.size > 0) this.#lookWithin(Number.isFinite(shortestMs) ? shortestMs : 0, now);
   }
 
   #stop(): void {

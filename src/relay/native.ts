@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Relay, RelayEnd, RelayLimits, RelayResult } from '../core/contracts.ts';
+import { NO_SLOT, Roster, Seat } from '../core/roster.ts';
 import type { Wire } from '../core/source.ts';
 import type { Connection, Gate, Unheeding } from '../core/stages.ts';
 import { SocketWire } from '../core/wire.ts';
@@ -22,7 +23,7 @@ export interface NativeOptions {
 /** The relay on a thread of its own, which gives a tunnel back as soon as a limit applies to it. */
 export class NativeRelay implements Relay {
   readonly options: NativeOptions;
-  readonly #open = new Set<NativeTunnel>();
+  readonly #open = new Roster<Seat<NativeTunnel>>();
   #metering: Disposable | undefined;
 
   constructor(options: NativeOptions) {
@@ -39,14 +40,14 @@ export class NativeRelay implements Relay {
     return new Promise((resolve) => {
       const tunnel = new NativeTunnel(client, upstream, limits, this, resolve);
       if (!tunnel.start(clientFd, upstreamFd)) return resolve(portable.run(client, upstream, limits));
-      this.#open.add(tunnel);
+      this.#open.add(tunnel.seat);
       this.#metering ??= this.#meterSoon();
     });
   }
 
   /** The thread has nothing to do with it any more. */
   left(tunnel: NativeTunnel): void {
-    this.#open.delete(tunnel);
+    this.#open.delete(tunnel.seat);
     if (this.#open.size > 0) return;
     this.#metering?.[Symbol.dispose]();
     this.#metering = undefined;
@@ -54,7 +55,7 @@ export class NativeRelay implements Relay {
 
   #meterSoon(): Disposable {
     return this.options.clock.after(METER_MS, () => {
-      for (const tunnel of this.#open) tunnel.updateMeter();
+      for (const { of: tunnel } of this.#open) tunnel.updateMeter();
       this.#metering = this.#meterSoon();
     });
   }
@@ -75,6 +76,9 @@ function descriptorOf(wire: Wire): number | undefined {
 
 /** One tunnel on the thread. What is kept here for it is little: there may be ten thousand that are silent. */
 class NativeTunnel implements Passenger, Watched, Unheeding {
+  slot = NO_SLOT;
+  silentSinceMs = 0;
+  readonly seat: Seat<NativeTunnel> = new Seat(this);
   readonly #client: Connection;
   readonly #upstream: Connection;
   readonly #limits: RelayLimits;

@@ -1,4 +1,5 @@
 import type { Meter, Relay, RelayEnd, RelayLimits, RelayResult } from '../core/contracts.ts';
+import { NO_SLOT } from '../core/roster.ts';
 import type { Connection } from '../core/stages.ts';
 import { Flow, type FlowEnd } from './flow.ts';
 import type { IdleWatch, Watched } from './idle-watch.ts';
@@ -12,6 +13,8 @@ export const portableRelay = (idle: IdleWatch): Relay => ({
 });
 
 class Tunnel implements Watched {
+  slot = NO_SLOT;
+  silentSinceMs = 0;
   readonly #client: Connection;
   readonly #upstream: Connection;
   readonly #limits: RelayLimits;
