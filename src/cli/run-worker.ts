@@ -3,9 +3,11 @@ import { sittingOutFile } from '../observe/sitting-out.ts';
 import { serveAsWorker } from '../workers/worker.ts';
 import { silentSources } from './prompt-accounts.ts';
 import { stateFolder } from './state-folder.ts';
+import { expectShortLives } from './young-heap.ts';
 
 /** Runs as one of the workers of `viaduct run --workers N`. */
 export function runWorker(): Promise<number> {
+  expectShortLives();
   const stateDir = stateFolder(process.env);
   return serveAsWorker({
     channel: process,

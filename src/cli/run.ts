@@ -14,10 +14,12 @@ import { credentialSources } from './prompt-accounts.ts';
 import { serve } from './serving.ts';
 import { untilStopped } from './signals.ts';
 import { stateFolder } from './state-folder.ts';
+import { expectShortLives } from './young-heap.ts';
 
 /** `viaduct run`: serves until it is told to stop. */
 export async function run(call: Call): Promise<number> {
   if (call.options.has('hash')) return printHash(call, 'alpaca');
+  expectShortLives();
   const { settings } = call;
   const sources: Sources = { flags: settings, environment: process.env, isTerminal: process.stdout.isTTY === true };
   const loaded = load(sources);
