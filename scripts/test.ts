@@ -34,9 +34,9 @@ function step(name: string, code: number): boolean {
   return code === 0;
 }
 
-/** Runs test files on one Node; a skip is told at the end, and fails in CI. */
+/** Runs test files on one Node; a skip is told at their end, and fails in CI; what failed is told at the end of all. */
 function runTests(title: string, node: string, cwd: string, files: readonly string[]): void {
-  const tally = `${ROOT}.cache/skipped.tsv`;
+  const tally = `${ROOT}.cache/tally.tsv`;
   mkdirSync(`${ROOT}.cache`, { recursive: true });
   rmSync(tally, { force: true });
   process.stdout.write(`\n── ${title}: ${files.length} files\n`);
@@ -60,12 +60,19 @@ function runTests(title: string, node: string, cwd: string, files: readonly stri
     { cwd, env: { ...process.env, ...(long ? { VIADUCT_LONG: '1' } : {}) } },
   );
   step(title, code);
-  const skipped = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : [];
-  for (const line of skipped) {
-    const [file = '', name, reason] = line.split('\t');
-    process.stdout.write(`skipped: ${file.replace(ROOT, '')}: ${name}: ${reason}\n`);
+  const told = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : [];
+  let skips = 0;
+  for (const line of told) {
+    const [what, file = '', name, reason] = line.split('\t');
+    const sentence = `${file.replace(ROOT, '')}: ${name}: ${reason}`;
+    if (what === 'failed') {
+      failures.push(`${title}: ${sentence}`);
+    } else {
+      skips += 1;
+      process.stdout.write(`skipped: ${sentence}\n`);
+    }
   }
-  if (inCi && skipped.length > 0) failures.push(`${title}: ${skipped.length} skipped, and CI has everything they need`);
+  if (inCi && skips > 0) failures.push(`${title}: ${skips} skipped, and CI has everything they need`);
 }
 
 const find = (patterns: readonly string[], cwd: string): string[] => globSync(patterns, { cwd }).sort();
