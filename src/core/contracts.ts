@@ -1,8 +1,8 @@
-import type { Writable } from 'node:stream';
 import type { ProxyEvent } from './event.ts';
 import type { FailureCode } from './failure.ts';
 import type { Authority, Body, Headers } from './request.ts';
 import type { Secret } from './secret.ts';
+import type { Sink } from './source.ts';
 import type {
   Admitted,
   Allow,
@@ -264,7 +264,7 @@ export interface RelayResult {
 /** Moves one message body into a stream. */
 export interface BodyMover {
   /** Resolves with the bytes of payload when the whole body, its last chunk and trailers included, is written. */
-  move(body: Body, to: Writable, terms: BodyTerms): Promise<number>;
+  move(body: Body, to: Sink, terms: BodyTerms): Promise<number>;
 }
 export interface BodyHead {
   readonly bytes: Buffer;

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { type Listed, Roster } from './roster.ts';
 
 /** Probes start after a minute of silence, so that a peer that vanished is noticed before the idle limit. */
@@ -57,3 +57,6 @@ export class LateKeepAlive {
     if (this.#isLooking) this.#clock.after(LOOK_MS, this.#look);
   };
 }
+
+/** For all sockets of this process. */
+export const keepAlive = new LateKeepAlive(systemClock);

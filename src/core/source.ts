@@ -31,9 +31,31 @@ export interface ByteSource {
   lend(buffer: Buffer | undefined): void;
 }
 
+/** Told once the bytes of a write have gone to the kernel, perhaps before `write` returns; or that they never will. */
+export type Written = (error?: Error | null) => void;
+
+/** The writing side of a connection and its end: what we use of Node's streams, so that each of them is one. */
+export interface Sink {
+  /** Closed, whoever did it. */
+  readonly destroyed: boolean;
+  /** `end` has been called. */
+  readonly writableEnded: boolean;
+  /** Bytes that wait until the peer takes them. */
+  readonly writableLength: number;
+  /** Takes all of it. The bytes must stay as they are until they are written. */
+  write(bytes: Uint8Array, written?: Written): unknown;
+  write(text: string, encoding: 'latin1'): unknown;
+  /** Sends a FIN behind all that waits; `done` is called when it is out, or never will be. */
+  end(done?: () => void): unknown;
+  destroy(): unknown;
+  once(event: 'close', heard: () => void): unknown;
+}
+
 /** One open socket: read through the source, written and destroyed through the stream. */
 export interface Wire extends ByteSource {
-  readonly stream: Duplex;
+  readonly stream: Sink;
   /** Ends the connection with a reset where the transport has one (TCP RST), so that the peer sees the cut. */
   reset(): void;
+  /** The socket as a stream of Node, for whoever can read only that. Nothing is delivered any more. */
+  toDuplex(): Duplex;
 }

@@ -1,25 +1,14 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { systemClock } from './clock.ts';
-import { LateKeepAlive, type Probed } from './late-keep-alive.ts';
+import { AnyWire } from './any-wire.ts';
+import { keepAlive, type Probed } from './late-keep-alive.ts';
 import { NO_SLOT } from './roster.ts';
-import type { Ownership, Receiver, Wire } from './source.ts';
 
 /**
  * Reads of all sockets that have lent no buffer of their own land here: an idle connection then costs no buffer at all.
  * 64 KiB: a smaller one costs bulk data a system call more per read, a larger one is rarely filled.
  */
 const SHARED = Buffer.allocUnsafeSlow(65_536);
-
-/** What a receiver is told when the connection closed without an error and without an end. */
-const closedEarly = (): Error => Object.assign(new Error('connection closed'), { code: 'ECONNRESET' });
-
-type Fate =
-  | { readonly at: 'open' }
-  | { readonly at: 'ended' }
-  | { readonly at: 'failed'; readonly error: Error | undefined };
-
-const OPEN: Fate = { at: 'open' };
 
 /** What a wire hears of its stream; made for one stream, so that a wire without one keeps nothing. */
 interface Ears {
@@ -28,43 +17,13 @@ interface Ears {
   readonly close: () => void;
 }
 
-/** What both kinds of wire share: one receiver, and a fate that is told to whoever is there to hear it. */
-abstract class AnyWire<S extends Duplex> implements Wire {
-  abstract readonly stream: S;
-  protected paused = true;
-  #receiver: Receiver | undefined;
-  #fate: Fate = OPEN;
-  #untold = false;
+/** A wire around a stream of Node. */
+abstract class NodeWire<S extends Duplex> extends AnyWire {
+  abstract override readonly stream: S;
   #ears: Ears | undefined;
 
-  abstract reset(): void;
-  abstract lend(buffer: Buffer | undefined): void;
-  protected abstract stopReading(): void;
-  protected abstract startReading(): void;
-
-  deliverTo(receiver: Receiver | undefined): void {
-    this.#receiver = receiver;
-    if (receiver === undefined) return this.pause();
-    if (this.#fate.at === 'open') return this.resume();
-    // Every receiver learns how the connection ended, and not before it has been set up.
-    this.#untold = true;
-    queueMicrotask(() => this.#tell());
-  }
-
-  pause(): void {
-    if (this.paused) return;
-    this.paused = true;
-    this.stopReading();
-  }
-
-  resume(): void {
-    if (!this.paused) return;
-    this.paused = false;
-    this.startReading();
-  }
-
-  protected received(chunk: Buffer, ownership: Ownership): void {
-    this.#receiver?.bytes(chunk, ownership);
+  toDuplex(): Duplex {
+    return this.stream;
   }
 
   /** A wire listens for as long as its socket lives, so that no error is ever without a listener. */
@@ -75,12 +34,12 @@ abstract class AnyWire<S extends Duplex> implements Wire {
         failure ??= error;
       },
       end: () => {
-        if (this.#fate.at === 'open') this.#meet({ at: 'ended' });
+        if (this.fate === 'open') this.meet({ at: 'ended' });
       },
       close: () => {
         this.closed();
         // A peer that ended and then closed has done nothing wrong; one that ended and then reset has.
-        if (this.#fate.at === 'open' || failure !== undefined) this.#meet({ at: 'failed', error: failure });
+        if (this.fate === 'open' || failure !== undefined) this.meet({ at: 'failed', error: failure });
       },
     };
     stream.on('error', ears.error).on('end', ears.end).on('close', ears.close);
@@ -95,20 +54,6 @@ abstract class AnyWire<S extends Duplex> implements Wire {
     if (ears === undefined) return;
     stream.off('error', ears.error).off('end', ears.end).off('close', ears.close);
     this.#ears = undefined;
-  }
-
-  #meet(fate: Fate): void {
-    this.#fate = fate;
-    this.#untold = true;
-    this.#tell();
-  }
-
-  #tell(): void {
-    const receiver = this.#receiver;
-    if (receiver === undefined || !this.#untold) return;
-    this.#untold = false;
-    if (this.#fate.at === 'ended') receiver.end();
-    else if (this.#fate.at === 'failed') receiver.failed(this.#fate.error ?? closedEarly());
   }
 }
 
@@ -131,10 +76,16 @@ function endTurn(): void {
   for (const wire of busy) wire.wake();
 }
 
-const keepAlive = new LateKeepAlive(systemClock);
-
 /** Stands for the socket of a wire that has given its own away. */
 let gone: Socket | undefined;
+
+/** Closes with a reset, or as one can. */
+export function resetSocket(socket: Socket): void {
+  const { writableEnded, writableFinished, writableLength } = socket;
+  // While the FIN is on its way libuv refuses to reset, and Node then never closes the socket: it would be lost.
+  if (writableEnded && !writableFinished && writableLength === 0) socket.destroy();
+  else socket.resetAndDestroy();
+}
 
 interface OnRead {
   readonly buffer: () => Buffer;
@@ -142,7 +93,7 @@ interface OnRead {
 }
 
 /** A socket that was opened with `onread`: no allocation for a read, and no more than its share of a turn. */
-export class SocketWire extends AnyWire<Socket> implements Probed {
+export class SocketWire extends NodeWire<Socket> implements Probed {
   slot: number = NO_SLOT;
   wasSeen = false;
   #socket: Socket | undefined;
@@ -170,10 +121,7 @@ export class SocketWire extends AnyWire<Socket> implements Probed {
   }
 
   reset(): void {
-    const { writableEnded, writableFinished, writableLength } = this.stream;
-    // While the FIN is on its way libuv refuses to reset, and Node then never closes the socket: it would be lost.
-    if (writableEnded && !writableFinished && writableLength === 0) this.stream.destroy();
-    else this.stream.resetAndDestroy();
+    resetSocket(this.stream);
   }
 
   lend(buffer: Buffer | undefined): void {
@@ -252,7 +200,7 @@ export class SocketWire extends AnyWire<Socket> implements Probed {
 }
 
 /** Any other duplex, TLS for one: the same contract over `data` events. */
-export class StreamWire extends AnyWire<Duplex> {
+export class StreamWire extends NodeWire<Duplex> {
   readonly stream: Duplex;
   readonly #onData = (chunk: Buffer): void => this.received(chunk, 'fresh');
 

@@ -1,8 +1,8 @@
-import type { Writable } from 'node:stream';
 import type { BodyMover, BodyTerms } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { Body } from '../core/request.ts';
 import { NO_SLOT } from '../core/roster.ts';
+import type { Sink } from '../core/source.ts';
 import { printFields } from '../protocol/header-list.ts';
 import { Flow, type FlowEnd } from './flow.ts';
 import type { IdleWatch, Watched } from './idle-watch.ts';
@@ -19,7 +19,7 @@ class Move implements Watched {
   silentSinceMs = 0;
   readonly limitMs: number;
   readonly #body: Body;
-  readonly #to: Writable;
+  readonly #to: Sink;
   readonly #terms: BodyTerms;
   readonly #idle: IdleWatch;
   readonly #flow: Flow;
@@ -30,7 +30,7 @@ class Move implements Watched {
 
   constructor(
     body: Body,
-    to: Writable,
+    to: Sink,
     terms: BodyTerms,
     idle: IdleWatch,
     resolve: (bytes: number) => void,

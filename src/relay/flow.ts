@@ -1,6 +1,5 @@
-import type { Writable } from 'node:stream';
 import type { BodyHead } from '../core/contracts.ts';
-import type { ByteSource, Ownership, Receiver } from '../core/source.ts';
+import type { ByteSource, Ownership, Receiver, Sink } from '../core/source.ts';
 import type { Gate } from '../core/stages.ts';
 import { CHUNK_HEAD_BYTES_MAX, CHUNK_TAIL_BYTES, chunkHead } from '../protocol/chunked.ts';
 import { returnBulkBuffer, takeBulkBuffer } from './buffers.ts';
@@ -23,7 +22,7 @@ export type FlowEnd =
 
 export interface FlowOptions {
   readonly source: ByteSource;
-  readonly to: Writable;
+  readonly to: Sink;
   /** `chunked` wraps what is written in the chunked coding; the last chunk is for the caller to write. */
   readonly coding: 'raw' | 'chunked';
   readonly gate: Gate | undefined;

@@ -58,7 +58,7 @@ function handshake(
         return checkServerIdentity(expected, certificate);
       },
       ...settings,
-      socket: connection.wire.stream,
+      socket: connection.wire.toDuplex(),
     });
     const finish = (settle: () => void) => {
       socket.off('secureConnect', onSecure).off('error', onError);

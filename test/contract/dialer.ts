@@ -51,7 +51,7 @@ export function dialerKeepsItsPromises(one: DialerCase): void {
         connection.wire.deliverTo(notes);
         await notes.when(({ text }) => text.length >= 3);
         assert.equal(notes.text, 'SSH', `cut at ${cut}`);
-        connection.wire.stream.write('up');
+        connection.wire.stream.write('up', 'latin1');
         await pair.peer.until('up');
         connection[Symbol.dispose]();
       }

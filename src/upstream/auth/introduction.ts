@@ -1,8 +1,8 @@
-import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import type { Credential, DialScope, UpstreamAccount } from '../../core/contracts.ts';
 import { ProxyError } from '../../core/failure.ts';
 import type { Headers } from '../../core/request.ts';
+import type { Sink } from '../../core/source.ts';
 import type { Hop } from '../../core/stages.ts';
 import { type Challenge, parseChallenges } from '../../protocol/challenge.ts';
 import { valuesOf } from '../../protocol/header-list.ts';
@@ -99,7 +99,7 @@ export class Introduction implements Disposable {
   }
 
   /** What the next message says about us. Rejects when no way is left to tell it. */
-  async fields(message: AuthMessage, over: Duplex): Promise<Headers> {
+  async fields(message: AuthMessage, over: Sink): Promise<Headers> {
     await this.begin();
     if (this.#standing === 'bound') return [];
     while (this.#talk !== undefined) {

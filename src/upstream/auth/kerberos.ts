@@ -1,5 +1,5 @@
-import type { Duplex } from 'node:stream';
 import type { Headers } from '../../core/request.ts';
+import type { Sink } from '../../core/source.ts';
 import { type Challenge, parseChallenges } from '../../protocol/challenge.ts';
 import { valuesOf } from '../../protocol/header-list.ts';
 import { serverEndPoint } from './end-point.ts';
@@ -30,7 +30,7 @@ export class KerberosTalk implements Talk {
     return true;
   }
 
-  async next(_message: AuthMessage, over: Duplex): Promise<string | Obstacle> {
+  async next(_message: AuthMessage, over: Sink): Promise<string | Obstacle> {
     if (this.#context === undefined || this.#received === undefined) {
       // Another connection, or another request of a proxy that wants to be told each time: a context of its own.
       this[Symbol.dispose]();

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import type { Credential } from '../../core/contracts.ts';
 import { ProxyError } from '../../core/failure.ts';
+import type { Sink } from '../../core/source.ts';
 import type { Challenge } from '../../protocol/challenge.ts';
 import { channelBindingHash } from '../../protocol/channel-binding.ts';
 import { answerNtlm } from '../../protocol/ntlm-authenticate.ts';
@@ -62,7 +62,7 @@ export class NtlmTalk implements Talk {
     return this.#state.at === 'challenged';
   }
 
-  next(_message: AuthMessage, over: Duplex): string | Obstacle {
+  next(_message: AuthMessage, over: Sink): string | Obstacle {
     const state = this.#state;
     if (state.at === 'challenged') return this.#prove(state, over);
     const isSpnego = this.#settings.way === 'ntlm-in-spnego';
@@ -101,7 +101,7 @@ export class NtlmTalk implements Talk {
     return `${this.#word} ${token.toString('base64')}`;
   }
 
-  #prove({ negotiate, challenge, form }: Extract<State, { at: 'challenged' }>, over: Duplex): string | Obstacle {
+  #prove({ negotiate, challenge, form }: Extract<State, { at: 'challenged' }>, over: Sink): string | Obstacle {
     const { credential, host, workstation, clock } = this.#settings;
     const endPoint = serverEndPoint(over);
     try {

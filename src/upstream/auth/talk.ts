@@ -1,5 +1,5 @@
-import type { Duplex } from 'node:stream';
 import type { Headers } from '../../core/request.ts';
+import type { Sink } from '../../core/source.ts';
 import type { Challenge } from '../../protocol/challenge.ts';
 import type { Way } from './ways.ts';
 
@@ -31,7 +31,7 @@ export interface Talk extends Disposable {
   /** Whether the next field is meant to be the last: the proxy then has no reason to ask again. */
   readonly isLast: boolean;
   /** The next value of `Proxy-Authorization`, and the stream that it goes over. */
-  next(message: AuthMessage, over: Duplex): string | Obstacle | Promise<string | Obstacle>;
+  next(message: AuthMessage, over: Sink): string | Obstacle | Promise<string | Obstacle>;
   judge(challenges: readonly Challenge[]): Verdict;
   /** The proxy has let the message through. The obstacle: it could not prove who it is. */
   accepted(headers: Headers): Obstacle | undefined | Promise<Obstacle | undefined>;
