@@ -4,57 +4,23 @@
 #include <unistd.h>
 
 #include <new>
-#include <vector>
 
-#include "relay.h"
+#include "module.h"
 
 /** The relay as a module of Node. Each environment (main thread or worker) that starts it has a thread of its own. */
 namespace {
 
+using viaduct::Call;
+using viaduct::Instance;
+using viaduct::int_of;
 using viaduct::kClient;
 using viaduct::kUpstream;
+using viaduct::number;
 using viaduct::Order;
 using viaduct::Relay;
+using viaduct::throw_error;
 using viaduct::Told;
 using viaduct::Tunnel;
-
-struct Instance {
-  Relay* relay = nullptr;
-  napi_threadsafe_function news = nullptr;
-  /** Counters of the tunnels, in blocks that never move. */
-  std::vector<uint64_t*> blocks;
-  std::vector<napi_ref> block_refs;
-  size_t slots_per_block = 0;
-};
-
-napi_value throw_errno(napi_env env, const char* what) {
-  napi_throw_error(env, nullptr, what);
-  return nullptr;
-}
-
-napi_value number(napi_env env, int32_t value) {
-  napi_value result;
-  napi_create_int32(env, value, &result);
-  return result;
-}
-
-/** Arguments of a call, and the state of its environment. */
-template <size_t count>
-struct Call {
-  napi_value args[count];
-  Instance* instance = nullptr;
-  Call(napi_env env, napi_callback_info info) {
-    size_t given = count;
-    napi_get_cb_info(env, info, &given, args, nullptr, nullptr);
-    napi_get_instance_data(env, reinterpret_cast<void**>(&instance));
-  }
-};
-
-int32_t int_of(napi_env env, napi_value value) {
-  int32_t result = -1;
-  napi_get_value_int32(env, value, &result);
-  return result;
-}
 
 /** On the loop's thread: hands over all news, as triples of slot, news and detail. */
 void tell_news(napi_env env, napi_value callback, void* context, void*) {
@@ -96,13 +62,13 @@ void stop(void* data) {
 napi_value start(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   Instance* instance = call.instance;
-  if (instance->relay != nullptr) return throw_errno(env, "the relay has started already");
+  if (instance->relay != nullptr) return throw_error(env, "the relay has started already");
   instance->slots_per_block = static_cast<size_t>(int_of(env, call.args[1]));
   napi_value name;
   napi_create_string_utf8(env, "relay", NAPI_AUTO_LENGTH, &name);
   if (napi_create_threadsafe_function(env, call.args[0], nullptr, name, 0, 1, nullptr, nullptr, instance, tell_news,
                                       &instance->news) != napi_ok) {
-    return throw_errno(env, "no way to call back from another thread");
+    return throw_error(env, "no way to call back from another thread");
   }
   // Only open tunnels keep the loop alive; see hold().
   napi_unref_threadsafe_function(env, instance->news);
@@ -111,7 +77,7 @@ napi_value start(napi_env env, napi_callback_info info) {
     delete relay;
     napi_release_threadsafe_function(instance->news, napi_tsfn_abort);
     instance->news = nullptr;
-    return throw_errno(env, "the system gives the relay no thread");
+    return throw_error(env, "the system gives the relay no thread");
   }
   instance->relay = relay;
   napi_add_env_cleanup_hook(env, stop, instance);
@@ -127,7 +93,7 @@ napi_value add_block(napi_env env, napi_callback_info info) {
   if (napi_get_arraybuffer_info(env, call.args[0], &bytes, &size) != napi_ok ||
       size != call.instance->slots_per_block * 2 * sizeof(uint64_t) ||
       napi_create_reference(env, call.args[0], 1, &ref) != napi_ok) {
-    return throw_errno(env, "no ArrayBuffer of the right size");
+    return throw_error(env, "no ArrayBuffer of the right size");
   }
   call.instance->blocks.push_back(static_cast<uint64_t*>(bytes));
   call.instance->block_refs.push_back(ref);
@@ -141,34 +107,40 @@ bool add_early(napi_env env, Tunnel* tunnel, viaduct::Who who, napi_value buffer
   return size == 0 || tunnel->add_early(who, static_cast<const char*>(bytes), size);
 }
 
+/** A copy of a descriptor that stays the caller's, or one that the caller gives away. */
+int descriptor_of(int fd, bool is_given) { return is_given ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
 /**
- * take(slot, clientFd, upstreamFd, clientEarly, upstreamEarly): 0, or an errno and nothing has happened. The relay
- * works on copies of the descriptors: the caller closes its own, and must not read from them any more.
+ * take(slot, clientFd, upstreamFd, clientEarly, upstreamEarly, given): 0, or an errno and nothing has happened. Bit 0
+ * of `given`: the client's descriptor is the relay's from now on; bit 1: the upstream's. Of one that is not the relay
+ * works on a copy: the caller closes its own, and must not read from it any more.
  */
 napi_value take(napi_env env, napi_callback_info info) {
-  Call<5> call(env, info);
+  Call<6> call(env, info);
   Instance* instance = call.instance;
   const uint32_t slot = static_cast<uint32_t>(int_of(env, call.args[0]));
   const size_t block = slot / (instance->slots_per_block == 0 ? 1 : instance->slots_per_block);
   if (instance->relay == nullptr || block >= instance->blocks.size()) return number(env, EINVAL);
-  const int client = fcntl(int_of(env, call.args[1]), F_DUPFD_CLOEXEC, 0);
+  const int given = int_of(env, call.args[5]);
+  const bool is_client_given = (given & 1) != 0;
+  const bool is_upstream_given = (given & 2) != 0;
+  const int client = descriptor_of(int_of(env, call.args[1]), is_client_given);
   if (client < 0) return number(env, errno);
-  const int upstream = fcntl(int_of(env, call.args[2]), F_DUPFD_CLOEXEC, 0);
-  if (upstream < 0) {
-    const int failed = errno;
-    close(client);
-    return number(env, failed);
-  }
+  const int upstream = descriptor_of(int_of(env, call.args[2]), is_upstream_given);
+  const int failed = errno;
+  const auto give_up = [&](int why) {
+    if (!is_client_given) close(client);
+    if (!is_upstream_given && upstream >= 0) close(upstream);
+    return number(env, why);
+  };
+  if (upstream < 0) return give_up(failed);
   uint64_t* counters = instance->blocks[block] + 2 * (slot % instance->slots_per_block);
   Tunnel* tunnel = new (std::nothrow) Tunnel(slot, client, upstream, counters);
-  if (tunnel == nullptr) {
-    close(client);
-    close(upstream);
-    return number(env, ENOMEM);
-  }
+  if (tunnel == nullptr) return give_up(ENOMEM);
   if (!add_early(env, tunnel, kClient, call.args[3]) || !add_early(env, tunnel, kUpstream, call.args[4])) {
+    tunnel->leave_sockets();
     delete tunnel;
-    return number(env, ENOMEM);
+    return give_up(ENOMEM);
   }
   counters[kClient] = counters[kUpstream] = 0;
   instance->relay->add(tunnel);
@@ -196,9 +168,9 @@ napi_value buffer_of(napi_env env, const viaduct::Held& held) {
 /** collect(slot): [clientFd, upstreamFd, from the client, from the upstream]; all of them are the caller's. */
 napi_value collect(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);
-  if (call.instance->relay == nullptr) return throw_errno(env, "the relay has stopped");
+  if (call.instance->relay == nullptr) return throw_error(env, "the relay has stopped");
   const Relay::Released released = call.instance->relay->collect(static_cast<uint32_t>(int_of(env, call.args[0])));
-  if (released.tunnel == nullptr) return throw_errno(env, "nothing was released");
+  if (released.tunnel == nullptr) return throw_error(env, "nothing was released");
   const napi_value parts[] = {number(env, released.client), number(env, released.upstream),
                               buffer_of(env, released.tunnel->held(kClient)),
                               buffer_of(env, released.tunnel->held(kUpstream))};
@@ -218,10 +190,10 @@ napi_value hold(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-void forget(napi_env, void* data, void*) { delete static_cast<Instance*>(data); }
-
 napi_value init(napi_env env, napi_value exports) {
-  napi_set_instance_data(env, new Instance, forget, nullptr);
+  Instance* instance = new Instance;
+  // The relay's thread and the lane's handle outlive this function; what they need is freed with the environment.
+  napi_set_instance_data(env, instance, viaduct::free_instance, nullptr);
   const napi_property_descriptor functions[] = {
       {"start", nullptr, start, nullptr, nullptr, nullptr, napi_default, nullptr},
       {"addBlock", nullptr, add_block, nullptr, nullptr, nullptr, napi_default, nullptr},
@@ -231,6 +203,7 @@ napi_value init(napi_env env, napi_value exports) {
       {"hold", nullptr, hold, nullptr, nullptr, nullptr, napi_default, nullptr},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  napi_set_named_property(env, exports, "lane", viaduct::lane_functions(env));
   return exports;
 }
 

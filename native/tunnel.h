@@ -71,6 +71,8 @@ class Tunnel {
   /** Bytes of `who` that somebody has read before. */
   bool add_early(Who who, const char* bytes, size_t size) { return ways_[who].held.add(bytes, size); }
 
+  /** Owns them no more, without a word to anybody. */
+  void leave_sockets() { sides_[kClient].fd = sides_[kUpstream].fd = -1; }
   int fd(Who who) const { return sides_[who].fd; }
   /** Notes what epoll says of a socket. */
   void noted(Who who, uint32_t events);

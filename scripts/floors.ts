@@ -11,6 +11,7 @@ import { ROOT } from './tools.ts';
 const FLOORS: Readonly<Record<string, number>> = {
   core: 0,
   protocol: 1,
+  native: 1,
   relay: 2,
   identity: 2,
   policy: 2,

@@ -1,4 +1,4 @@
-/** Builds the native relay (`native/`) where there is a C++ compiler. Without it everything works, bulk data costs more. */
+/** Builds the native addon (`native/`) where there is a C++ compiler. Without it everything works, bulk data costs more. */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { ROOT } from './tools.ts';
@@ -6,10 +6,12 @@ import { ROOT } from './tools.ts';
 const COMPILER = process.env.CXX || 'c++';
 const HEADERS = `${ROOT}node_modules/node-api-headers/include`;
 const WARNINGS = ['-Wall', '-Wextra'];
-/** What the relay is made of; the addon is the only file that knows of Node. */
-export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'relay'].map((name) => `${ROOT}native/${name}.cc`);
+const source = (name: string): string => `${ROOT}native/${name}.cc`;
+/** What the relay is made of; it knows nothing of Node. */
+export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'relay'].map(source);
+const ADDON_SOURCES = [...RELAY_SOURCES, ...['lane', 'lane_module', 'addon'].map(source)];
 
-/** Where `src/relay/native-addon.ts` looks for it. Binaries for another C library have names of their own. */
+/** Where `src/native/addon.ts` looks for it. Binaries for another C library have names of their own. */
 const addonPath = (): string => `${ROOT}dist/native/${process.platform}-${process.arch}${isMusl() ? '-musl' : ''}.node`;
 
 /** Compiles the addon when it is missing or older than its sources. Says in one line why it is not there. */
@@ -21,8 +23,7 @@ export function buildNative(): void {
   const why = compile(fresh, [
     ...['-O2', '-s', '-fPIC', '-shared', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'],
     ...['-DNODE_GYP_MODULE_NAME=viaduct_relay', `-I${HEADERS}`],
-    ...RELAY_SOURCES,
-    `${ROOT}native/addon.cc`,
+    ...ADDON_SOURCES,
   ]);
   // Renamed into place: a process that runs the old one keeps it.
   if (why === undefined) return renameSync(fresh, addon);

@@ -19,7 +19,7 @@ import { type OwnAddresses, type OwnListener, ownAddresses } from './policy/own-
 import { accessPolicy } from './policy/rules.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
-import { chooseRelay } from './relay/choose.ts';
+import { chooseLane, chooseRelay } from './relay/choose.ts';
 import { IdleWatch } from './relay/idle-watch.ts';
 import { routerOf } from './routing/chain.ts';
 import { systemTicketing, type Ticketing } from './upstream/auth/gssapi.ts';
@@ -35,6 +35,7 @@ import { IdlePool } from './upstream/pool.ts';
 import { type Probe, pathProbe } from './upstream/probe.ts';
 import { allPaths } from './upstream/registry.ts';
 import { type CachingResolver, cachingResolver, type Lookup } from './upstream/resolver.ts';
+import { laneTcp, openTcp } from './upstream/tcp.ts';
 import { tlsSettings } from './upstream/trust.ts';
 import { findWays, type Wayfinding } from './wayfinding.ts';
 
@@ -170,7 +171,9 @@ export function buildEngine(config: Config, brought: Brought, hall: Hall): Engin
     clock,
   });
   const tls = tlsSettings(config.upstreams);
-  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls, auth });
+  const lane = chooseLane(config.relay);
+  const open = lane === undefined ? openTcp : laneTcp(lane);
+  const paths = allPaths({ resolver: hall.resolver, clock, connectMs, headMs, tls, auth, open });
   const failover = new Failover(hall.health, clock);
   const guard = addressGuard(config.guard, exposure, hall.own);
   const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${hall.suffix}` };

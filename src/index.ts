@@ -19,7 +19,7 @@ export type { Authority, ClientInfo, Headers } from './core/request.ts';
 export type { Credentials } from './identity/basic.ts';
 export type { AuthenticateHook } from './identity/hook.ts';
 export type { Budget, LimitHook, RequestBudgets } from './limits/hook.ts';
-export { ListenError } from './listeners/accept.ts';
+export { ListenError } from './listeners/listening.ts';
 export type { AuthorizeContext, AuthorizeHook } from './policy/hook.ts';
 export type { RouteChoice, RouteHook } from './routing/hook.ts';
 export { agentsVia, type ViaAgents } from './via/agents-via.ts';

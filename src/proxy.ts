@@ -14,6 +14,7 @@ import { type AccessLog, accessLog } from './observe/access-log.ts';
 import { hub } from './observe/hub.ts';
 import { HEAD_LIMITS } from './protocol/head-buffer.ts';
 import { bodyMover } from './relay/body.ts';
+import { chooseLane } from './relay/choose.ts';
 import type { Ticketing } from './upstream/auth/gssapi.ts';
 import type { LogonTurns } from './upstream/auth/logons.ts';
 import type { Lookup } from './upstream/resolver.ts';
@@ -133,6 +134,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     observe: events.observe,
     connectionsMax: connectionsMax(),
     sharing: one && 'port',
+    lane: chooseLane(config.relay),
   });
   const openLog = ({ log: settings }: Config): AccessLog | undefined =>
     accessLog(settings, { stdout: process.stdout, clock, observe: events.observe, env: process.env });

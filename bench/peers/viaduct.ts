@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ROOT } from '../../scripts/tools.ts';
-import { activeRelay } from '../../src/relay/native-addon.ts';
+import { activeRelay } from '../../src/relay/choose.ts';
 import type { RelayKind } from '../../src/relay/options.ts';
 import type { Peer } from '../peer.ts';
 

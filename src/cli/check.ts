@@ -2,7 +2,7 @@ import { FLAGS } from '../config/flags.ts';
 import { settingsInForce } from '../config/provenance.ts';
 import { configDefaults } from '../config/schema.ts';
 import { type Given, load } from '../config/sources.ts';
-import { activeRelay } from '../relay/native-addon.ts';
+import { activeRelay } from '../relay/choose.ts';
 import type { Call } from './commands.ts';
 import { out, tell } from './print.ts';
 

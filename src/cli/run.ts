@@ -4,7 +4,7 @@ import { Reloader } from '../config/reload.ts';
 import { load, type Sources } from '../config/sources.ts';
 import { systemClock } from '../core/clock.ts';
 import { notices } from '../observe/notices.ts';
-import { activeRelay } from '../relay/native-addon.ts';
+import { activeRelay } from '../relay/choose.ts';
 import { watchBeside } from '../watch/file.ts';
 import type { Call } from './commands.ts';
 import { printHash } from './hash.ts';

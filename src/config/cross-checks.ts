@@ -7,7 +7,7 @@ import { isExposed, type Listen } from '../listeners/options.ts';
 import { formatAuthority, hostKey } from '../protocol/authority.ts';
 import { parseIp } from '../protocol/ip-address.ts';
 import { formatHop } from '../protocol/proxy-url.ts';
-import { relayProblem } from '../relay/native-addon.ts';
+import { relayProblem } from '../relay/choose.ts';
 import { TrustError, tlsSettings } from '../upstream/trust.ts';
 import { suggestion } from './nearest.ts';
 import type { Path, Problem } from './problems.ts';

@@ -1,17 +1,17 @@
-import { unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Observe } from '../core/contracts.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ClientInfo } from '../core/request.ts';
 import { Roster, type Seat } from '../core/roster.ts';
+import type { Wire } from '../core/source.ts';
+import type { Lane } from '../native/lane.ts';
 import { refusal } from '../pipeline/respond.ts';
-import { adopt } from './adopt.ts';
 import { Http1Connection, type Http1Services } from './http1.ts';
+import { describe, type ListeningSocket, type Opened, openListening } from './listening.ts';
 import type { Listen } from './options.ts';
 import { replyBytes } from './reply-bytes.ts';
 
-/** Connections that the kernel keeps for us while the loop is busy; what the system allows by default today. */
-const BACKLOG = 4096;
+/** Time that one who is turned away has to read why. */
+const TURNED_AWAY_MS = 1_000;
 /** Said at most this often: an attack must not fill the log with the fact that it goes on. */
 const NOTICE_MS = 10_000;
 
@@ -20,88 +20,46 @@ export interface AcceptOptions {
   readonly observe: Observe;
   /** Open connections of this listener; another one is told 503 and closed. */
   readonly connectionsMax: number;
+  /** The addon's sockets; Node's where there are none. */
+  readonly lane: Lane | undefined;
   /** `port`: other processes of this proxy listen on the same ports, and the kernel deals connections out to all. */
   readonly sharing?: 'port' | undefined;
-}
-
-/** An address that cannot be listened on. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
-  readonly code: string;
-  readonly listen: Listen;
-  constructor(listen: Listen, cause: NodeJS.ErrnoException) {
-    super(`cannot listen on ${describe(listen)}: ${cause.code ?? cause.message}`, { cause });
-    this.code = cause.code ?? '';
-    this.listen = listen;
-  }
-}
-
-export const describe = (listen: Listen): string =>
-  listen.kind === 'unix'
-    ? `unix:${listen.path}`
-    : `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
-
-/** An address that was opened. */
-export interface Opened {
-  /** As it was asked for: the port may be 0. */
-  readonly asked: Listen;
-  /** As it is. */
-  readonly listen: Listen;
-  /** Closes it before it has served anybody. */
-  abandon(): void;
 }
 
 /** One listening socket and the connections that it has accepted. */
 export class Listener implements Opened {
   readonly asked: Listen;
   readonly listen: Listen;
-  readonly #server: Server;
+  readonly #socket: ListeningSocket;
   readonly #options: AcceptOptions;
   readonly #connections = new Roster<Seat<Http1Connection>>();
   /** Those who wait for the last connection to close. */
   readonly #waiting: (() => void)[] = [];
-  /** Clients that came before the configuration they belong to is in force; `undefined` once it is. */
-  #held: Socket[] | undefined = [];
   #refusedSince = 0;
   #noticeMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(asked: Listen, server: Server, options: AcceptOptions) {
+  private constructor(asked: Listen, socket: ListeningSocket, options: AcceptOptions) {
     this.asked = asked;
-    this.listen = withRealPort(asked, server);
-    this.#server = server;
+    this.listen = socket.listen;
+    this.#socket = socket;
     this.#options = options;
-    server.on('connection', (socket) => (this.#held === undefined ? this.#accept(socket) : this.#hold(socket)));
-    // Out of descriptors: libuv closes what waits in the backlog and goes on, so there is nothing to spin on.
-    server.on('error', (error) => this.#notice(`accepting failed: ${error.message}`));
   }
 
   /** Rejects with a ListenError. Nobody is served before `begin`. A unix socket that nobody listens on any more is replaced. */
   static async open(listen: Listen, options: AcceptOptions): Promise<Listener> {
-    const server = createServer({
-      allowHalfOpen: true,
-      pauseOnConnect: true,
-      noDelay: true,
-    });
-    try {
-      await bind(server, listen, options.sharing);
-    } catch (error) {
-      if (!(await isStale(listen))) throw error;
-      if (listen.kind === 'unix') await unlink(listen.path);
-      await bind(server, listen, options.sharing);
-    }
-    return new Listener(listen, server, options);
+    return new Listener(listen, await openListening(listen, options.sharing, options.lane), options);
   }
 
   /** Serves, and first those who came already. */
   begin(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const socket of held) if (!socket.destroyed) this.#accept(socket);
+    this.#socket.serve({
+      accepted: (wire, address, port) => this.#accept(wire, address, port),
+      failed: (error) => this.#notice(`accepting failed: ${error.message}`),
+    });
   }
 
   abandon(): void {
-    this.#server.close();
-    for (const socket of this.#held ?? []) socket.destroy();
+    this.#socket.close();
   }
 
   get url(): string {
@@ -117,7 +75,7 @@ export class Listener implements Opened {
 
   /** Accepts no more, and closes the connections that nobody would miss. Resolves when all are closed. */
   stop(): Promise<void> {
-    this.#server.close();
+    this.#socket.close();
     for (const { of: connection } of this.#connections) if (!connection.busy) connection.close();
     return this.#connections.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -132,10 +90,9 @@ export class Listener implements Opened {
     return cut;
   }
 
-  #accept(socket: Socket): void {
-    if (this.#connections.size >= this.#options.connectionsMax) return this.#turnAway(socket);
-    const client = this.#clientOf(socket);
-    const wire = adopt(socket);
+  #accept(wire: Wire, address: string, port: number): void {
+    if (this.#connections.size >= this.#options.connectionsMax) return this.#turnAway(wire);
+    const client: ClientInfo = { address, port, listener: this.url };
     this.#connections.add(new Http1Connection(wire, client, this.#options.services, this.#onClosed).seat);
   }
 
@@ -145,26 +102,19 @@ export class Listener implements Opened {
     for (const resolve of this.#waiting.splice(0)) resolve();
   };
 
-  #hold(socket: Socket): void {
-    socket.on('error', () => undefined);
-    this.#held?.push(socket);
-  }
-
-  #turnAway(socket: Socket): void {
+  #turnAway(wire: Wire): void {
     this.#refusedSince += 1;
     this.#notice(`${this.#refusedSince} connections turned away: ${this.#options.connectionsMax} are open`);
-    socket.on('error', () => undefined);
     const { services } = this.#options;
     const full = new ProxyError('at_capacity', 'too many connections', { fields: [['Retry-After', '1']] });
     const reply = refusal(full, services.nextId(), '1.1', services.rooms().identity);
-    socket.end(replyBytes(reply, { method: 'GET', after: 'close', wallMs: services.clock.wallMs() }));
-    socket.resume();
-    socket.setTimeout(1_000, () => socket.destroy());
-  }
-
-  #clientOf({ remoteAddress = '', remotePort = 0 }: Socket): ClientInfo {
-    // A socket for both families shows IPv4 clients as ::ffff:a.b.c.d; rules and logs mean the IPv4.
-    return { address: remoteAddress.replace(/^::ffff:(?=\d+\.)/, ''), port: remotePort, listener: this.url };
+    const { stream } = wire;
+    stream.write(replyBytes(reply, { method: 'GET', after: 'close', wallMs: services.clock.wallMs() }));
+    stream.end();
+    const close = () => void stream.destroy();
+    const timer = services.clock.after(TURNED_AWAY_MS, close);
+    stream.once('close', () => timer[Symbol.dispose]());
+    wire.deliverTo({ bytes: () => undefined, end: close, failed: close });
   }
 
   #notice(message: string): void {
@@ -173,44 +123,4 @@ export class Listener implements Opened {
     this.#noticeMs = now;
     this.#options.observe({ type: 'notice', level: 'warn', message: `${this.url}: ${message}` });
   }
-}
-
-/** Binds an address by itself and serves nobody: it fails where anybody listens, and finds a free port. */
-export async function openProbe(asked: Listen): Promise<Opened> {
-  if (asked.kind === 'unix') return { asked, listen: asked, abandon() {} };
-  const server = createServer((socket) => socket.destroy());
-  await bind(server, asked, undefined);
-  return { asked, listen: withRealPort(asked, server), abandon: () => void server.close() };
-}
-
-function bind(server: Server, listen: Listen, sharing: 'port' | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: Error) => reject(new ListenError(listen, cause));
-    server.once('error', onError);
-    const reusePort = sharing === 'port' && listen.kind === 'tcp';
-    const where = listen.kind === 'unix' ? { path: listen.path } : { host: listen.host, port: listen.port, reusePort };
-    server.listen({ ...where, backlog: BACKLOG }, () => {
-      server.off('error', onError);
-      resolve();
-    });
-  });
-}
-
-/** A socket file outlives a process that was killed; then nobody answers on it. */
-function isStale(listen: Listen): Promise<boolean> {
-  if (listen.kind !== 'unix') return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const probe = connect(listen.path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
-}
-
-function withRealPort(listen: Listen, server: Server): Listen {
-  const address = server.address();
-  if (listen.kind === 'unix' || address === null || typeof address === 'string') return listen;
-  return { ...listen, host: address.address, port: address.port };
 }

@@ -9,8 +9,8 @@ import { systemClock } from '../core/clock.ts';
 import { buildEngine, buildHall } from '../engine.ts';
 import { createLimits } from '../limits/limits.ts';
 import { HEAD_LIMITS } from '../protocol/head-buffer.ts';
-import { ListenError } from './accept.ts';
 import { ListenerSet } from './listener-set.ts';
+import { ListenError } from './listening.ts';
 
 function listenerSet(): ListenerSet {
   const config = resolveOptions({});
@@ -31,6 +31,7 @@ function listenerSet(): ListenerSet {
   return new ListenerSet({
     observe,
     connectionsMax: 10,
+    lane: undefined,
     services: {
       rooms: () => rooms,
       nextId: () => 'id',

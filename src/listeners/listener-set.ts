@@ -1,6 +1,7 @@
 import type { Observe } from '../core/contracts.ts';
 import type { ProxyError } from '../core/failure.ts';
-import { type AcceptOptions, describe, ListenError, Listener, type Opened, openProbe } from './accept.ts';
+import { type AcceptOptions, Listener } from './accept.ts';
+import { describe, ListenError, type Opened, openProbe } from './listening.ts';
 import type { Listen } from './options.ts';
 
 /** Listeners that are open and serve nobody yet: one of the two is called, once. */

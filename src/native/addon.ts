@@ -1,5 +1,4 @@
 import { createRequire } from 'node:module';
-import type { RelayKind } from './options.ts';
 
 /** Slots in one block of counters. */
 export const SLOTS_PER_BLOCK = 1_024;
@@ -15,16 +14,74 @@ export interface Addon {
   /** Starts the thread. Throws when the system has none to give. */
   start(onNews: (news: Int32Array) => void, slotsPerBlock: number): void;
   addBlock(counters: ArrayBuffer): void;
-  /** 0, or the errno for which nothing was taken. */
-  take(slot: number, client: number, upstream: number, clientEarly: Buffer, upstreamEarly: Buffer): number;
+  /** 0, or the errno for which nothing was taken. Bit 0 of `given`: it owns the client's descriptor, bit 1: the upstream's. */
+  take(
+    slot: number,
+    client: number,
+    upstream: number,
+    clientEarly: Buffer,
+    upstreamEarly: Buffer,
+    given: number,
+  ): number;
   order(slot: number, order: number): void;
   collect(slot: number): [client: number, upstream: number, fromClient: Buffer, fromUpstream: Buffer];
   hold(tunnels: number): void;
+  readonly lane: LaneAddon;
+}
+
+/** Sizes and codes of native/lane.h. */
+export const LANE = {
+  socketsMax: 262_144,
+  bufferBytes: 262_144,
+  readBytes: 65_536,
+  happenedMax: 1_024,
+  numbersEach: 5,
+} as const;
+export const HAPPENED = {
+  accepted: 0,
+  connected: 1,
+  bytes: 2,
+  ended: 3,
+  failed: 4,
+  writable: 5,
+  readable: 6,
+  refused: 7,
+} as const;
+/** Bits of the byte that a socket shares with the lane. */
+export const WANTED = 1;
+export const READY = 2;
+export const READS_ITSELF = 4;
+
+/** What native/lane_module.cc exports: sockets are numbers, negative results are errnos. */
+export interface LaneAddon {
+  /** Throws when there is no lane on this Node or this system. */
+  start(
+    onTurn: (happened: number, hasMore: boolean) => void,
+    states: ArrayBuffer,
+    happened: ArrayBuffer,
+    buffer: ArrayBuffer,
+  ): void;
+  turn(): void;
+  listen(address: string, port: number, backlog: number, sharesPort: boolean): number;
+  serve(listener: number): number;
+  dial(address: string, port: number): number;
+  later(socket: number): void;
+  write(socket: number, bytes: Uint8Array): number;
+  writeText(socket: number, latin1: string): number;
+  read(socket: number, into: Uint8Array): number;
+  shutDown(socket: number): number;
+  close(socket: number): void;
+  reset(socket: number): void;
+  release(socket: number): number;
+  size(): number;
+  keepAlive(socket: number, idleSeconds: number, intervalSeconds: number, probes: number): void;
+  peer(socket: number): readonly [address: string, port: number];
+  own(socket: number): readonly [address: string, port: number];
 }
 
 export type Loaded = { readonly addon: Addon } | { readonly addon: undefined; readonly why: string };
 
-/** Where the build puts it, seen from the bundled command, from the library in dist/lib/relay/, and from src/relay/. */
+/** Where the build puts it, seen from the bundled command, from the library in dist/lib/native/, and from src/native/. */
 const FOLDERS = ['./native/', '../../native/', '../../dist/native/'];
 
 /** One binary for each C library; that which does not fit does not load. */
@@ -36,17 +93,6 @@ let loaded: Loaded | undefined;
 export function loadAddon(): Loaded {
   loaded ??= find();
   return loaded;
-}
-
-/** Which relay moves the bytes of plain tunnels, on this machine. */
-export const activeRelay = (wanted: RelayKind): 'native' | 'portable' =>
-  wanted !== 'portable' && loadAddon().addon !== undefined ? 'native' : 'portable';
-
-/** Why the relay that is asked for is not there; `undefined` when it is. */
-export function relayProblem(wanted: RelayKind): string | undefined {
-  if (wanted !== 'native') return undefined;
-  const loaded = loadAddon();
-  return loaded.addon === undefined ? loaded.why : undefined;
 }
 
 function find(): Loaded {
@@ -72,7 +118,9 @@ const isMissing = (error: unknown): boolean =>
 
 function isAddon(value: unknown): value is Addon {
   if (typeof value !== 'object' || value === null) return false;
-  return ['start', 'addBlock', 'take', 'order', 'collect', 'hold'].every(
-    (name) => typeof Reflect.get(value, name) === 'function',
+  return (
+    ['start', 'addBlock', 'take', 'order', 'collect', 'hold'].every(
+      (name) => typeof Reflect.get(value, name) === 'function',
+    ) && typeof Reflect.get(value, 'lane') === 'object'
   );
 }

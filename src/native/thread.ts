@@ -1,4 +1,4 @@
-import { type Addon, loadAddon, NEWS, ORDERS, SLOTS_PER_BLOCK } from './native-addon.ts';
+import { type Addon, loadAddon, NEWS, ORDERS, SLOTS_PER_BLOCK } from './addon.ts';
 
 /** Hears what becomes of one tunnel. */
 export interface Passenger {
@@ -14,6 +14,9 @@ export interface Passenger {
 export interface Descriptor {
   readonly fd: number;
   readonly early: Buffer;
+}
+export interface Offered extends Descriptor {
+  readonly is: 'given' | 'copied';
 }
 export interface Sockets {
   readonly client: Descriptor;
@@ -35,12 +38,13 @@ export class NativeThread {
   }
 
   /**
-   * The thread makes copies of both descriptors and moves bytes between them from now on; those that were read early go
-   * first. `undefined`: it cannot, and nothing has happened.
+   * The thread moves bytes between both descriptors from now on, or between copies of those that are not given to it;
+   * what was read early goes first. `undefined`: it cannot, and nothing has happened.
    */
-  take(passenger: Passenger, client: Descriptor, upstream: Descriptor): number | undefined {
+  take(passenger: Passenger, client: Offered, upstream: Offered): number | undefined {
     const slot = this.#free.pop() ?? this.#newSlot();
-    const failed = this.#addon.take(slot, client.fd, upstream.fd, client.early, upstream.early);
+    const given = (client.is === 'given' ? 1 : 0) | (upstream.is === 'given' ? 2 : 0);
+    const failed = this.#addon.take(slot, client.fd, upstream.fd, client.early, upstream.early, given);
     if (failed !== 0) {
       this.#free.push(slot);
       return undefined;

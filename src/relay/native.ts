@@ -2,12 +2,12 @@ import { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Relay, RelayEnd, RelayLimits, RelayResult } from '../core/contracts.ts';
 import { NO_SLOT, Roster, Seat } from '../core/roster.ts';
-import type { Wire } from '../core/source.ts';
 import type { Connection, Gate, Unheeding } from '../core/stages.ts';
 import { SocketWire } from '../core/wire.ts';
+import { ENDS } from '../native/addon.ts';
+import { LaneWire } from '../native/lane-wire.ts';
+import type { NativeThread, Passenger, Sockets } from '../native/thread.ts';
 import type { IdleWatch, Watched } from './idle-watch.ts';
-import { ENDS } from './native-addon.ts';
-import type { NativeThread, Passenger, Sockets } from './native-thread.ts';
 
 /** Meters of open tunnels are brought up to date this often, for whoever looks at them. */
 const METER_MS = 1_000;
@@ -31,15 +31,14 @@ export class NativeRelay implements Relay {
   }
 
   run(client: Connection, upstream: Connection, limits: RelayLimits): Promise<RelayResult> {
-    const clientFd = descriptorOf(client.wire);
-    const upstreamFd = descriptorOf(upstream.wire);
     const { portable } = this.options;
-    if (clientFd === undefined || upstreamFd === undefined || !isUnlimited(limits)) {
-      return portable.run(client, upstream, limits);
-    }
+    const from = isUnlimited(limits) ? leaving(client) : undefined;
+    if (from === undefined) return portable.run(client, upstream, limits);
+    const to = leaving(upstream);
+    if (to === undefined) return portable.run(stayed(from), upstream, limits);
     return new Promise((resolve) => {
-      const tunnel = new NativeTunnel(client, upstream, limits, this, resolve);
-      if (!tunnel.start(clientFd, upstreamFd)) return resolve(portable.run(client, upstream, limits));
+      const tunnel = new NativeTunnel(from, to, limits, this, resolve);
+      if (!tunnel.start()) return resolve(portable.run(stayed(from), stayed(to), limits));
       this.#open.add(tunnel.seat);
       this.#metering ??= this.#meterSoon();
     });
@@ -67,20 +66,41 @@ const isUnlimited = ({ permit, signal }: RelayLimits): boolean =>
 
 const isIdle = (gate: Gate | undefined): boolean => gate === undefined || gate.isIdle === true;
 
-/** Only of a plain socket to which everything that was written for it has gone. */
-function descriptorOf(wire: Wire): number | undefined {
+/** One side of a tunnel on its way to the thread. */
+interface Leaving {
+  readonly connection: Connection;
+  readonly fd: number;
+  readonly early: Buffer;
+  /** Node closes its own descriptor, and the thread needs a copy; a socket of the lane is given away. */
+  readonly is: 'given' | 'copied';
+}
+
+/** Only a plain socket to which everything that was written for it has gone may leave. */
+function leaving(connection: Connection): Leaving | undefined {
+  const { wire, early } = connection;
+  if (wire instanceof LaneWire) {
+    const given = wire.giveAway();
+    if (given === undefined) return undefined;
+    const first = given.early.length === 0 ? early : Buffer.concat([early, given.early]);
+    return { connection, fd: given.fd, early: first, is: 'given' };
+  }
   if (!(wire instanceof SocketWire)) return undefined;
   const { destroyed, writableEnded, writableLength } = wire.stream;
-  return destroyed || writableEnded || writableLength > 0 ? undefined : wire.descriptor;
+  const fd = destroyed || writableEnded || writableLength > 0 ? undefined : wire.descriptor;
+  return fd === undefined ? undefined : { connection, fd, early, is: 'copied' };
 }
+
+/** The connection, when its bytes are moved here after all. */
+const stayed = ({ connection, fd, early, is }: Leaving): Connection =>
+  is === 'given' ? reopened(fd, early, connection) : connection;
 
 /** One tunnel on the thread. What is kept here for it is little: there may be ten thousand that are silent. */
 class NativeTunnel implements Passenger, Watched, Unheeding {
   slot = NO_SLOT;
   silentSinceMs = 0;
   readonly seat: Seat<NativeTunnel> = new Seat(this);
-  readonly #client: Connection;
-  readonly #upstream: Connection;
+  readonly #client: Leaving;
+  readonly #upstream: Leaving;
   readonly #limits: RelayLimits;
   readonly #home: NativeRelay;
   readonly #resolve: (result: RelayResult | Promise<RelayResult>) => void;
@@ -92,8 +112,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   #seen = 0;
 
   constructor(
-    client: Connection,
-    upstream: Connection,
+    client: Leaving,
+    upstream: Leaving,
     limits: RelayLimits,
     home: NativeRelay,
     resolve: (result: RelayResult | Promise<RelayResult>) => void,
@@ -106,17 +126,15 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   }
 
   /** False: the thread cannot take it, and nothing has happened. */
-  start(clientFd: number, upstreamFd: number): boolean {
+  start(): boolean {
     const { thread, idle } = this.#home.options;
     const { permit, signal } = this.#limits;
-    const slot = thread.take(
-      this,
-      { fd: clientFd, early: this.#client.early },
-      { fd: upstreamFd, early: this.#upstream.early },
-    );
+    const slot = thread.take(this, this.#client, this.#upstream);
     if (slot === undefined) return false;
     this.#slot = slot;
-    for (const { wire } of [this.#client, this.#upstream]) if (wire instanceof SocketWire) wire.detach();
+    for (const { connection } of [this.#client, this.#upstream]) {
+      if (connection.wire instanceof SocketWire) connection.wire.detach();
+    }
     signal.addEventListener('abort', this);
     permit.unheeding = this;
     idle.watch(this);
@@ -166,8 +184,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
 
   over(end: number): void {
     this.#leave();
-    this.#client[Symbol.dispose]();
-    this.#upstream[Symbol.dispose]();
+    this.#client.connection[Symbol.dispose]();
+    this.#upstream.connection[Symbol.dispose]();
     const { up, down } = this.#limits.meter;
     this.#resolve({ up, down, end: endOf(end) ?? this.#stopped ?? 'error' });
   }
@@ -176,8 +194,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   released({ client, upstream }: Sockets): void {
     this.#leave();
     const { portable } = this.#home.options;
-    const from = reopened(client.fd, client.early, this.#client);
-    const to = reopened(upstream.fd, upstream.early, this.#upstream);
+    const from = reopened(client.fd, client.early, this.#client.connection);
+    const to = reopened(upstream.fd, upstream.early, this.#upstream.connection);
     this.#resolve(portable.run(from, to, this.#limits));
   }
 

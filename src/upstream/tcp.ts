@@ -4,6 +4,8 @@ import type { Wire } from '../core/source.ts';
 import type { Connection } from '../core/stages.ts';
 import type { StopSignal } from '../core/stop.ts';
 import { SocketWire, StreamWire } from '../core/wire.ts';
+import type { Lane } from '../native/lane.ts';
+import type { LaneWire } from '../native/lane-wire.ts';
 import { nodeFailure } from './node-failure.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -18,6 +20,32 @@ export const openTcp: OpenTcp = (address, port, signal) => {
   const socket = connect({ ...settingsOf(address, port), onread: wire.onread });
   return connected(socket, wire.attach(socket), address, port, signal);
 };
+
+/** The same over the addon's sockets. */
+export const laneTcp =
+  (lane: Lane): OpenTcp =>
+  (address, port, signal) => {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown) => reject(nodeFailure(cause, `connecting to ${address} port ${port}`));
+      const onAbort = () => {
+        signal.removeEventListener('abort', onAbort);
+        wire.destroy();
+        reject(signal.reason);
+      };
+      let wire: LaneWire;
+      try {
+        wire = lane.dial(address, port, (error) => {
+          signal.removeEventListener('abort', onAbort);
+          if (error === undefined) resolve(connectionOf(wire, address));
+          else fail(error);
+        });
+      } catch (error) {
+        return fail(error);
+      }
+      signal.addEventListener('abort', onAbort);
+    });
+  };
 
 /** For a program that will read the socket itself, as a stream. */
 export const openStream: OpenTcp = (address, port, signal) => {

@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Observe } from '../core/contracts.ts';
 import { randomSuffix } from '../engine.ts';
 import { LimitsOwner } from '../limits/owner.ts';
-import { describe } from '../listeners/accept.ts';
+import { describe } from '../listeners/listening.ts';
 import type { Listen } from '../listeners/options.ts';
 import { CrewMember } from './crew-member.ts';
 import { LogonDesk } from './logon-desk.ts';

@@ -1,5 +1,5 @@
+import { nativeThread } from '../../src/native/thread.ts';
 import { NativeRelay } from '../../src/relay/native.ts';
-import { nativeThread } from '../../src/relay/native-thread.ts';
 import { portableRelay } from '../../src/relay/relay.ts';
 import { relayKeepsItsPromises } from './relay.ts';
 

@@ -1,9 +1,9 @@
 /** A worker with a tunnel that never ends. */
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../src/core/clock.ts';
+import { nativeThread } from '../../src/native/thread.ts';
 import { IdleWatch } from '../../src/relay/idle-watch.ts';
 import { NativeRelay } from '../../src/relay/native.ts';
-import { nativeThread } from '../../src/relay/native-thread.ts';
 import { portableRelay } from '../../src/relay/relay.ts';
 import { unlimited } from '../support/unlimited.ts';
 import { socketPair } from '../support/wire-pair.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { resolveOptions } from '../../src/config/schema.ts';
-import { ListenError } from '../../src/listeners/accept.ts';
+import { ListenError } from '../../src/listeners/listening.ts';
 import { viaduct } from '../support/cli.ts';
 import { messagesIn } from '../support/http-messages.ts';
 import { isConnected } from '../support/kernel.ts';

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { resolveOptions } from '../../src/config/schema.ts';
-import { activeRelay } from '../../src/relay/native-addon.ts';
+import { activeRelay } from '../../src/relay/choose.ts';
 import { builtCommand, viaduct, viaductEnds } from '../support/cli.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { echo, RawOrigin } from '../support/origin.ts';

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
+import { laneSockets } from '../../src/native/lane.ts';
 
 /** Closing takes a turn or two of the loop, and a busy machine longer. */
 const SETTLE_MS = 3_000;
 
 /** What keeps this process alive, by kind: sockets, listeners, timers, lookups. Timers that are unreferenced do not. */
-function resources(): Readonly<Record<string, number>> {
+export function resources(): Readonly<Record<string, number>> {
   const counted: Record<string, number> = {};
   for (const kind of process.getActiveResourcesInfo()) counted[kind] = (counted[kind] ?? 0) + 1;
   // Our own wait, and output that is being written.
   for (const kind of ['Timeout', 'WriteWrap', 'Immediate', 'TickObject']) delete counted[kind];
+  if (laneSockets() > 0) counted.LaneSocket = laneSockets();
   return counted;
 }
 
