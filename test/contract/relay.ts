@@ -10,9 +10,16 @@ import { leavesNothing } from '../support/no-leaks.ts';
 import { numbers, Pace } from '../support/pace.ts';
 import type { RawPeer } from '../support/raw-client.ts';
 import { unlimited } from '../support/unlimited.ts';
-import { socketPair, wirePair } from '../support/wire-pair.ts';
+import { type MakeWire, nodeWire, socketPair, wirePair } from '../support/wire-pair.ts';
 
 export type MakeRelay = (idle: IdleWatch, clock: Clock) => Relay;
+
+/** What the connections are made of. */
+export interface Wires {
+  readonly client: MakeWire;
+  readonly upstream: MakeWire;
+}
+const OF_NODE: Wires = { client: nodeWire, upstream: nodeWire };
 
 const HOUR_MS = 3_600_000;
 const LINGER_MS = 30_000;
@@ -31,14 +38,19 @@ export interface Bench extends AsyncDisposable {
 
 export async function openTunnel(
   make: MakeRelay,
-  more: Partial<RelayLimits> & { readonly fromClient?: string; readonly fromUpstream?: string } = {},
+  more: Partial<RelayLimits> & {
+    readonly fromClient?: string;
+    readonly fromUpstream?: string;
+    readonly wires?: Wires;
+  } = {},
 ): Promise<Bench> {
   const clock = new ManualClock();
   const idle = new IdleWatch(clock);
   const abort = new AbortController();
   const meter = { up: 0, down: 0 };
-  const near = await wirePair(Buffer.from(more.fromClient ?? ''));
-  const far = await wirePair(Buffer.from(more.fromUpstream ?? ''));
+  const { wires = OF_NODE } = more;
+  const near = await wirePair(Buffer.from(more.fromClient ?? ''), wires.client);
+  const far = await wirePair(Buffer.from(more.fromUpstream ?? ''), wires.upstream);
   const { permit = unlimited, idleMs = HOUR_MS, lingerMs = LINGER_MS } = more;
   const limits: RelayLimits = { signal: abort.signal, idleMs, lingerMs, permit, meter, ...more };
   let isOver = false;
@@ -76,12 +88,17 @@ const SIDES = ['client', 'upstream'] as const;
 type Side = (typeof SIDES)[number];
 const other = (side: Side): Side => (side === 'client' ? 'upstream' : 'client');
 
-/** What every relay promises, whoever moves the bytes. */
-export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
+/** What every relay promises, whoever moves the bytes and whatever they come through. */
+export function relayKeepsItsPromises(
+  name: string,
+  make: MakeRelay,
+  { wires = OF_NODE, bulkMb = 100 }: { readonly wires?: Wires; readonly bulkMb?: number } = {},
+): void {
+  const openOne = (more: Parameters<typeof openTunnel>[1] = {}) => openTunnel(make, { wires, ...more });
   const promise = (what: string, body: () => Promise<void>) => test(`${name}: ${what}`, leavesNothing(body));
 
   promise('moves bytes both ways, and first what came early', async () => {
-    await using tunnel = await openTunnel(make, { fromClient: 'early ', fromUpstream: 'banner ' });
+    await using tunnel = await openOne({ fromClient: 'early ', fromUpstream: 'banner ' });
     const { client, upstream } = tunnel;
     client.send('question');
     await upstream.until('early question');
@@ -97,7 +114,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
 
   for (const first of SIDES) {
     promise(`after ${first} has ended, the other may go on, and the result says who was first`, async () => {
-      await using tunnel = await openTunnel(make);
+      await using tunnel = await openOne();
       const [one, two] = [tunnel[first], tunnel[other(first)]];
       one.send('last words').end();
       await two.until('last words');
@@ -114,7 +131,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
 
     promise(`an end of ${first} right behind its data is an end, and the data is whole`, async () => {
       for (const size of [1, 65_535, 65_536, 65_537, 131_072, 1_000_000]) {
-        await using tunnel = await openTunnel(make);
+        await using tunnel = await openOne();
         const [one, two] = [tunnel[first], tunnel[other(first)]];
         one.send(Buffer.alloc(size, 'x')).end();
         assert.equal(await two.ended(), 'fin');
@@ -126,8 +143,8 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
 
     promise(`an end of ${first} before the tunnel began, and nothing at all from it`, async () => {
       const clock = new ManualClock();
-      const near = await wirePair();
-      const far = await wirePair();
+      const near = await wirePair(undefined, wires.client);
+      const far = await wirePair(undefined, wires.upstream);
       const peers = { client: near.peer, upstream: far.peer };
       peers[first].end();
       // The kernel has the FIN now; whether our side of it has read it is its own affair.
@@ -143,7 +160,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
     });
 
     promise(`a reset of ${first} is a reset for the other`, async () => {
-      await using tunnel = await openTunnel(make);
+      await using tunnel = await openOne();
       tunnel[first].send('a');
       await tunnel[other(first)].until('a');
       tunnel[first].reset();
@@ -152,7 +169,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
     });
 
     promise(`a reset of ${first} behind the end of the other is a reset for the other`, async () => {
-      await using tunnel = await openTunnel(make);
+      await using tunnel = await openOne();
       const [one, two] = [tunnel[first], tunnel[other(first)]];
       two.end();
       await one.ended();
@@ -164,7 +181,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
     });
 
     promise(`a reset of ${first} while it gets more than it reads ends the tunnel`, async () => {
-      await using tunnel = await openTunnel(make);
+      await using tunnel = await openOne();
       const [one, two] = [tunnel[first], tunnel[other(first)]];
       one.socket.pause();
       two.send(Buffer.alloc(20_000_000));
@@ -177,7 +194,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
     promise(
       `${first} that does not read gets a reset, not an end, when the tunnel is silent for too long`,
       async () => {
-        await using tunnel = await openTunnel(make, { idleMs: 60_000 });
+        await using tunnel = await openOne({ idleMs: 60_000 });
         const [one, two] = [tunnel[first], tunnel[other(first)]];
         one.socket.pause();
         two.send(Buffer.alloc(20_000_000));
@@ -189,7 +206,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
     );
 
     promise(`after ${first} has ended, the other has the linger, however long both were silent before`, async () => {
-      await using tunnel = await openTunnel(make);
+      await using tunnel = await openOne();
       await tunnel.clock.pass(10 * 60_000);
       tunnel[first].end();
       await tunnel[other(first)].ended();
@@ -201,7 +218,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
   }
 
   promise('both ends at once, with nothing said', async () => {
-    await using tunnel = await openTunnel(make);
+    await using tunnel = await openOne();
     tunnel.client.end();
     tunnel.upstream.end();
     assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['fin', 'fin']);
@@ -210,7 +227,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
   });
 
   promise('silence for the limit ends it, a byte now and then does not', async () => {
-    await using tunnel = await openTunnel(make, { idleMs: 60_000 });
+    await using tunnel = await openOne({ idleMs: 60_000 });
     for (let count = 1; count <= 5; count++) {
       tunnel.client.send('.');
       await tunnel.upstream.when(({ bytesReceived }) => bytesReceived === count);
@@ -224,7 +241,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
   });
 
   promise('an abort resets both', async () => {
-    await using tunnel = await openTunnel(make);
+    await using tunnel = await openOne();
     tunnel.client.send('a');
     await tunnel.upstream.until('a');
     tunnel.abort.abort();
@@ -233,20 +250,21 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
   });
 
   promise('an abort before the beginning resets both', async () => {
-    await using tunnel = await openTunnel(make, { signal: AbortSignal.abort() });
+    await using tunnel = await openOne({ signal: AbortSignal.abort() });
     assert.deepEqual([await tunnel.client.ended(), await tunnel.upstream.ended()], ['reset', 'reset']);
     assert.equal((await tunnel.result).end, 'aborted');
   });
 
-  promise('100 MB each way with readers who stall, byte by byte the same', async () => {
-    const [near, far] = [await socketPair(), await socketPair()];
+  promise(`${bulkMb} MB each way with readers who stall, byte by byte the same`, async () => {
+    const near = await socketPair(undefined, wires.client);
+    const far = await socketPair(undefined, wires.upstream);
     const clock = new ManualClock();
     const idle = new IdleWatch(clock);
     const meter = { up: 0, down: 0 };
     const signal = new AbortController().signal;
     const limits = { signal, idleMs: 0, lingerMs: 0, permit: unlimited, meter };
     const result = make(idle, clock).run(near.connection, far.connection, limits);
-    const bytes = 100 * MB;
+    const bytes = bulkMb * MB;
     const pick = numbers(7);
     const hashes = [near.accepted, far.accepted].map((socket) => {
       patternOf(bytes).pipe(socket);
@@ -261,7 +279,7 @@ export function relayKeepsItsPromises(name: string, make: MakeRelay): void {
   promise('whoever goes, in whatever way, at whatever moment, the tunnel ends and leaves nothing', async () => {
     const pick = numbers(1_234_567);
     const rounds = Array.from({ length: 120 }, async (_, round) => {
-      await using tunnel = await openTunnel(make, {
+      await using tunnel = await openOne({
         fromClient: 'c'.repeat(pick(2)),
         fromUpstream: 'u'.repeat(pick(2)),
       });

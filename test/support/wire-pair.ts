@@ -1,58 +1,129 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
-import type { Ownership, Receiver } from '../../src/core/source.ts';
+import type { Ownership, Receiver, Sink, Wire } from '../../src/core/source.ts';
 import type { Connection } from '../../src/core/stages.ts';
-import { SocketWire } from '../../src/core/wire.ts';
+import { SocketWire, StreamWire } from '../../src/core/wire.ts';
+import type { Lane } from '../../src/native/lane.ts';
+import type { LaneWire } from '../../src/native/lane-wire.ts';
 import { RawPeer } from './raw-client.ts';
 
 /** A wire over a real TCP connection, and its other end in the test's hands. */
-export interface WirePair extends AsyncDisposable {
-  readonly wire: SocketWire;
+export interface WirePair<W extends Wire = SocketWire> extends AsyncDisposable {
+  readonly wire: W;
   readonly peer: RawPeer;
   /** The wire as the connection that a room would be given. */
   readonly connection: Connection;
 }
 
-export async function wirePair(early: Buffer = Buffer.alloc(0)): Promise<WirePair> {
-  const { wire, socket, accepted, connection } = await socketPair(early);
+/** The same with a bare socket at the other end, for more bytes than one would keep. The test destroys both. */
+export interface SocketPair<W extends Wire = SocketWire> {
+  readonly wire: W;
+  /** What is under the wire now, whoever has it later. */
+  readonly socket: Pick<Sink, 'destroy'>;
+  readonly accepted: Socket;
+  readonly connection: Connection;
+}
+
+/** A wire, what is under it, and the socket at its other end. */
+interface Made<W extends Wire> {
+  readonly wire: W;
+  readonly socket: Pick<Sink, 'destroy'>;
+  readonly accepted: Socket;
+}
+export type MakeWire<W extends Wire = Wire> = () => Promise<Made<W>>;
+
+export async function wirePair(early?: Buffer): Promise<WirePair>;
+export async function wirePair<W extends Wire>(early: Buffer | undefined, make: MakeWire<W>): Promise<WirePair<W>>;
+export async function wirePair(early?: Buffer, make: MakeWire = nodeWire): Promise<WirePair<Wire>> {
+  const { wire, socket, accepted, connection } = await socketPair(early, make);
   const peer = new RawPeer(accepted);
   return {
     wire,
     peer,
     connection,
     async [Symbol.asyncDispose]() {
-      for (const one of [socket, peer.socket]) {
-        one.destroy();
-        await finished(one).catch(() => undefined);
-      }
+      socket.destroy();
+      if (isStream(socket)) await finished(socket).catch(() => undefined);
+      accepted.destroy();
+      await finished(accepted).catch(() => undefined);
     },
   };
 }
 
-/** The same with a bare socket at the other end, for more bytes than one would keep. The test destroys both. */
-export async function socketPair(early: Buffer = Buffer.alloc(0)): Promise<{
-  readonly wire: SocketWire;
-  readonly socket: Socket;
-  readonly accepted: Socket;
-  readonly connection: Connection;
-}> {
-  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const wire = new SocketWire();
-  const socket = connect({ port: address.port, host: '127.0.0.1', allowHalfOpen: true, onread: wire.onread });
-  wire.attach(socket);
-  const [[accepted]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')]);
-  server.close();
-  const dispose = () => void socket.destroy();
+export async function socketPair(early?: Buffer): Promise<SocketPair>;
+export async function socketPair<W extends Wire>(early: Buffer | undefined, make: MakeWire<W>): Promise<SocketPair<W>>;
+export async function socketPair(
+  early: Buffer = Buffer.alloc(0),
+  make: MakeWire = nodeWire,
+): Promise<SocketPair<Wire>> {
+  const { wire, socket, accepted } = await make();
+  const dispose = () => void wire.stream.destroy();
   return {
     wire,
     socket,
     accepted,
     connection: { wire, early, address: '127.0.0.1', [Symbol.dispose]: dispose },
   };
+}
+
+const isStream = (socket: Pick<Sink, 'destroy'>): socket is Socket => 'readableEnded' in socket;
+
+/** A wire over a socket of Node. */
+export const nodeWire: MakeWire<SocketWire> = async () => {
+  using server = await oneClient();
+  const wire = new SocketWire();
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true, onread: wire.onread });
+  wire.attach(socket);
+  const [accepted] = await Promise.all([server.client, once(socket, 'connect')]);
+  return { wire, socket, accepted };
+};
+
+/** The same over the stream that any socket is. */
+export const streamWire: MakeWire<StreamWire> = async () => {
+  using server = await oneClient();
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  const wire = new StreamWire(socket);
+  const [accepted] = await Promise.all([server.client, once(socket, 'connect')]);
+  return { wire, socket, accepted };
+};
+
+/** A wire over a socket of the lane, which has connected. */
+export const dialledBy =
+  (lane: Lane): MakeWire<LaneWire> =>
+  async () => {
+    using server = await oneClient();
+    const wire = await new Promise<LaneWire>((resolve, reject) => {
+      const dialled = lane.dial('127.0.0.1', server.port, (error) => (error ? reject(error) : resolve(dialled)));
+    });
+    return { wire, socket: wire, accepted: await server.client };
+  };
+
+/** A wire over a socket of the lane, to which somebody has connected. */
+export const acceptedBy =
+  (lane: Lane): MakeWire<LaneWire> =>
+  async () => {
+    const listener = lane.listen('127.0.0.1', 0, 1, undefined);
+    const came = new Promise<LaneWire>((resolve, reject) => {
+      listener.serve({ accepted: resolve, failed: reject });
+    });
+    const accepted = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true });
+    const [wire] = await Promise.all([came, once(accepted, 'connect')]);
+    listener.close();
+    return { wire, socket: wire, accepted };
+  };
+
+/** A server for one client. */
+async function oneClient(): Promise<Disposable & { readonly port: number; readonly client: Promise<Socket> }> {
+  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const client = once(server, 'connection').then(([socket]: Socket[]) => {
+    if (socket === undefined) throw new Error('nobody');
+    return socket;
+  });
+  return { port: address.port, client, [Symbol.dispose]: () => void server.close() };
 }
 
 /** A receiver that notes what it is told. */
