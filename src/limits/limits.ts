@@ -10,7 +10,7 @@ import { type Ledger, type LedgerParts, OwnLedger } from './ledger.ts';
 import { LentLedger } from './lent-ledger.ts';
 import { Names } from './names.ts';
 import type { LimitsOptions } from './options.ts';
-import { LimitsPermit } from './permit.ts';
+import { LimitsPermit, type PermitHome } from './permit.ts';
 import type { QuotaState } from './quota.ts';
 import type { RequestState } from './rate.ts';
 import { type Subject, subjectOf } from './subject.ts';
@@ -48,8 +48,8 @@ function isUnlimited({ bandwidth, requests, quota, tunnels }: LimitsOptions): bo
   return [...bandwidth, ...requests, ...quota, total, client, user].every((limit) => limit === undefined);
 }
 
-class AllLimits implements Limits {
-  readonly #bandwidth: Bandwidth;
+class AllLimits implements Limits, PermitHome {
+  readonly bandwidth: Bandwidth;
   readonly #budgets: HookBudgets | undefined;
   readonly #leases: LeasedBuckets | undefined;
   readonly #ledger: Ledger;
@@ -59,9 +59,9 @@ class AllLimits implements Limits {
 
   constructor(options: LimitsOptions, scope: LimitsScope) {
     const { clock, hook, lender } = scope;
-    this.#leases = lender && new LeasedBuckets(lender, clock, (bucket) => this.#bandwidth.filled(bucket));
-    this.#bandwidth = new Bandwidth(clock, this.#leases);
-    this.#budgets = hook && new HookBudgets(clock, hook, (bucket) => this.#bandwidth.repaced(bucket));
+    this.#leases = lender && new LeasedBuckets(lender, clock, (bucket) => this.bandwidth.filled(bucket));
+    this.bandwidth = new Bandwidth(clock, this.#leases);
+    this.#budgets = hook && new HookBudgets(clock, hook, (bucket) => this.bandwidth.repaced(bucket));
     this.#ledger = lender && this.#leases ? new LentLedger(lender, this.#leases, clock) : new OwnLedger(options, scope);
     this.update(options);
   }
@@ -78,31 +78,31 @@ class AllLimits implements Limits {
     this.#isUnlimited = isUnlimited(options);
     this.#ledger.update(options, names);
     for (const permit of this.#permits) permit.countBy(this.#ledger.hold(permit.subject));
-    this.#bandwidth.update(options.bandwidth, names);
+    this.bandwidth.update(options.bandwidth, names);
   }
 
   setRate(name: string, rate: number): boolean {
-    return this.#bandwidth.setRate(name, rate);
+    return this.bandwidth.setRate(name, rate);
   }
 
   describe(): LimitState[] {
-    return [...this.#bandwidth.describe(), ...this.#ledger.describe()];
+    return [...this.bandwidth.describe(), ...this.#ledger.describe()];
   }
 
   namesFor(from: Identified): readonly string[] {
-    return this.#namesOf(subjectOf(from));
+    return this.namesOf(subjectOf(from));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const permit of this.#permits) permit[Symbol.dispose]();
-    this.#bandwidth.stop();
+    this.bandwidth.stop();
     this.#leases?.[Symbol.dispose]();
     await this.#ledger[Symbol.asyncDispose]();
   }
 
-  #namesOf(subject: Subject): readonly string[] {
+  namesOf(subject: Subject): readonly string[] {
     if (this.#isUnlimited) return NO_NAMES;
-    return [...this.#bandwidth.namesFor(subject), ...this.#ledger.namesFor(subject)];
+    return [...this.bandwidth.namesFor(subject), ...this.#ledger.namesFor(subject)];
   }
 
   async #openAsked(
@@ -121,15 +121,12 @@ class AllLimits implements Limits {
   }
 
   #open(subject: Subject, place: Disposable, budgets: BudgetHold = NO_BUDGETS): Permit {
-    const permit = new LimitsPermit(subject, this.#ledger.hold(subject), budgets, {
-      bandwidth: this.#bandwidth,
-      names: () => this.#namesOf(subject),
-      closed: () => {
-        this.#permits.delete(permit);
-        place[Symbol.dispose]();
-      },
-    });
+    const permit = new LimitsPermit(subject, place, this.#ledger.hold(subject), budgets, this);
     this.#permits.add(permit);
     return permit;
+  }
+
+  closed(permit: LimitsPermit): void {
+    this.#permits.delete(permit);
   }
 }

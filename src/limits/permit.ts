@@ -5,11 +5,12 @@ import type { BudgetHold } from './hook.ts';
 import type { QuotaHold } from './quota.ts';
 import type { Subject } from './subject.ts';
 
-interface PermitHome {
+/** Where permits come from. */
+export interface PermitHome {
   readonly bandwidth: Bandwidth;
-  readonly names: () => readonly string[];
+  namesOf(subject: Subject): readonly string[];
   /** Called once. */
-  readonly closed: () => void;
+  closed(permit: LimitsPermit): void;
 }
 
 /** What all limits together have granted to one request. */
@@ -19,11 +20,14 @@ export class LimitsPermit implements Permit, Listed {
   readonly #home: PermitHome;
   readonly #lane: Lane;
   readonly #budgets: BudgetHold;
+  readonly #place: Disposable;
   #quotas: QuotaHold;
   #isOpen = true;
 
-  constructor(subject: Subject, quotas: QuotaHold, budgets: BudgetHold, home: PermitHome) {
+  /** Gives `place` back when it is over. */
+  constructor(subject: Subject, place: Disposable, quotas: QuotaHold, budgets: BudgetHold, home: PermitHome) {
     this.subject = subject;
+    this.#place = place;
     this.#home = home;
     this.#quotas = quotas;
     this.#budgets = budgets;
@@ -49,7 +53,8 @@ export class LimitsPermit implements Permit, Listed {
 
   get limits(): readonly string[] {
     const { names } = this.#budgets;
-    return names.length === 0 ? this.#home.names() : [...this.#home.names(), ...names];
+    const own = this.#home.namesOf(this.subject);
+    return names.length === 0 ? own : [...own, ...names];
   }
 
   /** Counts by other quotas from now on; the bandwidth room passes them on to the gates at its next update. */
@@ -67,7 +72,8 @@ export class LimitsPermit implements Permit, Listed {
     this.#home.bandwidth.close(this.#lane);
     this.#budgets[Symbol.dispose]();
     this.#quotas[Symbol.dispose]();
-    this.#home.closed();
+    this.#home.closed(this);
+    this.#place[Symbol.dispose]();
   }
 }
 

@@ -282,10 +282,11 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     const early = this.#stash.take();
     this.wire.deliverTo(undefined);
     this.#services.idle.unwatch(this);
-    return { wire: this.wire, early, address: undefined, [Symbol.dispose]: () => this.#tunnelOver() };
+    return new Left(this, early);
   }
 
-  #tunnelOver(): void {
+  /** Whoever has the socket needs it no more. */
+  tunnelOver(): void {
     if (this.#state.at !== 'left' || this.#state.tunnel === 'over') return;
     this.#state.tunnel = 'over';
     // Later: whoever disposes a tunnel still has to account for it.
@@ -325,6 +326,26 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
     }
     this.#state = { at: 'gone' };
     this.#onClosed(this);
+  }
+}
+
+/** The client's side of a tunnel. */
+class Left implements Connection {
+  readonly early: Buffer;
+  readonly address: undefined = undefined;
+  readonly #from: Http1Connection;
+
+  constructor(from: Http1Connection, early: Buffer) {
+    this.#from = from;
+    this.early = early;
+  }
+
+  get wire(): Wire {
+    return this.#from.wire;
+  }
+
+  [Symbol.dispose](): void {
+    this.#from.tunnelOver();
   }
 }
 

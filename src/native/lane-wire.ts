@@ -139,8 +139,8 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
   }
 
   once(_event: 'close', heard: () => void): void {
-    this.#onClose ??= [];
-    this.#onClose.push(heard);
+    // Nearly always the only one: an array that grows would make room for sixteen more.
+    this.#onClose = this.#onClose === undefined ? [heard] : [...this.#onClose, heard];
   }
 
   lend(buffer: Buffer | undefined): void {
@@ -202,13 +202,13 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     if (this.#held !== undefined || this.#heldFate !== undefined) {
       if (!this.#isHandingOver) {
         this.#isHandingOver = true;
-        queueMicrotask(this.#handOver);
+        queueMicrotask(() => this.#handOver());
       }
     } else if (this.#at === 'lane') this.#lane.startReading(this.#socket);
   }
 
   /** What came while nobody wanted it. Only then is more read. */
-  readonly #handOver = (): void => {
+  #handOver(): void {
     this.#isHandingOver = false;
     if (this.paused) return;
     const held = this.#held;
@@ -219,7 +219,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     this.#heldFate = undefined;
     if (fate !== undefined) this.#readingEnded(fate);
     else if (this.#at === 'lane') this.#lane.startReading(this.#socket);
-  };
+  }
 
   #readByLane(offset: number, length: number): void {
     const chunk = this.#lane.bytesAt(offset, length);

@@ -37,8 +37,8 @@ export class NativeRelay implements Relay {
     const to = leaving(upstream);
     if (to === undefined) return portable.run(stayed(from), upstream, limits);
     return new Promise((resolve) => {
-      const tunnel = new NativeTunnel(from, to, limits, this, resolve);
-      if (!tunnel.start()) return resolve(portable.run(stayed(from), stayed(to), limits));
+      const tunnel = new NativeTunnel(client, upstream, limits, this, resolve);
+      if (!tunnel.start(from, to)) return resolve(portable.run(stayed(from), stayed(to), limits));
       this.#open.add(tunnel.seat);
       this.#metering ??= this.#meterSoon();
     });
@@ -99,8 +99,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   slot = NO_SLOT;
   silentSinceMs = 0;
   readonly seat: Seat<NativeTunnel> = new Seat(this);
-  readonly #client: Leaving;
-  readonly #upstream: Leaving;
+  readonly #client: Connection;
+  readonly #upstream: Connection;
   readonly #limits: RelayLimits;
   readonly #home: NativeRelay;
   readonly #resolve: (result: RelayResult | Promise<RelayResult>) => void;
@@ -112,8 +112,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   #seen = 0;
 
   constructor(
-    client: Leaving,
-    upstream: Leaving,
+    client: Connection,
+    upstream: Connection,
     limits: RelayLimits,
     home: NativeRelay,
     resolve: (result: RelayResult | Promise<RelayResult>) => void,
@@ -126,15 +126,13 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   }
 
   /** False: the thread cannot take it, and nothing has happened. */
-  start(): boolean {
+  start(from: Leaving, to: Leaving): boolean {
     const { thread, idle } = this.#home.options;
     const { permit, signal } = this.#limits;
-    const slot = thread.take(this, this.#client, this.#upstream);
+    const slot = thread.take(this, from, to);
     if (slot === undefined) return false;
     this.#slot = slot;
-    for (const { connection } of [this.#client, this.#upstream]) {
-      if (connection.wire instanceof SocketWire) connection.wire.detach();
-    }
+    for (const { wire } of [this.#client, this.#upstream]) if (wire instanceof SocketWire) wire.detach();
     signal.addEventListener('abort', this);
     permit.unheeding = this;
     idle.watch(this);
@@ -184,8 +182,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
 
   over(end: number): void {
     this.#leave();
-    this.#client.connection[Symbol.dispose]();
-    this.#upstream.connection[Symbol.dispose]();
+    this.#client[Symbol.dispose]();
+    this.#upstream[Symbol.dispose]();
     const { up, down } = this.#limits.meter;
     this.#resolve({ up, down, end: endOf(end) ?? this.#stopped ?? 'error' });
   }
@@ -194,8 +192,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   released({ client, upstream }: Sockets): void {
     this.#leave();
     const { portable } = this.#home.options;
-    const from = reopened(client.fd, client.early, this.#client.connection);
-    const to = reopened(upstream.fd, upstream.early, this.#upstream.connection);
+    const from = reopened(client.fd, client.early, this.#client);
+    const to = reopened(upstream.fd, upstream.early, this.#upstream);
     this.#resolve(portable.run(from, to, this.#limits));
   }
 

@@ -37,7 +37,7 @@ export const laneTcp =
       try {
         wire = lane.dial(address, port, (error) => {
           signal.removeEventListener('abort', onAbort);
-          if (error === undefined) resolve(connectionOf(wire, address));
+          if (error === undefined) resolve(new Dialled(wire, address));
           else fail(error);
         });
       } catch (error) {
@@ -71,7 +71,7 @@ function connected(socket: Socket, wire: Wire, address: string, port: number, si
       signal.removeEventListener('abort', onAbort);
       settle();
     };
-    const onConnect = () => finish(() => resolve(connectionOf(wire, address)));
+    const onConnect = () => finish(() => resolve(new Dialled(wire, address)));
     const onError = (cause: Error) => finish(() => reject(nodeFailure(cause, `connecting to ${address} port ${port}`)));
     const onAbort = () => {
       finish(() => reject(signal.reason));
@@ -82,9 +82,18 @@ function connected(socket: Socket, wire: Wire, address: string, port: number, si
   });
 }
 
-const connectionOf = (wire: Wire, address: string): Connection => ({
-  wire,
-  early: NOTHING,
-  address,
-  [Symbol.dispose]: () => void wire.stream.destroy(),
-});
+/** A class, so that ten thousand open ones do not keep a closure each. */
+class Dialled implements Connection {
+  readonly wire: Wire;
+  readonly early: Buffer = NOTHING;
+  readonly address: string;
+
+  constructor(wire: Wire, address: string) {
+    this.wire = wire;
+    this.address = address;
+  }
+
+  [Symbol.dispose](): void {
+    this.wire.stream.destroy();
+  }
+}
