@@ -12,6 +12,8 @@
 #include <cstring>
 #include <string>
 
+#include "keep_alive.h"
+
 namespace viaduct {
 
 namespace {
@@ -309,15 +311,7 @@ void Lane::forget(uint32_t socket) {
   open_ -= 1;
 }
 
-int Lane::keep_alive(uint32_t socket, int idle_s, int interval_s, int probes) {
-  const int fd = sockets_[socket].fd;
-  const int on = 1;
-  if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0) return errno;
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-  return 0;
-}
+void Lane::keep_alive(uint32_t socket, int after_s) const { keep_alive_on(sockets_[socket].fd, after_s); }
 
 bool Lane::peer(uint32_t socket, sockaddr_storage* address) const {
   socklen_t size = sizeof *address;

@@ -89,7 +89,7 @@ class Lane {
   void close(uint32_t socket, bool with_reset);
   /** The descriptor, which is the caller's from now on; -1 when there is none. */
   int release(uint32_t socket);
-  int keep_alive(uint32_t socket, int idle_s, int interval_s, int probes);
+  void keep_alive(uint32_t socket, int after_s) const;
   /** Addresses; false when there are none. */
   bool peer(uint32_t socket, sockaddr_storage* address) const;
   bool own(uint32_t socket, sockaddr_storage* address) const;

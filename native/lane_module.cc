@@ -237,10 +237,10 @@ napi_value size(napi_env env, napi_callback_info) {
   return number(env, static_cast<int32_t>(host_of(env)->lane.size()));
 }
 
-/** keepAlive(socket, idleSeconds, intervalSeconds, probes) */
+/** keepAlive(socket, afterSeconds) */
 napi_value keep_alive(napi_env env, napi_callback_info info) {
-  SocketCall<4> call(env, info);
-  call.lane.keep_alive(call.socket, int_of(env, call.args[1]), int_of(env, call.args[2]), int_of(env, call.args[3]));
+  SocketCall<2> call(env, info);
+  call.lane.keep_alive(call.socket, int_of(env, call.args[1]));
   return nullptr;
 }
 

@@ -178,6 +178,7 @@ void Relay::obey(uint32_t slot, Order order) {
   Tunnel* tunnel = slot < tunnels_.size() ? tunnels_[slot] : nullptr;
   if (tunnel == nullptr) return;
   if (order == Order::release) return hand_back(tunnel);
+  if (order == Order::probe) return tunnel->keep_alive();
   if (order == Order::cut) tunnel->cut(tools_);
   else tunnel->abort(tools_);
   tell(slot, News::over, static_cast<int32_t>(tunnel->end()));

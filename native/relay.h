@@ -20,6 +20,8 @@ enum class Order : int32_t {
   abort = 1,
   /** Stop, and give the sockets back with what has been read and not been written. */
   release = 2,
+  /** Ask the kernel for probes while nothing is said, as for every connection that lasts. */
+  probe = 3,
 };
 
 /** What has become of a tunnel. */

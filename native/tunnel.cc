@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "keep_alive.h"
+
 namespace viaduct {
 
 namespace {
@@ -70,6 +72,10 @@ void Tunnel::noted(Who who, uint32_t events) {
   if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side.is_readable = true;
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) side.is_writable = true;
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side.is_ending = true;
+}
+
+void Tunnel::keep_alive() const {
+  for (const Side& side : sides_) keep_alive_on(side.fd, kProbeAfterS);
 }
 
 bool Tunnel::can_move(Who who) const {

@@ -82,6 +82,8 @@ class Tunnel {
   /** Moves bytes of `who`, at most one turn of them. `over`: both sockets are closed, `end()` says why. */
   Step move(Who who, Tools& tools);
 
+  /** Has the kernel look now and then whether silent peers are still there. */
+  void keep_alive() const;
   /** Closes both; a side that has not got all that came for it is reset, or it would take the end for complete. */
   void cut(Tools& tools);
   /** Resets both. */

@@ -44,14 +44,3 @@ test('a socket that closes in time is not asked, and nothing is kept of it', () 
   clock.advance(120_000);
   assert.deepEqual([...early.delaysMs, ...late.delaysMs], []);
 });
-
-test('a socket that cannot wait is asked at once, and not again', () => {
-  const clock = new ManualClock();
-  const keepAlive = new LateKeepAlive(clock);
-  const socket = new Asked();
-  keepAlive.add(socket);
-  keepAlive.hurry(socket);
-  keepAlive.hurry(socket);
-  clock.advance(120_000);
-  assert.deepEqual(socket.delaysMs, [KEEP_ALIVE_DELAY_MS]);
-});

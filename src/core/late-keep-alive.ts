@@ -43,15 +43,10 @@ export class LateKeepAlive {
     this.#young.delete(wire);
   }
 
-  /** Does not wait for the next looks. */
-  hurry(wire: Probed): void {
-    if (this.#young.delete(wire)) wire.askForProbes(KEEP_ALIVE_DELAY_MS);
-  }
-
   readonly #look = (): void => {
     for (const wire of this.#young) {
-      if (wire.wasSeen) this.hurry(wire);
-      else wire.wasSeen = true;
+      if (!wire.wasSeen) wire.wasSeen = true;
+      else if (this.#young.delete(wire)) wire.askForProbes(KEEP_ALIVE_DELAY_MS);
     }
     this.#isLooking = this.#young.size > 0;
     if (this.#isLooking) this.#clock.after(LOOK_MS, this.#look);

@@ -145,8 +145,7 @@ export class SocketWire extends NodeWire<Socket> implements Probed {
    */
   detach(): void {
     const { stream } = this;
-    // The copy has the options of the original.
-    keepAlive.hurry(this);
+    keepAlive.delete(this);
     this.deliverTo(undefined);
     gone ??= new Socket().destroy();
     this.#socket = gone;

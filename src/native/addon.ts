@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 export const SLOTS_PER_BLOCK = 1_024;
 
 /** Codes of `Order` and `News` in native/relay.h. */
-export const ORDERS = { cut: 0, abort: 1, release: 2 } as const;
+export const ORDERS = { cut: 0, abort: 1, release: 2, probe: 3 } as const;
 export const NEWS = { half: 0, over: 1, released: 2 } as const;
 /** Codes of `End` in native/tunnel.h; the first two say who ended first. */
 export const ENDS = { client: 0, upstream: 1, error: 2, stopped: 3 } as const;
@@ -74,7 +74,7 @@ export interface LaneAddon {
   reset(socket: number): void;
   release(socket: number): number;
   size(): number;
-  keepAlive(socket: number, idleSeconds: number, intervalSeconds: number, probes: number): void;
+  keepAlive(socket: number, afterSeconds: number): void;
   peer(socket: number): readonly [address: string, port: number];
   own(socket: number): readonly [address: string, port: number];
 }

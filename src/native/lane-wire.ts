@@ -9,9 +9,6 @@ import { HAPPENED } from './addon.ts';
 import type { Lane, Party } from './lane.ts';
 import { systemError } from './system-error.ts';
 
-/** Probes of an idle connection, as Node sends them. */
-const PROBE_INTERVAL_S = 1;
-const PROBES = 10;
 /** Texts up to this length go out without becoming a buffer first. */
 const TEXT_MAX = 16_000;
 
@@ -149,9 +146,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
   }
 
   askForProbes(delayMs: number): void {
-    if (this.#at === 'lane') {
-      this.#lane.addon.keepAlive(this.#socket, Math.ceil(delayMs / 1_000), PROBE_INTERVAL_S, PROBES);
-    }
+    if (this.#at === 'lane') this.#lane.addon.keepAlive(this.#socket, Math.ceil(delayMs / 1_000));
   }
 
   toDuplex(): Duplex {
@@ -184,7 +179,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
       }
       if (kind === HAPPENED.bytes) early = Buffer.concat([early, this.#lane.bytesAt(first, second)]);
     }
-    keepAlive.hurry(this);
+    keepAlive.delete(this);
     this.deliverTo(undefined);
     this.#held = undefined;
     this.#heldFate = undefined;

@@ -11,6 +11,8 @@ import type { IdleWatch, Watched } from './idle-watch.ts';
 
 /** Meters of open tunnels are brought up to date this often, for whoever looks at them. */
 const METER_MS = 1_000;
+/** Whoever is open at so many looks is asked for probes; most tunnels are over long before one could be due. */
+const PROBE_AT_LOOK = 20;
 
 export interface NativeOptions {
   readonly thread: NativeThread;
@@ -54,7 +56,7 @@ export class NativeRelay implements Relay {
 
   #meterSoon(): Disposable {
     return this.options.clock.after(METER_MS, () => {
-      for (const { of: tunnel } of this.#open) tunnel.updateMeter();
+      for (const { of: tunnel } of this.#open) tunnel.look();
       this.#metering = this.#meterSoon();
     });
   }
@@ -108,7 +110,8 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   #firstToEnd: 'client' | 'upstream' | undefined;
   /** Why it was stopped, when it was us who did. */
   #stopped: RelayEnd | undefined;
-  /** Bytes that had passed at the last look. */
+  #looks = 0;
+  /** Bytes that had passed at the last look of the idle watch. */
   #seen = 0;
 
   constructor(
@@ -164,6 +167,12 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
 
   limited(): void {
     this.#home.options.thread.order(this.#slot, 'release');
+  }
+
+  look(): void {
+    this.updateMeter();
+    this.#looks += 1;
+    if (this.#looks === PROBE_AT_LOOK) this.#home.options.thread.order(this.#slot, 'probe');
   }
 
   updateMeter(): void {

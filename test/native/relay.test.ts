@@ -13,6 +13,8 @@ import { NativeRelay } from '../../src/relay/native.ts';
 import { portableRelay } from '../../src/relay/relay.ts';
 import { type Bench, openTunnel } from '../contract/relay.ts';
 import { hashOf, hashOfPattern, isLong, MB, patternOf } from '../support/bulk.ts';
+import { hasProbes } from '../support/kernel.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { numbers, Pace } from '../support/pace.ts';
 import { unlimited } from '../support/unlimited.ts';
@@ -255,3 +257,20 @@ test('a worker that ends in the middle of a tunnel takes its thread with it', { 
   for (let turns = 0; threads() > before && turns < 200; turns++) await wait(10);
   assert.equal(threads(), before);
 });
+
+test(
+  'a tunnel that lasts is asked for probes on both sides, and one that does not costs none',
+  { skip },
+  leavesNothing(async () => {
+    const clock = new ManualClock();
+    await using tunnel = await openTunnel((idle) => nativeRelay(idle, clock).relay);
+    const isProbing = () => [tunnel.client, tunnel.upstream].map(({ socket }) => hasProbes(socket));
+    await clock.pass(19_000);
+    assert.deepEqual(isProbing(), [false, false]);
+    await clock.pass(1_000);
+    while (isProbing().includes(false)) await wait(5);
+    tunnel.client.end();
+    tunnel.upstream.end();
+    await tunnel.result;
+  }),
+);

@@ -18,6 +18,13 @@ export function isConnected({ localPort = 0, remotePort = 0 }: Ports): boolean {
   return status === 0 ? stdout.trim() !== '' : isListed(localPort, remotePort);
 }
 
+/** Whether the kernel will look after a silence if the other end of this connection is still there. */
+export function hasProbes({ localPort = 0, remotePort = 0 }: Ports): boolean {
+  // The other end is asked for: it is the one that the proxy has.
+  const filter = `sport = :${remotePort} and dport = :${localPort}`;
+  return spawnSync('ss', ['-Htano', filter], { encoding: 'utf8' }).stdout.includes('timer:(keepalive');
+}
+
 function isListed(...ports: readonly [localPort: number, remotePort: number]): boolean {
   const [here = '', there = ''] = ports.map((port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`);
   return ['tcp', 'tcp6'].some((family) =>
