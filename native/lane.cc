@@ -70,7 +70,9 @@ size_t Lane::turn() {
   closed_.clear();
   happened_ = 0;
   buffered_ = 0;
-  now_.swap(later_);
+  now_.swap(skipped_);
+  now_.insert(now_.end(), later_.begin(), later_.end());
+  later_.clear();
   for (const uint32_t socket : now_) {
     sockets_[socket].is_queued = false;
     if (sockets_[socket].kind == Kind::open) read_now(socket);
@@ -108,10 +110,10 @@ void Lane::read_now(uint32_t socket) {
   uint8_t& state = shared_.states[socket];
   state |= kReady;
   if ((state & kWanted) == 0) return;
-  if (is_full()) return look_later(socket);
+  if (is_full()) return skip(socket);
   if ((state & kReadsItself) != 0) return tell(Happened::readable, socket);
   while (true) {
-    if (kBufferBytes - buffered_ < kReadBytes) return look_later(socket);
+    if (kBufferBytes - buffered_ < kReadBytes) return skip(socket);
     const ssize_t got = recv(one.fd, shared_.buffer + buffered_, kReadBytes, MSG_DONTWAIT);
     if (got > 0) {
       tell(Happened::bytes, socket, static_cast<int32_t>(buffered_), static_cast<int32_t>(got));
@@ -162,6 +164,8 @@ void Lane::accept_all(uint32_t listener) {
 
 /** Without a descriptor the next one in the queue can be neither served nor turned away: one is kept for that. */
 void Lane::refuse_one(uint32_t listener) {
+  // Another thread may have taken it when it was last given up.
+  if (spare_ < 0) spare_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (spare_ < 0) return;
   ::close(spare_);
   const int fd = accept4(sockets_[listener].fd, nullptr, nullptr, SOCK_CLOEXEC);
@@ -248,6 +252,13 @@ void Lane::look_later(uint32_t socket) {
   if (one.is_queued || one.kind != Kind::open) return;
   one.is_queued = true;
   later_.push_back(socket);
+}
+
+void Lane::skip(uint32_t socket) {
+  Socket& one = sockets_[socket];
+  if (one.is_queued) return;
+  one.is_queued = true;
+  skipped_.push_back(socket);
 }
 
 long Lane::write(uint32_t socket, const char* bytes, size_t size) {

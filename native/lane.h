@@ -69,7 +69,7 @@ class Lane {
   /** What has happened since; how many. What is read stays in the buffer until the next turn. */
   size_t turn();
   /** Whether a turn is due though `fd()` says nothing: sockets that were full, or may read again. */
-  bool has_more() const { return !later_.empty(); }
+  bool has_more() const { return !later_.empty() || !skipped_.empty(); }
   /** Sockets that are open. */
   size_t size() const { return open_; }
 
@@ -113,6 +113,8 @@ class Lane {
   void accept_all(uint32_t listener);
   void refuse_one(uint32_t listener);
   void read_now(uint32_t socket);
+  /** It has found no room in this turn. */
+  void skip(uint32_t socket);
   /** Whether no more should be read or accepted in this turn: what the kernel has told already must still find room. */
   bool is_full() const { return happened_ + 3 * kEventsMax > kHappenedMax; }
   void tell(Happened what, uint32_t socket, int32_t first = 0, int32_t second = 0, int32_t third = 0);
@@ -130,6 +132,8 @@ class Lane {
   /** Closed since the last turn: the numbers of a turn in hand may still speak of them. */
   std::vector<uint32_t> closed_;
   std::vector<uint32_t> later_;
+  /** First in the next turn: four sockets that always have more would leave no room for a fifth. */
+  std::vector<uint32_t> skipped_;
   std::vector<uint32_t> now_;
 };
 

@@ -1,4 +1,4 @@
-/** The C++ of the native relay, watched while it works: memory, undefined behaviour, races between its threads. */
+/** The C++ of the addon, watched while it works: memory, undefined behaviour, races between its threads. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -8,46 +8,72 @@ import { isLong } from '../support/bulk.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
-const HARNESS = new URL('harness.cc', import.meta.url).pathname;
+const here = (path: string): string => new URL(path, import.meta.url).pathname;
+
+/** A part of the addon, and a program that drives it without Node. */
+interface Program {
+  readonly of: string;
+  readonly sources: readonly string[];
+  /** How much each watcher sees of it; slower ones see less. */
+  readonly work: Readonly<Partial<Record<WatcherName, number>>>;
+}
+type WatcherName = 'sanitizers' | 'threads' | 'valgrind';
+
+const PROGRAMS: readonly Program[] = [
+  {
+    of: 'the native relay',
+    sources: [...RELAY_SOURCES, here('harness.cc')],
+    work: { sanitizers: 200, threads: 100, valgrind: 30 },
+  },
+  // It has one thread.
+  {
+    of: 'the lane',
+    sources: [here('../../native/lane.cc'), here('lane-harness.cc')],
+    work: { sanitizers: 500, valgrind: 50 },
+  },
+];
 
 interface Watcher {
+  readonly is: WatcherName;
   readonly name: string;
   readonly flags: readonly string[];
   /** What runs the program, when that is not the program itself. */
   readonly under: readonly string[];
   readonly packages: readonly string[];
-  /** Slower watchers see less of it. */
-  readonly tunnels: number;
 }
 
 const WATCHERS: readonly Watcher[] = [
   {
+    is: 'sanitizers',
     name: 'AddressSanitizer and UndefinedBehaviorSanitizer',
     flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     under: [],
     packages: ['g++'],
-    tunnels: 200,
   },
-  { name: 'ThreadSanitizer', flags: ['-fsanitize=thread'], under: [], packages: ['g++'], tunnels: 100 },
+  { is: 'threads', name: 'ThreadSanitizer', flags: ['-fsanitize=thread'], under: [], packages: ['g++'] },
   {
+    is: 'valgrind',
     name: 'valgrind',
     flags: [],
     under: ['valgrind', '--quiet', '--error-exitcode=9', '--leak-check=full', '--fair-sched=yes'],
     packages: ['g++', 'valgrind'],
-    tunnels: 30,
   },
 ];
 
-for (const { name, flags, under, packages, tunnels } of WATCHERS) {
-  const skip = process.platform === 'linux' ? missing(...packages) : 'the native relay is for Linux';
-  test(`${name} finds nothing to say about the native relay`, { skip }, () => {
-    using folder = temporaryFolder();
-    const program = join(folder.path, 'harness');
-    assert.equal(compile(program, ['-O1', '-g', ...flags, ...RELAY_SOURCES, HARNESS]), undefined);
-    for (let seed = 1; seed <= (isLong ? 10 : 1); seed++) {
-      const [command = program, ...args] = [...under, program, String(tunnels), String(seed)];
-      const done = spawnSync(command, args, { encoding: 'utf8', timeout: 100_000 });
-      assert.deepEqual([done.status, done.stdout, done.stderr], [0, 'ok\n', ''], `seed ${seed}`);
-    }
-  });
+for (const { of, sources, work } of PROGRAMS) {
+  for (const { is, name, flags, under, packages } of WATCHERS) {
+    const amount = work[is];
+    if (amount === undefined) continue;
+    const skip = process.platform === 'linux' ? missing(...packages) : 'the addon is for Linux';
+    test(`${name} finds nothing to say about ${of}`, { skip }, () => {
+      using folder = temporaryFolder();
+      const program = join(folder.path, 'harness');
+      assert.equal(compile(program, ['-O1', '-g', ...flags, ...sources]), undefined);
+      for (let seed = 1; seed <= (isLong ? 10 : 1); seed++) {
+        const [command = program, ...args] = [...under, program, String(amount), String(seed)];
+        const done = spawnSync(command, args, { encoding: 'utf8', timeout: 100_000 });
+        assert.deepEqual([done.status, done.stdout, done.stderr], [0, 'ok\n', ''], `seed ${seed}`);
+      }
+    });
+  }
 }
