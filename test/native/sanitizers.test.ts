@@ -70,7 +70,8 @@ for (const { of, sources, work } of PROGRAMS) {
       const program = join(folder.path, 'harness');
       assert.equal(compile(program, ['-O1', '-g', ...flags, ...sources]), undefined);
       for (let seed = 1; seed <= (isLong ? 10 : 1); seed++) {
-        const [command = program, ...args] = [...under, program, String(amount), String(seed)];
+        const words: readonly string[] = [...under, program, String(amount), String(seed)];
+        const [command = program, ...args] = words;
         const done = spawnSync(command, args, { encoding: 'utf8', timeout: 100_000 });
         assert.deepEqual([done.status, done.stdout, done.stderr], [0, 'ok\n', ''], `seed ${seed}`);
       }
