@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AnyWire, type Fate } from '../core/any-wire.ts';
-import { keepAlive, type Probed } from '../core/late-keep-alive.ts';
+import { KEEP_ALIVE_DELAY_MS, keepAlive, type Probed } from '../core/late-keep-alive.ts';
 import { NO_SLOT } from '../core/roster.ts';
 import type { Sink, Written } from '../core/source.ts';
 import { resetSocket } from '../core/wire.ts';
@@ -151,14 +151,21 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
 
   toDuplex(): Duplex {
     if (typeof this.#at !== 'string') return this.#at;
-    const given = this.giveAway();
+    const given = this.#leave();
     if (given === undefined) {
       this.destroy();
-      return new Socket().destroy(destroyedError());
+      return new Socket().destroy();
     }
     const socket = new Socket({ fd: given.fd, allowHalfOpen: true });
-    if (given.early.length > 0) socket.unshift(given.early);
     this.#at = socket;
+    // No error is ever without a listener, whatever its new reader listens to.
+    socket.on('error', () => undefined).once('close', () => this.#tellClosed());
+    socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
+    if (given.early.length > 0) socket.unshift(given.early);
+    for (const { bytes, written } of this.#takeUnsent()) socket.write(bytes, (error) => written?.(error));
+    const done = this.#onEnded;
+    this.#onEnded = undefined;
+    if (this.#writing !== 'open') socket.end(done);
     return socket;
   }
 
@@ -167,14 +174,23 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
    * now on. `undefined`: something is on its way in or out that would be lost, and nothing has happened.
    */
   giveAway(): GivenAway | undefined {
-    if (this.#at !== 'lane' || this.#writing !== 'open' || this.#unsent !== undefined) return undefined;
-    if (this.#broken !== undefined || this.#heldFate?.at === 'failed' || this.#dialling !== undefined) return undefined;
+    if (this.#writing !== 'open' || this.#unsent !== undefined) return undefined;
+    const given = this.#leave();
+    if (given !== undefined) queueMicrotask(() => this.#tellClosed());
+    return given;
+  }
+
+  #leave(): GivenAway | undefined {
+    if (this.#at !== 'lane' || this.#dialling !== undefined) return undefined;
+    if (this.#broken !== undefined || this.#heldFate?.at === 'failed') return undefined;
     let early = this.#held ?? NOTHING;
     for (const [kind, first, second] of this.#lane.untold(this.#socket)) {
       // An end is told again to whoever reads next; an error is not.
       if (kind === HAPPENED.failed) {
         this.#heldFate = { at: 'failed', error: systemError(first, 'read') };
         this.#held = early.length > 0 ? early : undefined;
+        // Whoever reads has heard of none of it yet.
+        if (!this.paused) this.startReading();
         return undefined;
       }
       if (kind === HAPPENED.bytes) early = Buffer.concat([early, this.#lane.bytesAt(first, second)]);
@@ -184,9 +200,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     this.#held = undefined;
     this.#heldFate = undefined;
     this.#at = 'given-away';
-    const fd = this.#lane.release(this.#socket);
-    queueMicrotask(() => this.#tellClosed());
-    return { fd, early };
+    return { fd: this.#lane.release(this.#socket), early };
   }
 
   protected stopReading(): void {
@@ -205,11 +219,11 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
   /** What came while nobody wanted it. Only then is more read. */
   #handOver(): void {
     this.#isHandingOver = false;
-    if (this.paused) return;
+    if (this.paused || this.#at !== 'lane') return;
     const held = this.#held;
     this.#held = undefined;
     if (held !== undefined) this.received(held, 'fresh');
-    if (this.paused) return;
+    if (this.paused || this.#at !== 'lane') return;
     const fate = this.#heldFate;
     this.#heldFate = undefined;
     if (fate !== undefined) this.#readingEnded(fate);
@@ -279,12 +293,9 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
   }
 
   #flush(): void {
-    while (this.#unsent !== undefined) {
-      const [first] = this.#unsent;
-      if (first === undefined) {
-        this.#unsent = undefined;
-        break;
-      }
+    for (let unsent = this.#unsent; unsent !== undefined; unsent = this.#unsent) {
+      const [first] = unsent;
+      if (first === undefined) break;
       const sent = this.#send(first.bytes);
       if (sent < 0) return this.#breakOff(sent, undefined);
       this.#unsentBytes -= sent;
@@ -292,10 +303,13 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
         first.bytes = first.bytes.subarray(sent);
         return;
       }
-      this.#unsent.shift();
+      unsent.shift();
+      if (unsent.length === 0) this.#unsent = undefined;
       first.written?.();
+      // Whoever waited for that may have closed the socket, or given it away.
+      if (this.#at !== 'lane') return;
     }
-    if (this.#writing === 'ending' && this.#at === 'lane') this.#shutDown();
+    if (this.#writing === 'ending') this.#shutDown();
   }
 
   /** Nothing more can be written. What the peer had said before is still there to be read, an early answer above all. */
@@ -307,7 +321,9 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
       written?.(error);
       for (const one of unsent) one.written?.(error);
       if (this.#at !== 'lane') return;
-      if (this.paused || this.fate === 'ended') this.#fail(error);
+      // Only of a peer that has gone can an end be read behind it.
+      const isGone = -errno === EPIPE || -errno === ECONNRESET;
+      if (!isGone || this.paused || this.fate === 'ended') this.#fail(error);
       else this.#lane.startReading(this.#socket);
     });
   }
@@ -354,5 +370,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
 }
 
 const EAGAIN = 11;
+const EPIPE = 32;
+const ECONNRESET = 104;
 const bytesOf = (bytes: Uint8Array | string): Uint8Array =>
   typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
