@@ -67,9 +67,11 @@ static void dial(struct conn *conn) {
 }
 
 static void dial_tunnel(struct conn *conn) {
-  char head[128];
-  int length = snprintf(head, sizeof head, "CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", target_port,
-                        target_port);
+  char head[512];
+  const char *field = getenv("LOAD_FIELD");
+  int length = snprintf(head, sizeof head, "CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s%s\r\n",
+                        target_port, target_port, field == NULL ? "" : field, field == NULL ? "" : "\r\n");
+  if (length >= (int)sizeof head) die("LOAD_FIELD is too long");
   dial(conn);
   say(conn, head, (size_t)length);
 }

@@ -38,10 +38,12 @@ export interface Load extends Disposable {
 }
 
 /** Starts `load MODE …`; see load.c for the modes. */
-export function startLoad(mode: string, ...numbers: readonly number[]): Load {
+export const startLoad = (mode: string, ...numbers: readonly number[]): Load => start(mode, numbers, {});
+
+function start(mode: string, numbers: readonly number[], more: NodeJS.ProcessEnv): Load {
   const child = spawn(PROGRAM, [mode, ...numbers.map(String)], {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { LOAD_SECONDS_MAX: String(LOAD_SECONDS_MAX) },
+    env: { LOAD_SECONDS_MAX: String(LOAD_SECONDS_MAX), ...more },
   });
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const counted = firstLine(child, mode);
@@ -57,8 +59,11 @@ export function startLoad(mode: string, ...numbers: readonly number[]): Load {
 }
 
 /** Runs a mode to its end. */
-export async function load(mode: string, ...numbers: readonly number[]): Promise<Counted> {
-  using running = startLoad(mode, ...numbers);
+export const load = (mode: string, ...numbers: readonly number[]): Promise<Counted> => loadWith('', mode, ...numbers);
+
+/** The same with a header field in every CONNECT. */
+export async function loadWith(field: string, mode: string, ...numbers: readonly number[]): Promise<Counted> {
+  using running = start(mode, numbers, field === '' ? {} : { LOAD_FIELD: field });
   const counted = await running.counted;
   await running.release();
   return counted;

@@ -1,10 +1,11 @@
 import type { Measurement } from '../measurement.ts';
 import { bulk } from './bulk.ts';
 import { echo } from './echo.ts';
+import { growth } from './growth.ts';
 import { idle } from './idle.ts';
 import { plain } from './plain.ts';
 import { setup } from './setup.ts';
 import { shaping } from './shaping.ts';
 
 /** In the order of the table. */
-export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo, shaping];
+export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo, growth, shaping];

@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { jain } from '../../test/support/takers.ts';
@@ -9,7 +7,7 @@ import { startInstance } from '../instance.ts';
 import { load } from '../load.ts';
 import { type Measurement, type Size, sized, type Target } from '../measurement.ts';
 import type { Peer } from '../peer.ts';
-import { viaduct } from '../peers/viaduct.ts';
+import { viaduct, viaductOf } from '../peers/viaduct.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -63,16 +61,7 @@ export const shaping: Measurement = {
   },
 };
 
-/** Viaduct as everywhere else, and with limits. */
-const limited = (limits: ConfigInput['limits']): Peer => ({
-  ...viaduct,
-  prepare(place) {
-    const launch = viaduct.prepare(place);
-    const file = join(place.folder, 'viaduct.json');
-    writeFileSync(file, JSON.stringify({ limits }));
-    return { ...launch, args: [...launch.args, '--config', file] };
-  },
-});
+const limited = (limits: ConfigInput['limits']): Peer => viaductOf({ limits });
 
 async function share(rate: number, tunnels: number, windowMs: number): Promise<{ part: number; index: number }> {
   await using proxy = await startInstance(limited({ bandwidth: { rate } }));

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../scripts/tools.ts';
+import type { ConfigInput } from '../../src/config/schema.ts';
 import { activeRelay } from '../../src/relay/choose.ts';
 import type { RelayKind } from '../../src/relay/options.ts';
 import type { Peer } from '../peer.ts';
@@ -35,3 +37,14 @@ export const viaductPortable: Peer = viaductWith('viaduct-portable', 'portable')
 
 /** The same with two processes, on a machine that has two cores to spare. */
 export const viaductWorkers: Peer = viaductWith('viaduct-workers', 'auto', 2);
+
+/** Viaduct as everywhere else, and with a configuration. */
+export const viaductOf = (config: ConfigInput): Peer => ({
+  ...viaduct,
+  prepare(place) {
+    const launch = viaduct.prepare(place);
+    const file = join(place.folder, 'viaduct.json');
+    writeFileSync(file, JSON.stringify(config));
+    return { ...launch, args: [...launch.args, '--config', file] };
+  },
+});

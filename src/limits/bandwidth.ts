@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { type Listed, NO_SLOT, Roster } from '../core/roster.ts';
 import type { Unheeding } from '../core/stages.ts';
+import { Applying } from './applying.ts';
 import { BandwidthLimit } from './bandwidth-limit.ts';
 import type { Bucket } from './bucket.ts';
 import { type Allowance, Flow, Share } from './flow.ts';
@@ -56,6 +57,7 @@ export class Bandwidth {
   readonly #shaper: Shaper;
   readonly #lanes = new Roster<Lane>();
   #limits: readonly BandwidthLimit[] = [];
+  #applying: Applying<BandwidthLimit> = new Applying<BandwidthLimit>([]);
 
   /** With `leases` the budgets of several processes are shared. */
   constructor(clock: Clock, leases?: LeasedBuckets) {
@@ -66,7 +68,7 @@ export class Bandwidth {
 
   /** Names of the limits that concern `subject`. */
   namesFor(subject: Subject): string[] {
-    return this.#limits.filter(({ isMeant }) => isMeant(subject)).map(({ name }) => name);
+    return this.#applying.to(subject).map(({ name }) => name);
   }
 
   open(subject: Subject, allowances: readonly Allowance[], extras: readonly ExtraBucket[] = []): Lane {
@@ -106,6 +108,7 @@ export class Bandwidth {
       old.delete(limit.id);
       return limit;
     });
+    this.#applying = new Applying(this.#limits);
     this.#rebind();
     for (const limit of old.values()) limit.end();
   }
@@ -166,7 +169,7 @@ export class Bandwidth {
 
   #bind(lane: Lane): void {
     if (this.#limits.length === 0 && lane.extras.length === 0) return this.#unbind(lane);
-    const applying = this.#limits.filter((limit) => limit.isMeant(lane.subject));
+    const applying = this.#applying.to(lane.subject);
     const bound = applying.flatMap((limit) => {
       const key = keyOf(limit.options.per, lane.subject);
       const bucket = limit.hold(key);

@@ -4,8 +4,8 @@ import type { Allow, Decision, Deny, Identified } from '../core/stages.ts';
 import { type AddressSense, HostIndex, hostQuery } from '../protocol/host-index.ts';
 import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/ip-address.ts';
 import { PortSet } from '../protocol/port-set.ts';
+import { type Dimension, RuleIndex, type RuleQuery } from '../protocol/rule-index.ts';
 import type { AccessConditions, AccessEntry, AccessOptions, Exposure } from './options.ts';
-import { type AccessQuery, type Dimension, RuleIndex } from './rule-index.ts';
 import { timeWindow } from './time-window.ts';
 
 /** The name that a decision carries when no rule matched. */
@@ -117,8 +117,8 @@ function testsFor(conditions: AccessConditions, sense: AddressSense): readonly T
 }
 
 /** Reads off a request what rules ask for, when they ask. */
-class RequestQuery implements AccessQuery {
-  readonly host: AccessQuery['host'];
+class RequestQuery implements RuleQuery {
+  readonly host: RuleQuery['host'];
   readonly port: number;
   readonly user: string;
   readonly #request: Identified['request'];
@@ -137,7 +137,7 @@ class RequestQuery implements AccessQuery {
     // Methods are case-sensitive (RFC 9110 §9.1), but some origins take `post` for POST: a rule must not be passed so.
     return this.#request.method.toUpperCase();
   }
-  get client(): AccessQuery['client'] {
+  get client(): RuleQuery['client'] {
     return parseIpWithZone(this.#request.client.address);
   }
   /** The same for every rule, so that no two of them judge different moments. */

@@ -1,10 +1,18 @@
-import { type AddressSense, bucketKey, HostIndex, type HostQuery, normalPattern } from '../protocol/host-index.ts';
-import { CidrMap, type IpAddress, knownCidr } from '../protocol/ip-address.ts';
-import { portRange } from '../protocol/port-set.ts';
-import type { AccessConditions } from './options.ts';
+import { type AddressSense, bucketKey, HostIndex, type HostQuery, normalPattern } from './host-index.ts';
+import { CidrMap, type IpAddress, knownCidr } from './ip-address.ts';
+import { portRange } from './port-set.ts';
+
+/** What a rule asks for: all that is named, and of each one of the list. */
+export interface RuleConditions {
+  readonly hosts?: readonly string[] | undefined;
+  readonly ports?: readonly (number | string)[] | undefined;
+  readonly methods?: readonly string[] | undefined;
+  readonly users?: readonly string[] | undefined;
+  readonly clients?: readonly string[] | undefined;
+}
 
 /** What a request looks like to a rule. Whoever implements it parses lazily: most rules ask for the host alone. */
-export interface AccessQuery {
+export interface RuleQuery {
   readonly host: HostQuery;
   readonly port: number;
   /** In upper case. */
@@ -35,7 +43,7 @@ export class RuleIndex {
   readonly #always: number[] = [];
 
   /** `senseOf` tells by the number of a rule which addresses its hosts mean. */
-  constructor(rules: readonly AccessConditions[], senseOf: (rule: number) => AddressSense) {
+  constructor(rules: readonly RuleConditions[], senseOf: (rule: number) => AddressSense) {
     const crowds = countKeys(rules);
     for (const [rule, conditions] of rules.entries()) {
       const dimension = leastCrowded(conditions, crowds);
@@ -50,7 +58,7 @@ export class RuleIndex {
   }
 
   /** Numbers of the rules that may match, ascending; one that is listed under several keys may come twice. */
-  *candidates(query: AccessQuery): Generator<number, void> {
+  *candidates(query: RuleQuery): Generator<number, void> {
     const lists = this.#listsFor(query);
     const [only] = lists;
     if (lists.length === 1 && only) return yield* only;
@@ -68,7 +76,7 @@ export class RuleIndex {
     }
   }
 
-  #listsFor(query: AccessQuery): (readonly number[])[] {
+  #listsFor(query: RuleQuery): (readonly number[])[] {
     const { host, port, method, user } = query;
     const client = this.#hasClients ? query.client : undefined;
     const ranges = this.#portRanges.filter(({ from, to }) => from <= port && port <= to);
@@ -84,7 +92,7 @@ export class RuleIndex {
     return lists.filter((list) => list.length > 0);
   }
 
-  #file(rule: number, conditions: AccessConditions, dimension: Dimension | undefined, sense: AddressSense): void {
+  #file(rule: number, conditions: RuleConditions, dimension: Dimension | undefined, sense: AddressSense): void {
     if (dimension === undefined) this.#always.push(rule);
     if (dimension === 'hosts') for (const host of conditions.hosts ?? []) this.#hosts.add(host, rule, sense);
     if (dimension === 'users') for (const user of conditions.users ?? []) push(this.#users, user, rule);
@@ -105,7 +113,7 @@ export class RuleIndex {
 }
 
 /** How many rules share each key. */
-function countKeys(rules: readonly AccessConditions[]): ReadonlyMap<string, number> {
+function countKeys(rules: readonly RuleConditions[]): ReadonlyMap<string, number> {
   const crowds = new Map<string, number>();
   for (const rule of rules) {
     for (const key of DIMENSIONS.flatMap((dimension) => keysOf(rule, dimension)))
@@ -114,7 +122,7 @@ function countKeys(rules: readonly AccessConditions[]): ReadonlyMap<string, numb
   return crowds;
 }
 
-function leastCrowded(rule: AccessConditions, crowds: ReadonlyMap<string, number>): Dimension | undefined {
+function leastCrowded(rule: RuleConditions, crowds: ReadonlyMap<string, number>): Dimension | undefined {
   let best: Dimension | undefined;
   let fewest = Number.POSITIVE_INFINITY;
   for (const dimension of DIMENSIONS) {
@@ -126,7 +134,7 @@ function leastCrowded(rule: AccessConditions, crowds: ReadonlyMap<string, number
 }
 
 /** What a rule would be filed under, as text. */
-function keysOf(rule: AccessConditions, dimension: Dimension): string[] {
+function keysOf(rule: RuleConditions, dimension: Dimension): string[] {
   const keyOf: Record<Dimension, (value: string | number) => string> = {
     hosts: (host) => bucketKey(normalPattern(String(host))),
     users: String,
