@@ -7,6 +7,7 @@ import { responseFraming } from '../protocol/framing.ts';
 import { tokensOf, valuesOf } from '../protocol/header-list.ts';
 import type { ResponseHead } from '../protocol/response-head.ts';
 import type { ReadHead } from './read-head.ts';
+import { withEarly } from './with-early.ts';
 
 /** Where an answer came from, and who takes the connection when it may serve another request. */
 export interface ReplySource {
@@ -22,7 +23,7 @@ export function receivedReply(source: ReplySource, outgoing: Outgoing, { head, r
   const common = { head, version: head.version, route, address: connection.address, sent } as const;
   if (head.status === 101) {
     checkUpgrade(head, outgoing);
-    const upgraded: Connection = { ...connection, early: rest, [Symbol.dispose]: () => connection[Symbol.dispose]() };
+    const upgraded = withEarly(connection, rest);
     return { ...common, body: undefined, upgraded, [Symbol.dispose]: () => connection[Symbol.dispose]() };
   }
   /** What came behind the answer, once that is complete. */

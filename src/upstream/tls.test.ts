@@ -14,6 +14,7 @@ import type { Connection, Hop } from '../core/stages.ts';
 import { parseProxyUrl } from '../protocol/proxy-url.ts';
 import { openTcp } from './tcp.ts';
 import { tlsToProxies } from './tls.ts';
+import { withEarly } from './with-early.ts';
 
 const certificate = selfSigned();
 
@@ -240,7 +241,7 @@ test(
     await assert.rejects(secured(plain.port), isPlain);
     await using closing = await RawOrigin.listen((peer) => void peer.end());
     await assert.rejects(secured(closing.port), { code: 'tls_failed' });
-    const early = { ...(await tcpTo(plain.port)), early: Buffer.from('220') };
+    const early = withEarly(await tcpTo(plain.port), Buffer.from('220'));
     await assert.rejects(secure(early, hopTo(plain.port), dialScope()), { code: 'tls_failed' });
   }),
 );

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { activeRelay } from '../../src/relay/choose.ts';
 import { messagesIn } from '../support/http-messages.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
@@ -199,6 +200,30 @@ test(
     assert.match(client.text, /^HTTP\/1\.1 413 [\s\S]*^Connection: close\r$[\s\S]*large$/m);
     assert.doesNotMatch(origin.text, /smuggled/);
     assert.equal((await proxy.record()).status, 413);
+  }),
+);
+
+test(
+  'an answer that comes early and is followed by a reset reaches a client that is still sending, every time',
+  { skip: activeRelay('auto') === 'native' ? false : 'sockets of Node drop what they have not read' },
+  leavesNothing(async () => {
+    // What it has not read makes a reset of its close.
+    await using origin = await RawOrigin.listen((peer) =>
+      peer.socket.once('data', () => {
+        peer.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nlarge');
+        peer.socket.destroySoon();
+      }),
+    );
+    await using proxy = await ProxyUnderTest.start();
+    for (let time = 0; time < 30; time++) {
+      using client = await proxy.client();
+      client.send(
+        `PUT http://${origin.authority}/ HTTP/1.1\r\nHost: ${origin.authority}\r\nContent-Length: 50000000\r\n\r\n`,
+      );
+      client.socket.write(Buffer.alloc(4_000_000));
+      assert.match(await client.until('large'), /^HTTP\/1\.1 413 /);
+      assert.equal((await proxy.record()).status, 413);
+    }
   }),
 );
 
