@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 import type { Receiver, Wire } from '../../src/core/source.ts';
+import { resetSocket } from '../../src/core/wire.ts';
 import { hashOfPattern, MB, patternOf } from '../support/bulk.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { numbers } from '../support/pace.ts';
@@ -451,6 +452,72 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     await settle();
     assert.equal(wire.toDuplex().destroyed, true);
     await settle();
+  });
+
+  promise('whatever is done at whatever moment, each write is answered once and a close told once', async () => {
+    const pick = numbers(2_024);
+    const one = async () => {
+      await using pair = await wirePair(undefined, make);
+      const { wire, peer } = pair;
+      const { stream } = wire;
+      const answers: number[] = [];
+      let [closes, ends, endsAsked] = [0, 0, 0];
+      stream.once('close', () => closes++);
+      const acts = [
+        () => wire.pause(),
+        () => wire.resume(),
+        () => wire.lend(pick(2) === 0 ? undefined : Buffer.alloc(1 + pick(100_000))),
+        () => write(),
+        () => write(),
+        () => {
+          endsAsked += 1;
+          stream.end(() => ends++);
+        },
+        () => peer.end(),
+        () => wire.deliverTo(receiver),
+        () => stream.destroy(),
+        () => wire.reset(),
+        () => resetSocket(peer.socket),
+      ];
+      // The first ones are common, the last ones rare.
+      const act = () => acts[pick(4) === 0 ? pick(acts.length) : pick(5)]?.();
+      const write = () => {
+        const which = answers.push(0) - 1;
+        stream.write(Buffer.alloc(pick([10, 1_000, 300_000][pick(3)] ?? 1)), () => {
+          answers[which] = (answers[which] ?? 0) + 1;
+          if (pick(3) === 0) act();
+        });
+      };
+      let isOver = false;
+      const receiver: Receiver = {
+        bytes: () => {
+          assert.equal(isOver, false, 'bytes behind the end');
+          if (pick(2) === 0) act();
+        },
+        end: () => {
+          isOver = true;
+        },
+        failed: () => {
+          isOver = true;
+        },
+      };
+      wire.deliverTo(receiver);
+      for (let steps = 0; steps < 20; steps++) {
+        if (pick(2) === 0 && !peer.socket.writableEnded) peer.send(Buffer.alloc(1 + pick(50_000)));
+        act();
+        if (pick(2) === 0) await nextTurn();
+      }
+      stream.destroy();
+      await settle();
+      assert.ok(
+        answers.every((times) => times === 1),
+        `writes were answered ${answers} times`,
+      );
+      assert.equal(closes, 1);
+      // Node's streams now and then forget who waits for the end of one that is destroyed.
+      if (asStream === 'a new one') assert.equal(ends, endsAsked);
+    };
+    for (let begun = 0; begun < 200; begun += 20) await Promise.all(Array.from({ length: 20 }, one));
   });
 
   promise('500 at once, each with what is its own', async () => {
