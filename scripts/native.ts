@@ -22,6 +22,8 @@ export function buildNative(): void {
   const fresh = `${addon}.${process.pid}`;
   const why = compile(fresh, [
     ...['-O2', '-s', '-fPIC', '-shared', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'],
+    // A small image may have no C++ library, and an old one another version.
+    ...['-static-libstdc++', '-static-libgcc'],
     ...['-DNODE_GYP_MODULE_NAME=viaduct_relay', `-I${HEADERS}`],
     ...ADDON_SOURCES,
   ]);
