@@ -42,7 +42,8 @@ export abstract class AnyWire implements Wire {
   }
 
   resume(): void {
-    if (!this.paused) return;
+    // What is read while nobody listens would be lost.
+    if (!this.paused || this.#receiver === undefined) return;
     this.paused = false;
     this.startReading();
   }

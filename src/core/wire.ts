@@ -65,6 +65,9 @@ abstract class NodeWire<S extends Duplex> extends AnyWire {
 const TURN_BYTES = 524_288;
 const READ_BYTES_MIN = 131_072;
 
+/** What each of so many may read in one turn. */
+export const turnShare = (busy: number): number => Math.max(READ_BYTES_MIN, Math.floor(TURN_BYTES / busy));
+
 /** Wires that have read their share of this turn; they go on in the next. */
 const resting: SocketWire[] = [];
 /** Largest read of each wire in this turn. */
@@ -72,7 +75,7 @@ let share = TURN_BYTES;
 
 function endTurn(): void {
   const busy = resting.splice(0);
-  share = Math.max(READ_BYTES_MIN, Math.floor(TURN_BYTES / busy.length));
+  share = turnShare(busy.length);
   for (const wire of busy) wire.wake();
 }
 

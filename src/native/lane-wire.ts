@@ -7,15 +7,11 @@ import type { Sink, Written } from '../core/source.ts';
 import { resetSocket } from '../core/wire.ts';
 import { HAPPENED } from './addon.ts';
 import type { Lane, Party } from './lane.ts';
+import { Outbox } from './outbox.ts';
 import { systemError } from './system-error.ts';
 
 /** Texts up to this length go out without becoming a buffer first. */
 const TEXT_MAX = 16_000;
-
-interface Unsent {
-  bytes: Uint8Array;
-  readonly written: Written | undefined;
-}
 
 /** Where its socket is. */
 type Whereabouts = 'lane' | 'closed' | 'given-away' | Duplex;
@@ -44,8 +40,8 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
   #held: Buffer | undefined;
   #heldFate: Fate | undefined;
   #isHandingOver = false;
-  #unsent: Unsent[] | undefined;
-  #unsentBytes = 0;
+  /** Made by the first write that the kernel does not take at once. */
+  #outbox: Outbox | undefined;
   /** Why nothing can be written any more, though there may be bytes to read. */
   #broken: Error | undefined;
   #writing: 'open' | 'ending' | 'ended' = 'open';
@@ -73,7 +69,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
   }
 
   get writableLength(): number {
-    return this.#unsentBytes;
+    return this.#outbox?.bytes ?? 0;
   }
 
   happened(kind: number, first: number, second: number): void {
@@ -100,7 +96,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
       if (written !== undefined) queueMicrotask(() => written(this.#broken ?? destroyedError()));
       return;
     }
-    if (this.#unsent !== undefined) return this.#queue(bytesOf(bytes), written);
+    if (this.#hasUnsent) return this.#queue(bytesOf(bytes), written);
     const sent = this.#send(bytes);
     if (sent === bytes.length) return written?.();
     if (sent < 0) return this.#breakOff(sent, written);
@@ -116,7 +112,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     }
     this.#writing = 'ending';
     this.#onEnded = done;
-    if (this.#unsent === undefined) this.#shutDown();
+    if (!this.#hasUnsent) this.#shutDown();
   }
 
   destroy(): void {
@@ -162,7 +158,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     socket.on('error', () => undefined).once('close', () => this.#tellClosed());
     socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
     if (given.early.length > 0) socket.unshift(given.early);
-    for (const { bytes, written } of this.#takeUnsent()) socket.write(bytes, (error) => written?.(error));
+    for (const { bytes, written } of this.#outbox?.takeAll() ?? []) socket.write(bytes, (error) => written?.(error));
     const done = this.#onEnded;
     this.#onEnded = undefined;
     if (this.#writing !== 'open') socket.end(done);
@@ -174,7 +170,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
    * now on. `undefined`: something is on its way in or out that would be lost, and nothing has happened.
    */
   giveAway(): GivenAway | undefined {
-    if (this.#writing !== 'open' || this.#unsent !== undefined) return undefined;
+    if (this.#writing !== 'open' || this.#hasUnsent) return undefined;
     const given = this.#leave();
     if (given !== undefined) queueMicrotask(() => this.#tellClosed());
     return given;
@@ -227,7 +223,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     const fate = this.#heldFate;
     this.#heldFate = undefined;
     if (fate !== undefined) this.#readingEnded(fate);
-    else if (this.#at === 'lane') this.#lane.startReading(this.#socket);
+    else this.#lane.startReading(this.#socket);
   }
 
   #readByLane(offset: number, length: number): void {
@@ -242,9 +238,10 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     // Paused in this very turn; what is there is found when reading starts again.
     if (this.paused) return;
     if (into === undefined) return this.#lane.startReading(this.#socket);
-    const got = this.#lane.addon.read(this.#socket, into);
+    const share = this.#lane.shareOf(into);
+    const got = this.#lane.addon.read(this.#socket, share);
     if (got > 0) {
-      this.received(got === into.length ? into : into.subarray(0, got), 'lent');
+      this.received(got === share.length ? share : share.subarray(0, got), 'lent');
       // Where there is more, it has its next turn.
       if (!this.paused && this.#at === 'lane') this.#lane.startReading(this.#socket);
     } else if (got === 0) this.#readingEnded({ at: 'ended' });
@@ -286,37 +283,29 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     return this.#lane.addon.writeText(this.#socket, text);
   }
 
+  get #hasUnsent(): boolean {
+    return this.#outbox?.isEmpty === false;
+  }
+
   #queue(bytes: Uint8Array, written: Written | undefined): void {
-    this.#unsent ??= [];
-    this.#unsent.push({ bytes, written });
-    this.#unsentBytes += bytes.length;
+    this.#outbox ??= new Outbox();
+    this.#outbox.add(bytes, written);
   }
 
   #flush(): void {
-    for (let unsent = this.#unsent; unsent !== undefined; unsent = this.#unsent) {
-      const [first] = unsent;
-      if (first === undefined) break;
-      const sent = this.#send(first.bytes);
-      if (sent < 0) return this.#breakOff(sent, undefined);
-      this.#unsentBytes -= sent;
-      if (sent < first.bytes.length) {
-        first.bytes = first.bytes.subarray(sent);
-        return;
-      }
-      unsent.shift();
-      if (unsent.length === 0) this.#unsent = undefined;
-      first.written?.();
-      // Whoever waited for that may have closed the socket, or given it away.
-      if (this.#at !== 'lane') return;
-    }
-    if (this.#writing === 'ending') this.#shutDown();
+    const failed = this.#outbox?.flush(
+      (bytes) => this.#send(bytes),
+      () => this.#at === 'lane',
+    );
+    if (failed !== undefined && failed < 0) return this.#breakOff(failed, undefined);
+    if (this.#writing === 'ending' && this.#at === 'lane' && !this.#hasUnsent) this.#shutDown();
   }
 
   /** Nothing more can be written. What the peer had said before is still there to be read, an early answer above all. */
   #breakOff(errno: number, written: Written | undefined): void {
     const error = systemError(-errno, 'write');
     this.#broken = error;
-    const unsent = this.#takeUnsent();
+    const unsent = this.#outbox?.takeAll() ?? [];
     queueMicrotask(() => {
       written?.(error);
       for (const one of unsent) one.written?.(error);
@@ -326,13 +315,6 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
       if (!isGone || this.paused || this.fate === 'ended') this.#fail(error);
       else this.#lane.startReading(this.#socket);
     });
-  }
-
-  #takeUnsent(): Unsent[] {
-    const unsent = this.#unsent ?? [];
-    this.#unsent = undefined;
-    this.#unsentBytes = 0;
-    return unsent;
   }
 
   #shutDown(): void {
@@ -352,7 +334,7 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
 
   #closed(error: Error | undefined): void {
     keepAlive.delete(this);
-    for (const { written } of this.#takeUnsent()) written?.(error ?? destroyedError());
+    for (const { written } of this.#outbox?.takeAll() ?? []) written?.(error ?? destroyedError());
     const done = this.#onEnded;
     this.#onEnded = undefined;
     done?.();

@@ -1,3 +1,4 @@
+import { turnShare } from '../core/wire.ts';
 import { HAPPENED, LANE, type LaneAddon, loadAddon, READS_ITSELF, READY, WANTED } from './addon.ts';
 import { LaneWire } from './lane-wire.ts';
 import { systemError } from './system-error.ts';
@@ -35,6 +36,9 @@ export class Lane {
   #next = 0;
   #until = 0;
   #isPlanned = false;
+  /** Those who have read into buffers of their own in this turn, and what each may read, by how many they last were. */
+  #readers = 0;
+  #share = turnShare(1);
 
   /** Throws when this Node or this system has no place for it. */
   constructor(addon: LaneAddon) {
@@ -126,6 +130,12 @@ export class Lane {
     this.#states[socket] = (this.#states[socket] ?? 0) & ~WANTED;
   }
 
+  /** As much of a lent buffer as one may fill in this turn, when others do so too. */
+  shareOf(lent: Buffer): Buffer {
+    this.#readers += 1;
+    return this.#share >= lent.length ? lent : lent.subarray(0, this.#share);
+  }
+
   /** Whether the owner reads itself, or finds what was read in the lane's own buffer. */
   readBy(socket: number, who: 'owner' | 'lane'): void {
     const state = this.#states[socket] ?? 0;
@@ -158,6 +168,8 @@ export class Lane {
       this.#tellOne(kind, socket, at);
     }
     this.#until = 0;
+    if (this.#readers > 0) this.#share = turnShare(this.#readers);
+    this.#readers = 0;
     if (hasMore) this.#plan();
   }
 
