@@ -8,7 +8,7 @@ export const relayKind: z.ZodDefault<z.ZodEnum<{ [Kind in RelayKind]: Kind }>> =
   .enum(RELAY_KINDS)
   .default('auto')
   .describe(
-    'Who moves the bytes of tunnels: `native` is faster, on Linux where it is built, and does not start without it; `portable` is TypeScript; `auto` is native where it can be. Tunnels with TLS or under a limit are always portable.',
+    'Who holds plain TCP sockets and moves the bytes of tunnels: `native` is faster, on Linux where it is built, and does not start without it; `portable` is TypeScript; `auto` is native where it can be. Tunnels with TLS or under a limit are always moved by TypeScript.',
   );
 
 export const relayTimeouts = {
