@@ -165,7 +165,10 @@ napi_value buffer_of(napi_env env, const viaduct::Held& held) {
   return result;
 }
 
-/** collect(slot): [clientFd, upstreamFd, from the client, from the upstream]; all of them are the caller's. */
+/**
+ * collect(slot): [clientFd, upstreamFd, from the client, from the upstream, who ended first or -1]; all of them are the
+ * caller's.
+ */
 napi_value collect(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);
   if (call.instance->relay == nullptr) return throw_error(env, "the relay has stopped");
@@ -173,11 +176,12 @@ napi_value collect(napi_env env, napi_callback_info info) {
   if (released.tunnel == nullptr) return throw_error(env, "nothing was released");
   const napi_value parts[] = {number(env, released.client), number(env, released.upstream),
                               buffer_of(env, released.tunnel->held(kClient)),
-                              buffer_of(env, released.tunnel->held(kUpstream))};
+                              buffer_of(env, released.tunnel->held(kUpstream)),
+                              number(env, released.tunnel->has_ended_one() ? released.tunnel->first_to_end() : -1)};
   delete released.tunnel;
   napi_value result;
-  napi_create_array_with_length(env, 4, &result);
-  for (uint32_t at = 0; at < 4; at++) napi_set_element(env, result, at, parts[at]);
+  napi_create_array_with_length(env, 5, &result);
+  for (uint32_t at = 0; at < 5; at++) napi_set_element(env, result, at, parts[at]);
   return result;
 }
 

@@ -19,7 +19,9 @@ namespace viaduct {
 namespace {
 /** From one listener in one turn, so that a storm of new clients leaves time for those who are here. */
 constexpr int kAcceptsMax = 64;
-constexpr uint32_t kInterest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr uint32_t kInterest = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+/** Something lies behind the bytes that a read brings: an end, an error, or urgent data, at whose mark every read stops. */
+constexpr uint32_t kMoreBehind = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 /** Length of the address, 0 when the text is none. An IPv6 address may name the interface it belongs to. */
 socklen_t address_of(const char* text, uint16_t port, sockaddr_storage* address) {
@@ -70,6 +72,8 @@ size_t Lane::turn() {
   closed_.clear();
   happened_ = 0;
   buffered_ = 0;
+  turn_ += 1;
+  six_.clear();
   now_.swap(skipped_);
   now_.insert(now_.end(), later_.begin(), later_.end());
   later_.clear();
@@ -101,14 +105,18 @@ void Lane::noted(uint32_t socket, uint32_t events) {
     one.is_blocked = false;
     tell(Happened::writable, socket);
   }
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) one.is_ending = true;
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read_now(socket);
+  if ((events & kMoreBehind) != 0) one.has_more_behind = true;
+  if ((events & (EPOLLIN | kMoreBehind)) == 0) return;
+  // One that was full has had its turn already.
+  if (one.last_read == turn_) look_later(socket);
+  else read_now(socket);
 }
 
 void Lane::read_now(uint32_t socket) {
   Socket& one = sockets_[socket];
   uint8_t& state = shared_.states[socket];
   state |= kReady;
+  one.last_read = turn_;
   if ((state & kWanted) == 0) return;
   if (is_full()) return skip(socket);
   if ((state & kReadsItself) != 0) return tell(Happened::readable, socket);
@@ -120,7 +128,7 @@ void Lane::read_now(uint32_t socket) {
       buffered_ += static_cast<size_t>(got);
       // A full read: there may be more, and it has its next turn. A short one: that was all, unless the end is behind it.
       if (static_cast<size_t>(got) == kReadBytes || is_full()) return look_later(socket);
-      if (one.is_ending) continue;
+      if (one.has_more_behind) continue;
       state &= static_cast<uint8_t>(~kReady);
       return;
     }
@@ -147,7 +155,10 @@ void Lane::accept_all(uint32_t listener) {
     }
     no_delay(fd);
     const int socket = add(fd, Kind::open);
-    if (socket < 0) continue;
+    if (socket < 0) {
+      tell(Happened::refused, listener, -socket);
+      continue;
+    }
     uint16_t port = 0;
     uint32_t four = 0;
     if (address.ss_family == AF_INET) {
@@ -156,6 +167,7 @@ void Lane::accept_all(uint32_t listener) {
       four = ntohl(known->sin_addr.s_addr);
     } else {
       port = ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
+      six_.push_back({static_cast<uint32_t>(socket), address});
     }
     tell(Happened::accepted, static_cast<uint32_t>(socket), static_cast<int32_t>(listener), port,
          static_cast<int32_t>(four));
@@ -282,7 +294,7 @@ long Lane::read(uint32_t socket, char* bytes, size_t size) {
   while (true) {
     const ssize_t got = recv(one.fd, bytes, size, MSG_DONTWAIT);
     if (got > 0) {
-      if (static_cast<size_t>(got) < size && !one.is_ending) state &= static_cast<uint8_t>(~kReady);
+      if (static_cast<size_t>(got) < size && !one.has_more_behind) state &= static_cast<uint8_t>(~kReady);
       return got;
     }
     if (got < 0 && errno == EINTR) continue;
@@ -325,6 +337,11 @@ void Lane::forget(uint32_t socket) {
 void Lane::keep_alive(uint32_t socket, int after_s) const { keep_alive_on(sockets_[socket].fd, after_s); }
 
 bool Lane::peer(uint32_t socket, sockaddr_storage* address) const {
+  for (const Accepted& one : six_) {
+    if (one.socket != socket) continue;
+    *address = one.address;
+    return true;
+  }
   socklen_t size = sizeof *address;
   return getpeername(sockets_[socket].fd, reinterpret_cast<sockaddr*>(address), &size) == 0;
 }

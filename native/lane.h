@@ -100,10 +100,16 @@ class Lane {
   struct Socket {
     int fd = -1;
     Kind kind = Kind::none;
-    /** A FIN or an error has been announced, so that a short read does not mean that there is nothing more. */
-    bool is_ending = false;
+    /** A short read does not mean that there is nothing more: an end, an error or urgent data has been announced. */
+    bool has_more_behind = false;
     bool is_blocked = false;
     bool is_queued = false;
+    /** The turn in which it was last read: nobody has two reads in one. */
+    uint32_t last_read = 0;
+  };
+  struct Accepted {
+    uint32_t socket;
+    sockaddr_storage address;
   };
 
   /** Owns the descriptor, also when it cannot. */
@@ -127,6 +133,9 @@ class Lane {
   size_t open_ = 0;
   size_t happened_ = 0;
   size_t buffered_ = 0;
+  uint32_t turn_ = 0;
+  /** Where those who came by IPv6 in this turn come from: whoever has reset since has no peer any more. */
+  std::vector<Accepted> six_;
   std::vector<Socket> sockets_;
   std::vector<uint32_t> free_;
   /** Closed since the last turn: the numbers of a turn in hand may still speak of them. */

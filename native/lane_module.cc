@@ -123,9 +123,10 @@ napi_value start(napi_env env, napi_callback_info info) {
   }
   if (napi_create_reference(env, call.args[0], 1, &host->on_turn) != napi_ok) return give_up("no function to call");
   if (host->lane.start(shared) != 0) return give_up("the system has no epoll descriptor left");
-  if (!host->poll.start(loop, host->lane.fd(), on_ready, host)) return give_up("this Node waits by another libuv");
-  if (napi_add_async_cleanup_hook(env, stop, host, &host->cleanup) != napi_ok) {
-    return throw_error(env, "no way to hear of the end");
+  if (napi_add_async_cleanup_hook(env, stop, host, &host->cleanup) != napi_ok) return give_up("no way to hear of the end");
+  if (!host->poll.start(loop, host->lane.fd(), on_ready, host)) {
+    napi_remove_async_cleanup_hook(host->cleanup);
+    return give_up("this Node waits by another libuv");
   }
   call.instance->lane = host;
   return nullptr;

@@ -117,13 +117,14 @@ void Relay::run() {
   struct epoll_event events[kEventsMax];
   while (!is_stopping_) {
     const int count = epoll_wait(epoll_, events, kEventsMax, wait_ms());
-    bool is_commanded = false;
+    // First, so that not a byte moves that came after an order. A slot may get another tunnel by it while older events
+    // are in hand: they only say what to try, and trying in vain changes nothing.
     for (int at = 0; at < count; at++) {
-      if (events[at].data.u64 == kWakeKey) is_commanded = true;
-      else noted(events[at].data.u64, events[at].events);
+      if (events[at].data.u64 == kWakeKey) run_commands();
     }
-    // Last, so that no slot changes its tunnel while older events for it are in hand.
-    if (is_commanded) run_commands();
+    for (int at = 0; at < count; at++) {
+      if (events[at].data.u64 != kWakeKey) noted(events[at].data.u64, events[at].events);
+    }
     // One turn, and then whoever has something small to say comes first again.
     run_next();
     if (!halves_.empty()) tell_halves();
@@ -161,7 +162,7 @@ void Relay::begin(Tunnel* tunnel) {
   tunnels_[slot] = tunnel;
   tunnel->serial = ++serials_;
   for (Who who : {kClient, kUpstream}) {
-    struct epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
+    struct epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
     event.data.u64 = uint64_t{slot} << 1 | static_cast<uint64_t>(who);
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, tunnel->fd(who), &event) == 0) continue;
     // Out of memory or of watches: nobody could tell when to go on.

@@ -69,9 +69,9 @@ Tunnel::~Tunnel() {
 
 void Tunnel::noted(Who who, uint32_t events) {
   Side& side = sides_[who];
-  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side.is_readable = true;
+  if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side.is_readable = true;
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) side.is_writable = true;
-  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side.is_ending = true;
+  if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side.has_more_behind = true;
 }
 
 void Tunnel::keep_alive() const {
@@ -113,7 +113,7 @@ Tunnel::Step Tunnel::read_through(Who who, Tools& tools) {
     if (small_talk_ >= kSmallTalkFrom) tools.small_talk_ms = coarse_ms();
     else small_talk_++;
     // Nothing was left; whatever comes now is another edge.
-    if (!from.is_ending) from.is_readable = false;
+    if (!from.has_more_behind) from.is_readable = false;
   }
   const ssize_t put = send(sides_[other(who)].fd, tools.buffer, size, MSG_NOSIGNAL);
   if (put < 0 && errno != EINTR && !would_block()) return broken(tools);

@@ -95,6 +95,7 @@ class Tunnel {
   End end() const { return end_; }
   /** The side that has ended, while the other one goes on. */
   bool is_half_ended() const { return ways_[kClient].is_done != ways_[kUpstream].is_done; }
+  bool has_ended_one() const { return has_ended_one_; }
   Who first_to_end() const { return first_to_end_; }
 
   const uint32_t slot;
@@ -114,7 +115,7 @@ class Tunnel {
     bool is_readable = false;
     bool is_writable = true;
     /** Its end has been seen, so that a short read does not mean that there is nothing more. */
-    bool is_ending = false;
+    bool has_more_behind = false;
   };
   struct Way {
     Held held;

@@ -45,7 +45,10 @@ class LoopPoll {
     context_ = context;
     set_data_(handle_, this);
     unref_(handle_);
-    return watch(handle_, kReadable, on_ready) == 0;
+    if (watch(handle_, kReadable, on_ready) == 0) return true;
+    close_(handle_, [](void* handle) { free(handle); });
+    handle_ = nullptr;
+    return false;
   }
 
   /** Whether it keeps the loop alive. */

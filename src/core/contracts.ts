@@ -247,6 +247,8 @@ export interface RelayLimits {
   readonly permit: Permit;
   /** Read while the tunnel runs, by whoever shows it. */
   readonly meter: Meter;
+  /** Whoever had ended before, of a tunnel that another relay began. */
+  readonly firstToEnd?: 'client' | 'upstream' | undefined;
 }
 /** Bytes that have passed; a number, since 2^53 bytes outlast any tunnel. */
 export interface Meter {

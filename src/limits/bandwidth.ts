@@ -22,7 +22,7 @@ interface Binding {
 }
 
 /** The bandwidth of one request: a gate for each direction. */
-export interface Lane extends Listed {
+export interface Passage extends Listed {
   readonly up: Flow;
   readonly down: Flow;
   readonly subject: Subject;
@@ -55,7 +55,7 @@ export class Bandwidth {
   readonly #clock: Clock;
   readonly #leases: LeasedBuckets | undefined;
   readonly #shaper: Shaper;
-  readonly #lanes = new Roster<Lane>();
+  readonly #passages = new Roster<Passage>();
   #limits: readonly BandwidthLimit[] = [];
   #applying: Applying<BandwidthLimit> = new Applying<BandwidthLimit>([]);
 
@@ -71,8 +71,8 @@ export class Bandwidth {
     return this.#applying.to(subject).map(({ name }) => name);
   }
 
-  open(subject: Subject, allowances: readonly Allowance[], extras: readonly ExtraBucket[] = []): Lane {
-    const lane: Lane = {
+  open(subject: Subject, allowances: readonly Allowance[], extras: readonly ExtraBucket[] = []): Passage {
+    const passage: Passage = {
       slot: NO_SLOT,
       up: new Flow(this.#shaper),
       down: new Flow(this.#shaper),
@@ -81,21 +81,21 @@ export class Bandwidth {
       bindings: [],
       extras,
     };
-    this.#bind(lane);
-    this.#lanes.add(lane);
-    return lane;
+    this.#bind(passage);
+    this.#passages.add(passage);
+    return passage;
   }
 
-  close(lane: Lane): void {
-    if (!this.#lanes.delete(lane)) return;
+  close(passage: Passage): void {
+    if (!this.#passages.delete(passage)) return;
     for (const direction of DIRECTIONS) {
-      const flow = lane[direction];
+      const flow = passage[direction];
       this.#shaper.end(flow);
       flow.shares = [];
       flow.allowances = [];
     }
-    release(lane.bindings);
-    lane.unheeding?.limited();
+    release(passage.bindings);
+    passage.unheeding?.limited();
   }
 
   /** Adopts new limits; those that persist keep what is in their buckets, and open requests follow at once. */
@@ -137,56 +137,56 @@ export class Bandwidth {
       let waiting = 0;
       for (const bucket of limit.buckets()) waiting += bucket.waiting;
       let users = 0;
-      for (const { subject } of this.#lanes) if (limit.isMeant(subject)) users++;
+      for (const { subject } of this.#passages) if (limit.isMeant(subject)) users++;
       const { name, rate, tally } = limit;
       yield { kind: 'bandwidth', name, per, direction, priority, rate, users, waiting, bytes: tally.bytes };
     }
   }
 
   stop(): void {
-    for (const lane of this.#lanes) this.close(lane);
+    for (const passage of this.#passages) this.close(passage);
     this.#shaper.stop();
   }
 
   /** Judges every open request by the limits of now. Takes that wait keep their order. */
   #rebind(): void {
     const waiting: { flow: Flow; order: number; resume: () => void }[] = [];
-    for (const lane of this.#lanes) {
+    for (const passage of this.#passages) {
       for (const direction of DIRECTIONS) {
-        const flow = lane[direction];
+        const flow = passage[direction];
         const pending = this.#shaper.suspend(flow);
         if (!pending) continue;
         waiting.push({ flow, order: pending.at.order, resume: () => this.#shaper.resume(flow, pending) });
       }
-      const before = lane.bindings;
-      this.#bind(lane);
+      const before = passage.bindings;
+      this.#bind(passage);
       release(before);
-      if (!lane.up.isIdle || !lane.down.isIdle) lane.unheeding?.limited();
+      if (!passage.up.isIdle || !passage.down.isIdle) passage.unheeding?.limited();
     }
     waiting.sort((a, b) => a.order - b.order);
     for (const { resume } of waiting) resume();
   }
 
-  #bind(lane: Lane): void {
-    if (this.#limits.length === 0 && lane.extras.length === 0) return this.#unbind(lane);
-    const applying = this.#applying.to(lane.subject);
+  #bind(passage: Passage): void {
+    if (this.#limits.length === 0 && passage.extras.length === 0) return this.#unbind(passage);
+    const applying = this.#applying.to(passage.subject);
     const bound = applying.flatMap((limit) => {
-      const key = keyOf(limit.options.per, lane.subject);
+      const key = keyOf(limit.options.per, passage.subject);
       const bucket = limit.hold(key);
       return bucket ? [{ limit, key, bucket }] : [];
     });
-    lane.bindings = bound;
+    passage.bindings = bound;
     for (const direction of DIRECTIONS) {
-      const flow = lane[direction];
+      const flow = passage[direction];
       const before = flow.shares;
-      const extras = lane.extras.filter((extra) => extra.direction === 'both' || extra.direction === direction);
+      const extras = passage.extras.filter((extra) => extra.direction === 'both' || extra.direction === direction);
       const isBackground =
         applying.some((limit) => limit.isBackground(direction)) ||
         extras.some(({ priority }) => priority === 'background');
       const buckets = [...bound.filter(({ limit }) => limit.concerns(direction)), ...extras].map(
         ({ bucket }) => bucket,
       );
-      flow.allowances = lane.allowances;
+      flow.allowances = passage.allowances;
       // One bucket that is named twice counts once.
       flow.shares = [...new Set(buckets)].map((bucket) => {
         const share = before.find((one) => one.bucket === bucket) ?? new Share(flow, bucket);
@@ -197,11 +197,11 @@ export class Bandwidth {
   }
 
   /** What `#bind` comes to where nothing is limited, which is nearly everywhere. */
-  #unbind(lane: Lane): void {
-    lane.bindings = NONE;
+  #unbind(passage: Passage): void {
+    passage.bindings = NONE;
     for (const direction of DIRECTIONS) {
-      lane[direction].allowances = lane.allowances;
-      lane[direction].shares = NONE;
+      passage[direction].allowances = passage.allowances;
+      passage[direction].shares = NONE;
     }
   }
 }

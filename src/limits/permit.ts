@@ -1,6 +1,6 @@
 import { type Listed, NO_SLOT } from '../core/roster.ts';
 import type { Gate, Permit, Unheeding } from '../core/stages.ts';
-import type { Bandwidth, Lane } from './bandwidth.ts';
+import type { Bandwidth, Passage } from './bandwidth.ts';
 import type { BudgetHold } from './hook.ts';
 import type { QuotaHold } from './quota.ts';
 import type { Subject } from './subject.ts';
@@ -18,7 +18,7 @@ export class LimitsPermit implements Permit, Listed {
   slot: number = NO_SLOT;
   readonly subject: Subject;
   readonly #home: PermitHome;
-  readonly #lane: Lane;
+  readonly #passage: Passage;
   readonly #budgets: BudgetHold;
   readonly #place: Disposable;
   #quotas: QuotaHold;
@@ -31,24 +31,24 @@ export class LimitsPermit implements Permit, Listed {
     this.#home = home;
     this.#quotas = quotas;
     this.#budgets = budgets;
-    this.#lane = home.bandwidth.open(subject, quotas.counters, bucketsOf(budgets, quotas));
+    this.#passage = home.bandwidth.open(subject, quotas.counters, bucketsOf(budgets, quotas));
   }
 
   /** Both gates are always there: a limit that is set later must find them. Without limits they grant at once. */
   get up(): Gate {
-    return this.#lane.up;
+    return this.#passage.up;
   }
 
   get down(): Gate {
-    return this.#lane.down;
+    return this.#passage.down;
   }
 
   get unheeding(): Unheeding | undefined {
-    return this.#lane.unheeding;
+    return this.#passage.unheeding;
   }
 
   set unheeding(told: Unheeding | undefined) {
-    this.#lane.unheeding = told;
+    this.#passage.unheeding = told;
   }
 
   get limits(): readonly string[] {
@@ -61,15 +61,15 @@ export class LimitsPermit implements Permit, Listed {
   countBy(quotas: QuotaHold): void {
     const before = this.#quotas;
     this.#quotas = quotas;
-    this.#lane.allowances = quotas.counters;
-    this.#lane.extras = bucketsOf(this.#budgets, quotas);
+    this.#passage.allowances = quotas.counters;
+    this.#passage.extras = bucketsOf(this.#budgets, quotas);
     before[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#home.bandwidth.close(this.#lane);
+    this.#home.bandwidth.close(this.#passage);
     this.#budgets[Symbol.dispose]();
     this.#quotas[Symbol.dispose]();
     this.#home.closed(this);

@@ -262,15 +262,19 @@ export class Http1Connection implements Receiver, Watched, AnswerHost {
   answered(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
     if (then === 'close' || !this.mayGoOn()) return this.#close();
+    // In a turn of its own: a hundred pipelined requests would otherwise be a hundred stack frames. Until then the
+    // request is still the one at hand, so that what comes meanwhile goes behind what is there, and an end behind both.
+    if (!this.#stash.isEmpty) return queueMicrotask(() => this.#goOn());
+    this.#state = this.#awaitHead('next');
+    this.#touched = true;
+    this.wire.resume();
+  }
+
+  #goOn(): void {
+    if (this.#state.at !== 'request') return;
     const stash = this.#stash.take();
     this.#state = this.#awaitHead('next');
     this.#touched = true;
-    // In a turn of its own: a hundred pipelined requests would otherwise be a hundred stack frames.
-    if (stash.length > 0) queueMicrotask(() => this.#goOnWith(stash));
-    else this.wire.resume();
-  }
-
-  #goOnWith(stash: Buffer): void {
     this.bytes(stash, 'fresh');
     // A client that has ended sends no second half of a head.
     if (this.#clientEnded && this.#state.at === 'head') this.wire.stream.destroy();

@@ -100,9 +100,11 @@ function onNode(listen: Listen, server: Server): ListeningSocket {
     serve(host) {
       failed = (error) => host.failed(error);
       accept = (socket) => {
-        const { remoteAddress = '', remotePort = 0 } = socket;
+        const { remoteAddress, remotePort = 0 } = socket;
+        // It has reset already. Without an address no rule about addresses would be about it.
+        if (remoteAddress === undefined && listen.kind === 'tcp') return void socket.destroy();
         // A socket for both families shows IPv4 clients as ::ffff:a.b.c.d; rules and logs mean the IPv4.
-        host.accepted(adopt(socket), remoteAddress.replace(/^::ffff:(?=\d+\.)/, ''), remotePort);
+        host.accepted(adopt(socket), (remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''), remotePort);
       };
       const waiting = held ?? [];
       held = undefined;

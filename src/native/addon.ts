@@ -24,7 +24,9 @@ export interface Addon {
     given: number,
   ): number;
   order(slot: number, order: number): void;
-  collect(slot: number): [client: number, upstream: number, fromClient: Buffer, fromUpstream: Buffer];
+  collect(
+    slot: number,
+  ): [client: number, upstream: number, fromClient: Buffer, fromUpstream: Buffer, firstToEnd: number];
   hold(tunnels: number): void;
   readonly lane: LaneAddon;
 }

@@ -149,8 +149,9 @@ export class LaneWire extends AnyWire implements Sink, Probed, Party {
     if (typeof this.#at !== 'string') return this.#at;
     const given = this.#leave();
     if (given === undefined) {
+      const failed = this.#heldFate?.at === 'failed' ? this.#heldFate.error : this.#broken;
       this.destroy();
-      return new Socket().destroy();
+      return new Socket().on('error', () => undefined).destroy(failed);
     }
     const socket = new Socket({ fd: given.fd, allowHalfOpen: true });
     this.#at = socket;

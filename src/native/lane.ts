@@ -36,8 +36,9 @@ export class Lane {
   #next = 0;
   #until = 0;
   #isPlanned = false;
-  /** Those who have read into buffers of their own in this turn, and what each may read, by how many they last were. */
+  /** Those who have read into buffers of their own in this turn and in the last one: they share what a turn may read. */
   #readers = 0;
+  #readersBefore = 0;
   #share = turnShare(1);
 
   /** Throws when this Node or this system has no place for it. */
@@ -168,7 +169,9 @@ export class Lane {
       this.#tellOne(kind, socket, at);
     }
     this.#until = 0;
-    if (this.#readers > 0) this.#share = turnShare(this.#readers);
+    // Two calls may make up one turn of the loop: those who wait their turn, and those whom the kernel names.
+    this.#share = turnShare(Math.max(1, this.#readers, this.#readersBefore));
+    this.#readersBefore = this.#readers;
     this.#readers = 0;
     if (hasMore) this.#plan();
   }

@@ -1,4 +1,4 @@
-import { type Addon, loadAddon, NEWS, ORDERS, SLOTS_PER_BLOCK } from './addon.ts';
+import { type Addon, ENDS, loadAddon, NEWS, ORDERS, SLOTS_PER_BLOCK } from './addon.ts';
 
 /** Hears what becomes of one tunnel. */
 export interface Passenger {
@@ -21,6 +21,14 @@ export interface Offered extends Descriptor {
 export interface Sockets {
   readonly client: Descriptor;
   readonly upstream: Descriptor;
+  /** Whoever has sent an end already. */
+  readonly firstToEnd: 'client' | 'upstream' | undefined;
+}
+
+/** Who ended first, by the code of an end. */
+export function endedBy(code: number): 'client' | 'upstream' | undefined {
+  if (code === ENDS.client) return 'client';
+  return code === ENDS.upstream ? 'upstream' : undefined;
 }
 
 /** The one thread of this environment that moves bytes, and who travels with it. */
@@ -93,10 +101,11 @@ export class NativeThread {
         passenger.over(detail);
         this.#forget(slot);
       } else {
-        const [client, upstream, fromClient, fromUpstream] = this.#addon.collect(slot);
+        const [client, upstream, fromClient, fromUpstream, firstToEnd] = this.#addon.collect(slot);
         passenger.released({
           client: { fd: client, early: fromClient },
           upstream: { fd: upstream, early: fromUpstream },
+          firstToEnd: endedBy(firstToEnd),
         });
         this.#forget(slot);
       }

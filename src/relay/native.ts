@@ -6,7 +6,7 @@ import type { Connection, Gate, Unheeding } from '../core/stages.ts';
 import { SocketWire } from '../core/wire.ts';
 import { ENDS } from '../native/addon.ts';
 import { LaneWire } from '../native/lane-wire.ts';
-import type { NativeThread, Passenger, Sockets } from '../native/thread.ts';
+import { endedBy, type NativeThread, type Passenger, type Sockets } from '../native/thread.ts';
 import type { IdleWatch, Watched } from './idle-watch.ts';
 
 /** Meters of open tunnels are brought up to date this often, for whoever looks at them. */
@@ -183,7 +183,7 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   }
 
   half(who: number): void {
-    this.#firstToEnd = who === ENDS.client ? 'client' : 'upstream';
+    this.#firstToEnd = endedBy(who);
     // The other side has its time from here on, however long both were silent before.
     this.#seen = -1;
     this.#home.options.idle.lookSooner(this);
@@ -198,12 +198,12 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   }
 
   /** The other relay goes on where the thread has stopped. */
-  released({ client, upstream }: Sockets): void {
+  released({ client, upstream, firstToEnd }: Sockets): void {
     this.#leave();
     const { portable } = this.#home.options;
     const from = reopened(client.fd, client.early, this.#client);
     const to = reopened(upstream.fd, upstream.early, this.#upstream);
-    this.#resolve(portable.run(from, to, this.#limits));
+    this.#resolve(portable.run(from, to, { ...this.#limits, firstToEnd }));
   }
 
   #leave(): void {
@@ -216,11 +216,7 @@ class NativeTunnel implements Passenger, Watched, Unheeding {
   }
 }
 
-function endOf(code: number): RelayEnd | undefined {
-  if (code === ENDS.client) return 'client';
-  if (code === ENDS.upstream) return 'upstream';
-  return code === ENDS.error ? 'error' : undefined;
-}
+const endOf = (code: number): RelayEnd | undefined => endedBy(code) ?? (code === ENDS.error ? 'error' : undefined);
 
 /** A socket around a descriptor that the thread has given back, with what is to be written first. */
 function reopened(fd: number, early: Buffer, before: Connection): Connection {

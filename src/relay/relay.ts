@@ -40,6 +40,7 @@ class Tunnel implements Watched {
     this.#limits = limits;
     this.#idle = idle;
     this.#meter = limits.meter;
+    this.#firstToEnd = limits.firstToEnd;
     this.#resolve = resolve;
     const { up, down } = limits.permit;
     this.#up = this.#flow(client, upstream, 'client', up, (bytes) => (this.#meter.up += bytes));

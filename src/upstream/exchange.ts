@@ -50,9 +50,15 @@ export class RouteExchange implements Exchange {
     const pooled = best && (await this.#overPooled(best, outgoing, within));
     if (pooled !== undefined) return pooled;
     const { value: line } = await failover.first(routes, within, (route, scope) => this.#open(route, outgoing, scope));
-    // A byte may have left: this line, and no other.
-    const { value } = await failover.first([line.route], within, () => this.#over(line, outgoing, within));
-    return value;
+    try {
+      // A byte may have left: this line, and no other.
+      const { value } = await failover.first([line.route], within, () => this.#over(line, outgoing, within));
+      return value;
+    } catch (error) {
+      // The client may have gone before it was even tried.
+      line[Symbol.dispose]();
+      throw error;
+    }
   }
 
   async #along(route: Route, outgoing: Outgoing, within: DialScope, isTargets: () => void): Promise<OriginReply> {

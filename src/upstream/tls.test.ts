@@ -244,6 +244,9 @@ test(
     await assert.rejects(secured(closing.port), { code: 'tls_failed' });
     const early = withEarly(await tcpTo(plain.port), Buffer.from('220'));
     await assert.rejects(secure(early, hopTo(plain.port), dialScope()), { code: 'tls_failed' });
+    const gone = await tcpTo(plain.port);
+    gone.wire.stream.destroy();
+    await assert.rejects(secure(gone, hopTo(plain.port), dialScope()), { code: 'tls_failed' });
   }),
 );
 

@@ -48,6 +48,7 @@ function handshake(
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     let certifiedNames: string | undefined;
+    const below = connection.wire.toDuplex();
     const socket = connect({
       host: name,
       // An address is no server name (RFC 6066 §3), but it is looked for in the certificate.
@@ -58,10 +59,10 @@ function handshake(
         return checkServerIdentity(expected, certificate);
       },
       ...settings,
-      socket: connection.wire.toDuplex(),
+      socket: below,
     });
     const finish = (settle: () => void) => {
-      socket.off('secureConnect', onSecure).off('error', onError);
+      socket.off('secureConnect', onSecure).off('error', onError).off('close', onClose);
       signal.removeEventListener('abort', onAbort);
       settle();
     };
@@ -72,8 +73,10 @@ function handshake(
     };
     const onSecure = () => finish(() => resolve(secured(socket, connection)));
     const onError = (cause: Error) => fail(handshakeFailure(cause, hop, isRejected(socket), certifiedNames));
+    // Over a socket that had been closed before, TLS says no more than that.
+    const onClose = () => onError(below.errored ?? new Error('the connection was closed'));
     const onAbort = () => fail(signal.reason);
-    socket.on('secureConnect', onSecure).on('error', onError);
+    socket.on('secureConnect', onSecure).on('error', onError).on('close', onClose);
     signal.addEventListener('abort', onAbort);
   });
 }

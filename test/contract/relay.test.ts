@@ -52,7 +52,7 @@ function full(addon: Addon): Addon {
     addBlock: nothing,
     take: () => 12,
     order: nothing,
-    collect: () => [-1, -1, Buffer.alloc(0), Buffer.alloc(0)],
+    collect: () => [-1, -1, Buffer.alloc(0), Buffer.alloc(0), -1],
     hold: nothing,
     lane: addon.lane,
   };

@@ -244,8 +244,11 @@ class Echoes {
         check(event.third == INADDR_LOOPBACK && event.second > 0, "another address");
         return open(socket);
       case Happened::connected:
-        check(dialling_.erase(socket) == 1 && event.first == 0, "cannot dial");
-        return open(socket);
+        check(dialling_.erase(socket) == 1, "nobody dials");
+        if (event.first == 0) return open(socket);
+        // Its peer may have reset before anybody looked.
+        check(event.first == ECONNRESET, "cannot dial");
+        return leave(socket, 0);
       case Happened::bytes:
         return take(socket, &bench_.buffer[static_cast<size_t>(event.first)], static_cast<size_t>(event.second));
       case Happened::readable: {

@@ -1,5 +1,6 @@
 /** What only the lane does: it tells a whole turn at once, gives descriptors away, and ends with its environment. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
@@ -7,7 +8,7 @@ import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promis
 import { Worker } from 'node:worker_threads';
 import type { Receiver } from '../../src/core/source.ts';
 import { HAPPENED, type LaneAddon } from '../../src/native/addon.ts';
-import { Lane, laneSockets, nativeLane } from '../../src/native/lane.ts';
+import { Lane, type LaneListener, laneSockets, nativeLane } from '../../src/native/lane.ts';
 import type { LaneWire } from '../../src/native/lane-wire.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { run } from '../support/run.ts';
@@ -459,6 +460,32 @@ test(
     wire.destroy();
     accepted.destroy();
     assert.equal(laneSockets(), 0);
+  }),
+);
+
+test(
+  'a client that has reset before it is looked at still has its address',
+  { skip },
+  leavesNothing(async () => {
+    const lane = nativeLane();
+    assert.ok(lane);
+    for (const host of ['::1', '127.0.0.1']) {
+      const listener: LaneListener = lane.listen(host, 0, 1, undefined);
+      const resets: string = `require('net').connect(${listener.port}, '${host}', function () { this.resetAndDestroy(); })`;
+      // Our loop stands still meanwhile.
+      assert.equal(spawnSync(process.execPath, ['-e', resets]).status, 0);
+      const came = await new Promise<string>((resolve, reject) =>
+        listener.serve({
+          accepted(wire, address) {
+            wire.destroy();
+            resolve(address);
+          },
+          failed: reject,
+        }),
+      );
+      listener.close();
+      assert.equal(came, host);
+    }
   }),
 );
 

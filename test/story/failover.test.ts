@@ -21,8 +21,11 @@ const PAGE_MS = 150;
  * an origin take on two cores that other work shares. Measured alone it is about 0.3 s.
  */
 const BEYOND_MS = 2_000;
-/** A probe a second after the failure, then every two, four and so on; a frozen one is seen to be silent for 5 s. */
-const BACK_MS = 15_000;
+/**
+ * The waits between probes double from a second to 30, and a proxy that fails again within a minute goes on where they
+ * were; a frozen one is seen to be silent for 5 s.
+ */
+const BACK_MS = 36_000;
 
 /** Squid on a port of its own, which is not killed with its folder: it can be started again where it was. */
 class Parent implements AsyncDisposable {

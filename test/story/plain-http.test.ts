@@ -184,6 +184,22 @@ test(
   }),
 );
 
+for (const count of [3, 2_000]) {
+  test(
+    `${count} pipelined requests to the proxy itself are answered, each and in order, though the client has ended`,
+    leavesNothing(async () => {
+      await using proxy = await ProxyUnderTest.start();
+      using client = await proxy.client();
+      client.send(`OPTIONS / HTTP/1.1\r\nHost: 127.0.0.1:${proxy.port}\r\n\r\n`.repeat(count)).end();
+      assert.equal(await client.ended(), 'fin');
+      assert.deepEqual(
+        [...client.text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status),
+        Array.from({ length: count }, () => '200'),
+      );
+    }),
+  );
+}
+
 test(
   'an answer before the end of an upload arrives whole, and the rest of the upload is nobody’s request',
   leavesNothing(async () => {

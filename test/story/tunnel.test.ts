@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { activeRelay } from '../../src/relay/choose.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { leavesNothing, resources } from '../support/no-leaks.ts';
 import { echo, RawOrigin } from '../support/origin.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
+import { missing } from '../support/requires.ts';
+import { run } from '../support/run.ts';
 
 const MEGABYTE = Buffer.alloc(1_000_000, 'm');
 const HOUR_MS = 3_600_000;
@@ -189,6 +192,32 @@ test(
     await client.until('SSH-2.0-test\r\n');
   }),
 );
+
+/** Telnet's synch and FTP's abort are sent as urgent data, which Node cannot. */
+const URGENT = `
+use Socket;
+socket(my $proxy, AF_INET, SOCK_STREAM, 0);
+connect($proxy, pack_sockaddr_in($ARGV[0], inet_aton('127.0.0.1'))) or die;
+send($proxy, "CONNECT $ARGV[1] HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n", 0);
+recv($proxy, my $head, 4096, 0);
+for (['abc', 0], ['!', MSG_OOB], ['def', 0]) { send($proxy, $$_[0], $$_[1]); select(undef, undef, undef, 0.05); }
+recv($proxy, my $answer, 4096, 0);
+print $answer;`;
+
+for (const relay of ['native', 'portable', 'limited'] as const) {
+  const skip = relay === 'native' && activeRelay('auto') !== 'native' && 'the native relay is not built here';
+  test(
+    `what follows urgent data is not held up by it (${relay})`,
+    { skip: skip || missing('perl-base') },
+    leavesNothing(async () => {
+      await using origin = await RawOrigin.listen((peer) => void peer.until('abcdef').then(() => peer.send('heard')));
+      const limits = relay === 'limited' ? { bandwidth: { rate: '1GiB' } } : {};
+      await using proxy = await ProxyUnderTest.start({ relay: relay === 'portable' ? relay : 'auto', limits });
+      const { out, err } = await run('perl', ['-e', URGENT, String(proxy.port), origin.authority]);
+      assert.deepEqual([out, err], ['heard', '']);
+    }),
+  );
+}
 
 function sockets(): number {
   const { TCPSocketWrap = 0, LaneSocket = 0 } = resources();
