@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts';
 import { type FailureCode, ProxyError } from './failure.ts';
 import { Stop, type StopSignal } from './stop.ts';
 
@@ -33,4 +34,19 @@ export function unlessAborted<T>(promise: Promise<T>, signal: StopSignal): Promi
     signal.addEventListener('abort', onAbort);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
+}
+
+/** Longer than any decision takes that somebody waits for: a name server, an htpasswd hash behind a hundred others. */
+const DECISION_MS_MAX = 60_000;
+
+/**
+ * What whoever decides about a request answers. Rejects with the signal's reason, or with `hook_failed` when that takes
+ * too long: a hook of a program may never answer, and its request would hold a place for as long as its client waits.
+ */
+export async function decided<T>(answer: Promise<T>, signal: StopSignal, clock: Clock): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  using _timer = clock.after(DECISION_MS_MAX, () =>
+    late.reject(new ProxyError('hook_failed', `no decision after ${DECISION_MS_MAX} ms`)),
+  );
+  return await unlessAborted(Promise.race([answer, late.promise]), signal);
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { contextOf, type RequestContext } from '../core/context.ts';
-import { unlessAborted } from '../core/deadline.ts';
+import { decided } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { Identified } from '../core/stages.ts';
 import { parseBytes, parseRate } from '../core/units.ts';
@@ -96,8 +96,7 @@ export class HookBudgets {
 
   async #answer(from: Identified): Promise<readonly Wanted[]> {
     try {
-      // A hook that never answers keeps a place in vain: its request may be over long before.
-      const answer = await unlessAborted(Promise.resolve(this.#hook(contextOf(from))), from.request.signal);
+      const answer = await decided(Promise.resolve(this.#hook(contextOf(from))), from.request.signal, this.#clock);
       return DIRECTIONS.flatMap((direction) =>
         (answer?.[direction] ?? []).map((budget) => wantedOf(direction, budget)),
       );

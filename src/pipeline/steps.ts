@@ -1,5 +1,6 @@
+import type { Clock } from '../core/clock.ts';
 import type { DialScope } from '../core/contracts.ts';
-import { unlessAborted } from '../core/deadline.ts';
+import { decided } from '../core/deadline.ts';
 import { ProxyError } from '../core/failure.ts';
 import type { ProxyRequest } from '../core/request.ts';
 import type { Admitted, Connected, Identified, Received, Routed, RoutedBy } from '../core/stages.ts';
@@ -15,7 +16,7 @@ export async function identify<R extends ProxyRequest>(
   account: Account,
 ): Promise<Identified<R>> {
   account.enter('identify');
-  const answer = await inTime(rooms.authenticator.identify(received), received.request.signal);
+  const answer = await inTime(rooms.authenticator.identify(received), received.request.signal, rooms.clock);
   if ('challenge' in answer) {
     throw new ProxyError('credentials_required', answer.reason ?? 'no credentials', {
       fields: [['Proxy-Authenticate', answer.challenge]],
@@ -33,7 +34,7 @@ export async function admit<R extends ProxyRequest>(
 ): Promise<Admitted<R>> {
   const { request } = identified;
   account.enter('admit');
-  const decision = await inTime(rooms.policy.decide(identified), request.signal);
+  const decision = await inTime(rooms.policy.decide(identified), request.signal, rooms.clock);
   account.decision = decision;
   rooms.observe({ type: 'decided', id: request.id, decision });
   if (decision.verdict === 'deny') {
@@ -52,7 +53,7 @@ export async function route<R extends ProxyRequest>(
   account: Account,
 ): Promise<Routed<R>> {
   account.enter('route');
-  const { routes, by } = await inTime(rooms.router.route(admitted), admitted.request.signal);
+  const { routes, by } = await inTime(rooms.router.route(admitted), admitted.request.signal, rooms.clock);
   const [best, ...others] = routes;
   if (best === undefined) throw noRoute(by, admitted.request.target.host);
   rooms.observe({ type: 'routed', id: admitted.request.id, routes, by });
@@ -90,6 +91,6 @@ export const dialScope = (request: ProxyRequest, { guard, observe, tap, identity
   via: viaList(request.headers, request.version, identity.pseudonym),
 });
 
-/** A hook of a program may never answer: its request then ends with its client, or when the proxy is closed. */
-const inTime = <T>(answer: T | Promise<T>, signal: StopSignal): T | Promise<T> =>
-  answer instanceof Promise ? unlessAborted(answer, signal) : answer;
+/** Most decisions are there at once, and cost no timer. */
+const inTime = <T>(answer: T | Promise<T>, signal: StopSignal, clock: Clock): T | Promise<T> =>
+  answer instanceof Promise ? decided(answer, signal, clock) : answer;
