@@ -30,6 +30,7 @@ export interface AcceptOptions {
 export class Listener implements Opened {
   readonly asked: Listen;
   readonly listen: Listen;
+  readonly url: string;
   readonly #socket: ListeningSocket;
   readonly #options: AcceptOptions;
   readonly #connections = new Roster<Seat<Http1Connection>>();
@@ -41,6 +42,7 @@ export class Listener implements Opened {
   private constructor(asked: Listen, socket: ListeningSocket, options: AcceptOptions) {
     this.asked = asked;
     this.listen = socket.listen;
+    this.url = describe(socket.listen);
     this.#socket = socket;
     this.#options = options;
   }
@@ -60,10 +62,6 @@ export class Listener implements Opened {
 
   abandon(): void {
     this.#socket.close();
-  }
-
-  get url(): string {
-    return describe(this.listen);
   }
 
   /** Connections that closing now would take something from. */

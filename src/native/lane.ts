@@ -214,15 +214,15 @@ class Door implements Party {
 
 const dotted = (four: number): string => `${four >>> 24}.${(four >>> 16) & 255}.${(four >>> 8) & 255}.${four & 255}`;
 
-let started: Lane | undefined | null;
+let started: { readonly lane: Lane | undefined } | undefined;
 
 /** Sockets of the lane that are open, listeners among them: Node does not list them among its own resources. */
-export const laneSockets = (): number => started?.addon.size() ?? 0;
+export const laneSockets = (): number => started?.lane?.addon.size() ?? 0;
 
 /** The lane of this environment, where there can be one. Never throws: Node's sockets do the same. */
 export function nativeLane(): Lane | undefined {
-  if (started === undefined) started = start() ?? null;
-  return started ?? undefined;
+  started ??= { lane: start() };
+  return started.lane;
 }
 
 function start(): Lane | undefined {
