@@ -13,8 +13,8 @@ export function expectShortLives(): void {
   // of a busy minute do. Then every tunnel leaves such objects behind, and with them all that they point to, until a
   // full collection: a tenth of all garbage, and collections that take twenty times as long.
   setFlagsFromString('--no-allocation-site-pretenuring');
-  // The middle one of its three compilers saves a tenth or more of the CPU of
-  // the first few thousand requests, until the last has had its turn, and keeps 10 MB for good.
+  // The middle one of its three compilers saves a tenth or more of the CPU of the first few thousand requests, until the
+  // last has had its turn, and keeps 10 MB for good.
   setFlagsFromString('--no-maglev');
   boundYoungSpace();
 }
