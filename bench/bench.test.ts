@@ -26,7 +26,7 @@ test('each metric has a name of its own, since results are kept by it', () => {
   assert.deepEqual(names, [...new Set(names)]);
 });
 
-test('what was left behind by a run is not there any more', {
+test('an instance that was disposed leaves no process', {
   skip: skip || !existsSync('/proc/self/stat'),
 }, async () => {
   const { startInstance } = await import('./instance.ts');
@@ -45,7 +45,7 @@ test('a whole run writes the page, a partial one does not', () => {
   assert.equal(parseOptions(['--quick', '--out', 'page.md']).out, 'page.md');
 });
 
-test('a name that nobody has is refused with those that there are', () => {
+test('an unknown name is refused with the list of known ones', () => {
   assert.throws(() => parseOptions(['--only', 'bulk,speed']), {
     message: `--only speed: there are ${MEASUREMENTS.map(({ name }) => name).join(', ')}`,
   });
@@ -55,8 +55,8 @@ test('a name that nobody has is refused with those that there are', () => {
 test('a peer that fails once is left out of that measurement, and the others go on', async () => {
   const [viaduct, squid] = ['viaduct', 'squid'].map((wanted) => PEERS.find(({ name }) => name === wanted));
   assert.ok(viaduct && squid);
-  const asked: string[] = [];
-  const told: string[] = [];
+  const rounds: string[] = [];
+  const lines: string[] = [];
   const none = async () => undefined;
   const results = await runRounds(
     [viaduct, squid].map((peer) => ({ peer, pid: 1, port: 1, [Symbol.asyncDispose]: none })),
@@ -64,7 +64,7 @@ test('a peer that fails once is left out of that measurement, and the others go 
       size: 'tiny',
       rounds: 2,
       origin: { source: 0, sink: 0, echo: 0, http: 0, [Symbol.dispose]: () => undefined },
-      tell: (line) => told.push(line),
+      log: (line) => lines.push(line),
       measurements: [
         {
           name: 'm',
@@ -72,31 +72,31 @@ test('a peer that fails once is left out of that measurement, and the others go 
           on: 'shared',
           metrics: [{ name: 'a', unit: 's', better: 'lower', digits: 0 }],
           async round(target) {
-            asked.push('peer' in target && target.peer === squid ? 'squid' : 'viaduct');
-            if (asked.at(-1) === 'squid') throw new Error('no');
-            return { a: asked.length };
+            rounds.push('peer' in target && target.peer === squid ? 'squid' : 'viaduct');
+            if (rounds.at(-1) === 'squid') throw new Error('no');
+            return { a: rounds.length };
           },
         },
       ],
     },
   );
-  assert.deepEqual(asked, ['viaduct', 'squid', 'viaduct']);
+  assert.deepEqual(rounds, ['viaduct', 'squid', 'viaduct']);
   assert.deepEqual([...(results.get('viaduct') ?? [])], [['a', [1, 3]]]);
-  assert.deepEqual(told, ['m: round 1 of 2', 'm: squid failed: no', 'm: round 2 of 2']);
+  assert.deepEqual(lines, ['m: round 1 of 2', 'm: squid failed: no', 'm: round 2 of 2']);
 });
 
-test('the median of an even count lies between the two in the middle', () => {
+test('the median of an even number of values lies between the two in the middle', () => {
   assert.equal(median([4, 1, 3, 2]), 2.5);
   assert.equal(median([3, 1, 2]), 2);
   assert.equal(median([]), undefined);
 });
 
-test('a ratio is taken round by round, and a reference of 0 gives none', () => {
+test('ratios are computed round by round; a reference of 0 has none', () => {
   assert.equal(ratioOf([1, 20, 3], [2, 10, 6]), 0.5);
   assert.equal(ratioOf([1], [0]), undefined);
 });
 
-test('the table shows medians, ratios, and a dash for what is missing', () => {
+test('the table has medians, ratios, and a dash for missing values', () => {
   const measurement = {
     name: 'm',
     how: () => '',

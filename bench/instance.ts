@@ -10,20 +10,20 @@ import { treeOf } from './process-tree.ts';
 
 /** A proxy that does not listen after this long has failed to start. */
 const START_MS_MAX = 20_000;
-/** After a polite signal; then it is killed. */
+/** After SIGTERM; then it is killed. */
 const STOP_MS_MAX = 3_000;
 
-/** A peer that runs, privately: own folder, own port, no daemon of the system. */
+/** A running peer with its own folder and port, independent of daemons of the system. */
 export interface Instance extends AsyncDisposable {
   readonly peer: Peer;
   readonly pid: number;
   readonly port: number;
 }
 
-/** Their folders, by process. */
+/** Folders of running instances, by process id. */
 const running = new Map<number, string>();
 
-/** Whatever ends this process, nothing that it started stays behind. */
+/** When this process exits, for any reason, its instances and their folders are removed. */
 function endInstancesOnExit(): void {
   process.once('exit', () => {
     for (const [pid, folder] of running) {
@@ -39,7 +39,7 @@ export async function startInstance(peer: Peer): Promise<Instance> {
   if (!endsInstances) endInstancesOnExit();
   endsInstances = true;
   const folder = mkdtempSync(join(tmpdir(), `bench-${peer.name}-`));
-  // A daemon that was started by root gives up root, and must still reach its configuration and its log.
+  // A daemon that was started by root drops its privileges, and must still read its configuration and write its log.
   chmodSync(folder, 0o755);
   const own = join(folder, 'own');
   mkdirSync(own);
@@ -61,7 +61,7 @@ export async function startInstance(peer: Peer): Promise<Instance> {
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    await Promise.race([untilListening(port), untilDead(child, join(folder, 'output'))]);
+    await Promise.race([waitForListening(port), waitForExit(child, join(folder, 'output'))]);
   } catch (error) {
     await end();
     throw new Error(`${peer.name}: ${error instanceof Error ? error.message : error}`);
@@ -69,17 +69,17 @@ export async function startInstance(peer: Peer): Promise<Instance> {
   return { peer, pid, port, [Symbol.asyncDispose]: end };
 }
 
-async function untilListening(port: number): Promise<void> {
+async function waitForListening(port: number): Promise<void> {
   const until = performance.now() + START_MS_MAX;
-  while (!(await answers(port))) {
+  while (!(await accepts(port))) {
     if (performance.now() > until) throw new Error(`does not listen after ${START_MS_MAX / 1000} s`);
     await sleep(50);
   }
 }
 
-async function untilDead(child: ChildProcess, output: string): Promise<never> {
+async function waitForExit(child: ChildProcess, output: string): Promise<never> {
   await Promise.race([once(child, 'exit'), once(child, 'error')]);
-  throw new Error(`ended at once: ${readFileSync(output, 'utf8').trim().split('\n').slice(-3).join(' · ')}`);
+  throw new Error(`exited at once: ${readFileSync(output, 'utf8').trim().split('\n').slice(-3).join(' · ')}`);
 }
 
 async function stop(child: ChildProcess): Promise<void> {
@@ -90,7 +90,7 @@ async function stop(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
   await gone;
   clearTimeout(timer);
-  // Children of a parent that was killed go on alone.
+  // Children of a parent that was killed go on running.
   for (const pid of tree) if (pid !== child.pid) signal(pid, 'SIGKILL');
 }
 
@@ -98,11 +98,11 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It is gone already.
+    // It has exited already.
   }
 }
 
-function answers(port: number): Promise<boolean> {
+function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(port, '127.0.0.1');
     probe.once('connect', () => {

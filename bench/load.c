@@ -27,7 +27,7 @@ struct conn {
   enum state state;
   uint64_t left;
   double sent_at;
-  /* Answers that this connection has brought. */
+  /* Responses on this connection. */
   uint64_t served;
   size_t have;
   char bytes[2048];
@@ -54,7 +54,7 @@ static void failed(const char *what) {
   }
 }
 
-/* The kernel of a loopback listener answers at once, so connecting may block. */
+/* On loopback the kernel accepts at once, so connect may block. */
 static void dial(struct conn *conn) {
   struct sockaddr_in at = loopback(proxy_port);
   conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -66,30 +66,52 @@ static void dial(struct conn *conn) {
   watch(conn, EPOLLIN, EPOLL_CTL_ADD);
 }
 
+/* LOAD_SPEAKS: "socks5", or "proxy-header" in front of a CONNECT; otherwise CONNECT alone. */
+static int speaks(const char *what) {
+  const char *chosen = getenv("LOAD_SPEAKS");
+  return chosen != NULL && strcmp(chosen, what) == 0;
+}
+
+/* Greeting and request of SOCKS5 together; both replies are 12 bytes. */
+static void dial_socks5(struct conn *conn) {
+  const unsigned char request[] = {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, (unsigned char)(target_port >> 8), (unsigned char)target_port};
+  dial(conn);
+  say(conn, (const char *)request, sizeof request);
+}
+
 static void dial_tunnel(struct conn *conn) {
+  if (speaks("socks5")) {
+    dial_socks5(conn);
+    return;
+  }
   char head[512];
   const char *field = getenv("LOAD_FIELD");
-  int length = snprintf(head, sizeof head, "CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s%s\r\n",
+  int length = snprintf(head, sizeof head, "%sCONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s%s\r\n",
+                        speaks("proxy-header") ? "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n" : "",
                         target_port, target_port, field == NULL ? "" : field, field == NULL ? "" : "\r\n");
   if (length >= (int)sizeof head) die("LOAD_FIELD is too long");
   dial(conn);
   say(conn, head, (size_t)length);
 }
 
-/* Reads more of a head. Its length once it is complete, 0 before, -1 when the connection is over. */
+/* Reads more of a head. Returns its length once it is complete, 0 before, -1 when the connection has ended. */
 static ssize_t read_head(struct conn *conn) {
   ssize_t got = recv(conn->fd, conn->bytes + conn->have, sizeof conn->bytes - conn->have - 1, 0);
   if (got < 0 && again()) return 0;
   if (got <= 0) return -1;
   conn->have += (size_t)got;
   conn->bytes[conn->have] = 0;
+  if (speaks("socks5")) return conn->have < 12 ? 0 : 12;
   const char *end = strstr(conn->bytes, "\r\n\r\n");
   return end == NULL ? 0 : end + 4 - conn->bytes;
 }
 
-static int is_200(const struct conn *conn) { return strncmp(conn->bytes, "HTTP/1.", 7) == 0 && strncmp(conn->bytes + 8, " 200", 4) == 0; }
+static int is_200(const struct conn *conn) {
+  if (speaks("socks5")) return conn->bytes[3] == 0;
+  return strncmp(conn->bytes, "HTTP/1.", 7) == 0 && strncmp(conn->bytes + 8, " 200", 4) == 0;
+}
 
-/* Whether the answer to CONNECT has just become complete. */
+/* Whether the response to CONNECT has just become complete. */
 static int became_open(struct conn *conn) {
   ssize_t head = read_head(conn);
   if (head == 0) return 0;
@@ -218,7 +240,7 @@ static void tunnels(uint64_t count, uint64_t at_once, int keep) {
   while (keep && read(STDIN_FILENO, scratch, sizeof scratch) > 0) continue;
 }
 
-/* Bytes of an answer, head included, once its head is complete; else 0. `keeps`: whether the connection goes on. */
+/* Bytes of a response, head included, once its head is complete; else 0. `keeps`: whether the connection stays open. */
 static size_t answer_length(struct conn *conn, int *keeps) {
   const char *end = strstr(conn->bytes, "\r\n\r\n"), *length = strcasestr(conn->bytes, "\r\nContent-Length:");
   if (end == NULL) return 0;
@@ -252,7 +274,7 @@ static void plain(uint64_t count, uint64_t connections) {
       size_t whole = head > 0 ? answer_length(conn, &keeps) : 0;
       if (head == 0 || (head > 0 && conn->have < whole)) continue;
       int fine = head > 0 && is_200(conn) && conn->have == whole;
-      /* Some close without having said so; like any client, this one then asks again. */
+      /* Some close without Connection: close; like any client, this one then sends the request again. */
       if (!fine && (head > 0 || conn->have > 0 || conn->served == 0)) failed(head < 0 ? "closed before the answer" : conn->bytes);
       done += (uint64_t)fine;
       conn->served += (uint64_t)fine;
@@ -313,7 +335,7 @@ static void echo(uint64_t count, uint64_t round_trips, uint64_t seconds) {
 }
 
 int main(int argc, char **argv) {
-  /* sendfile knows no MSG_NOSIGNAL, and a download may be broken off. */
+  /* sendfile has no MSG_NOSIGNAL, and a download may be aborted. */
   signal(SIGPIPE, SIG_IGN);
   const char *limit = getenv("LOAD_SECONDS_MAX"), *mode = argc > 1 ? argv[1] : "";
   if (strcmp(mode, "origin") == 0) return origin();

@@ -7,7 +7,7 @@ import { isInstalled } from '../test/support/requires.ts';
 const PROGRAM = `${ROOT}.cache/bench/load`;
 const SOURCES = ['load.c', 'origin.c', 'net.h'].map((name) => `${ROOT}bench/${name}`);
 
-/** One mode may take this long; a proxy that hangs must not hang the whole run. */
+/** One mode may take this long, so that a proxy that hangs does not block the whole run. */
 const LOAD_SECONDS_MAX = 120;
 
 /** Why the load generator cannot be built here, and what to do about it; `undefined` when it can. */
@@ -27,13 +27,13 @@ export function buildLoad(): void {
 }
 
 /** Numbers that a mode of the load generator prints, by name. */
-export type Counted = Readonly<Record<string, number>>;
+export type LoadResult = Readonly<Record<string, number>>;
 
-/** A mode that has begun. Disposing kills it, should it still run. */
+/** A running mode. Disposing kills it if it still runs. */
 export interface Load extends Disposable {
-  /** Its line of numbers. Rejects with what it said when it ends without one. */
-  readonly counted: Promise<Counted>;
-  /** Ends its input, and with it what it holds open; resolves when it is gone. */
+  /** Its line of numbers. When it ends without one, rejects with its error output. */
+  readonly counted: Promise<LoadResult>;
+  /** Ends its input, and thereby the connections that it holds open; resolves when it has exited. */
   release(): Promise<void>;
 }
 
@@ -59,10 +59,19 @@ function start(mode: string, numbers: readonly number[], more: NodeJS.ProcessEnv
 }
 
 /** Runs a mode to its end. */
-export const load = (mode: string, ...numbers: readonly number[]): Promise<Counted> => loadWith('', mode, ...numbers);
+export const load = (mode: string, ...numbers: readonly number[]): Promise<LoadResult> =>
+  loadWith('', mode, ...numbers);
+
+/** The same by another client protocol: LOAD_SPEAKS of load.c. */
+export async function loadSpeaking(what: string, mode: string, ...numbers: readonly number[]): Promise<LoadResult> {
+  using running = start(mode, numbers, { LOAD_SPEAKS: what });
+  const counted = await running.counted;
+  await running.release();
+  return counted;
+}
 
 /** The same with a header field in every CONNECT. */
-export async function loadWith(field: string, mode: string, ...numbers: readonly number[]): Promise<Counted> {
+export async function loadWith(field: string, mode: string, ...numbers: readonly number[]): Promise<LoadResult> {
   using running = start(mode, numbers, field === '' ? {} : { LOAD_FIELD: field });
   const counted = await running.counted;
   await running.release();
@@ -83,20 +92,20 @@ export async function startOrigin(): Promise<Origin> {
   return { source, sink, echo, http, [Symbol.dispose]: () => running[Symbol.dispose]() };
 }
 
-function firstLine(child: ChildProcess, mode: string): Promise<Counted> {
+function firstLine(child: ChildProcess, mode: string): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
-    let said = '';
+    let errors = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
+      errors += text;
     });
     child.once('error', reject);
-    child.once('close', (code, signal) => reject(new Error(said.trim() || `load ${mode} ended: ${signal ?? code}`)));
+    child.once('close', (code, signal) => reject(new Error(errors.trim() || `load ${mode} ended: ${signal ?? code}`)));
     if (child.stdout === null) return reject(new Error('no pipe'));
     createInterface(child.stdout).once('line', (line) => resolve(numbersOf(line)));
   });
 }
 
-function numbersOf(line: string): Counted {
+function numbersOf(line: string): LoadResult {
   const parsed: unknown = JSON.parse(line);
   if (typeof parsed !== 'object' || parsed === null) throw new Error(`not numbers: ${line}`);
   return Object.fromEntries(

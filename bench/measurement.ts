@@ -1,18 +1,18 @@
 import type { Origin } from './load.ts';
 import type { Peer } from './peer.ts';
 
-/** Something that is measured of every proxy. One file in `measure/` each, and one line in `measure/all.ts`. */
+/** What is measured of every proxy. One file in `measure/` each, and one line in `measure/all.ts`. */
 export interface Measurement {
-  /** As `--only` takes it. */
+  /** The value for `--only`. */
   readonly name: string;
-  /** What is done, with its counts; stands below the table. */
+  /** The procedure with its counts, for the text below the table. */
   readonly how: (size: Size) => string;
   readonly metrics: readonly Metric[];
-  /** `fresh`: every round gets a proxy that has done nothing else, as figures of memory need. */
+  /** `fresh`: every round starts a new proxy, which figures of memory need. */
   readonly on: 'shared' | 'fresh';
-  /** A short run before the first round, for what warms up: a compiler, a cache, a pool. Its figures are dropped. */
+  /** A short run before the first round, to warm up compiler, caches and pools. Its figures are dropped. */
   warmUp?(target: Target, size: Size): Promise<unknown>;
-  /** One round; gives a value for each metric, by its name. */
+  /** One round; returns a value for each metric, by its name. */
   round(target: Target, size: Size): Promise<Readonly<Record<string, number>>>;
 }
 
@@ -32,7 +32,7 @@ export interface Target {
   readonly origin: Origin;
 }
 
-/** How much is done: `full` for figures to publish, `quick` to see where one stands, `tiny` to see that it works. */
+/** Amount of work: `full` for figures to publish, `quick` for an estimate, `tiny` to test that it works. */
 export type Size = 'full' | 'quick' | 'tiny';
 
 export const sized = (size: Size, full: number, quick: number, tiny: number): number =>

@@ -1,4 +1,4 @@
-/* What the load modes and the origin share. Everything is on loopback, and everything that fails ends the program. */
+/* Shared by the load modes and the origin. All connections are on loopback, and every failure ends the program. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -46,7 +46,7 @@ static inline void prepare(int fd) {
 /* Whether a call found nothing to do now, as opposed to having failed. */
 static inline int again(void) { return errno == EAGAIN || errno == EINTR; }
 
-/* A file of CHUNK_BYTES in memory, for sendfile: bytes that cost nobody a copy on the way out. */
+/* A file of CHUNK_BYTES in memory, for sendfile, which sends it without a copy. */
 static inline int payload_file(void) {
   int fd = memfd_create("payload", 0);
   char *bytes = malloc(CHUNK_BYTES);
@@ -57,7 +57,7 @@ static inline int payload_file(void) {
   return fd;
 }
 
-/* Sends up to `left` bytes of the payload; what was sent, 0 when the socket is full, -1 when it failed. */
+/* Sends up to `left` bytes of the payload; returns their number, 0 when the socket is full, -1 when it failed. */
 static inline ssize_t send_payload(int fd, int payload, uint64_t left) {
   off_t from = 0;
   ssize_t sent = sendfile(fd, payload, &from, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES);

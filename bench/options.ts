@@ -10,13 +10,13 @@ export const USAGE: string = `npm run bench [-- --quick] [--only NAME,…] [--pe
   --only NAMES   of ${MEASUREMENTS.map(({ name }) => name).join(', ')}
   --peers NAMES  of ${PEERS.map(({ name }) => name).join(', ')}
   --rounds N     1 to 20 (5, quick: 3)
-  --out FILE     write the page there; a whole run writes docs/BENCHMARKS.md, any other writes nothing
-  --size SIZE    full, quick or tiny; tiny only shows that it works
+  --out FILE     write the page there; a whole run writes docs/BENCHMARKS.md, others write nothing
+  --size SIZE    full, quick or tiny; tiny only tests that it works
 `;
 
 const ROUNDS_MAX = 20;
 const QUICK_PEERS = ['viaduct', 'squid'];
-/** What takes longer is left to a whole run, or to `--only`. */
+/** Measurements that take longer need a whole run, or `--only`. */
 const QUICK_MEASUREMENTS = ['bulk', 'setup', 'plain', 'idle', 'echo'];
 const PAGE = 'docs/BENCHMARKS.md';
 
@@ -29,7 +29,7 @@ export interface Options {
   readonly out: string | undefined;
 }
 
-/** Throws an Error in plain words for arguments that it does not know. */
+/** Throws an Error whose message is shown to the user, for unknown arguments. */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],

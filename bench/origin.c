@@ -1,6 +1,6 @@
 /*
  * The origin: four services on free loopback ports, in one process and one loop. It prints their ports as one line of
- * JSON and serves until its standard input ends, so that it never outlives whoever started it.
+ * JSON and serves until its standard input ends, so that it does not outlive the process that started it.
  *
  *   source  "N\n" is answered with N bytes       sink  "N\n" and N bytes are answered with "k"
  *   echo    every byte comes back                http  every request head is answered with a small 200
@@ -13,7 +13,7 @@ static const char *const NAMES[KINDS] = {"source", "sink", "echo", "http"};
 static const char ANSWER[] =
     "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n"
     "A small answer: sixty-four bytes, no more, and no less than so.\n";
-/* Heads of one read that are answered together: no client here pipelines more. */
+/* Heads of one read that are answered together: no load mode pipelines more. */
 #define ANSWERS_MAX 16
 
 struct peer {
@@ -63,7 +63,7 @@ static void accept_all(const struct peer *listener) {
   }
 }
 
-/* Reads the digits of "N\n". How many bytes were used when the line is complete, else 0. */
+/* Reads the digits of "N\n". Returns the number of bytes used when the line is complete, else 0. */
 static ssize_t take_number(struct peer *peer, const char *bytes, ssize_t length) {
   for (ssize_t i = 0; i < length; i++) {
     if (bytes[i] == '\n') {
@@ -76,7 +76,7 @@ static ssize_t take_number(struct peer *peer, const char *bytes, ssize_t length)
   return 0;
 }
 
-/* Each gives 0 when the connection is over. */
+/* Each returns 0 when the connection has ended. */
 static int serve_source(struct peer *peer, uint32_t events) {
   if (events & EPOLLIN) {
     ssize_t got = recv(peer->fd, scratch, sizeof scratch, 0);
@@ -95,7 +95,7 @@ static int serve_source(struct peer *peer, uint32_t events) {
 static int serve_sink(struct peer *peer) {
   uint64_t counted = 0;
   if (peer->left > 0) {
-    /* MSG_TRUNC: the kernel throws the bytes away instead of copying them to us. */
+    /* MSG_TRUNC: the kernel drops the bytes instead of copying them. */
     ssize_t got = recv(peer->fd, scratch, peer->left < CHUNK_BYTES ? peer->left : CHUNK_BYTES, MSG_TRUNC);
     if (got == 0 || (got < 0 && !again())) return 0;
     counted = got > 0 ? (uint64_t)got : 0;

@@ -5,7 +5,7 @@ import type { Peer } from './peer.ts';
 import { REFERENCE } from './peers/all.ts';
 import { asMarkdown } from './report.ts';
 
-/** docs/BENCHMARKS.md: the table, and everything that one must know to doubt it or to repeat it. */
+/** docs/BENCHMARKS.md: the table, and everything that a reader needs to check or repeat it. */
 export function pageOf(
   table: readonly (readonly string[])[],
   { size, rounds, measurements }: Options,
@@ -16,15 +16,16 @@ export function pageOf(
 <!-- Written by \`npm run bench\`. -->
 
 Medians of ${rounds} rounds, in which the proxies take turns. In brackets: the ratio to ${REFERENCE}, as the median over the rounds;
-below 1 is better, except where ↑ says that more is better. CPU is user and system time of all processes of the proxy. Load,
-proxy and origin share one machine over loopback, so the ratios tell more than the figures, and rates say little.
+below 1 is better, except where ↑ marks that more is better. CPU is user and system time of all processes of the proxy. Load,
+proxy and origin share one machine over loopback, so compare the ratios rather than the figures; rates are limited by
+the load generator too.
 
 ${asMarkdown(table)}
 ## What is measured
 
 ${measurements.map(({ how }) => `- ${how(size)}.\n`).join('')}
 The load generator and the origin are \`bench/load.c\`: downloads are sent with \`sendfile\` and dropped with \`MSG_TRUNC\`, so
-that they cost next to nothing beside the proxy. Before the first round every proxy gets a short load that does not count.
+that they use little CPU beside the proxy. Before the first round every proxy gets a short load that does not count.
 
 ## Proxies
 

@@ -5,7 +5,7 @@ const TICKS_PER_SECOND = 100;
 
 interface Stat {
   readonly parent: number;
-  /** CPU of the process itself and of its children that have ended and been waited for. */
+  /** CPU of the process itself and of its children that have ended and were reaped. */
   readonly ticks: number;
 }
 
@@ -41,7 +41,7 @@ function statsOf(root: number): (Stat & { readonly pid: number })[] {
 
 function statOf(pid: number): Stat | undefined {
   const text = readOrEmpty(`/proc/${pid}/stat`);
-  // The name stands in brackets and may hold anything; fields are counted behind the last bracket (proc_pid_stat(5)).
+  // The name is in brackets and may contain any text; fields are counted behind the last bracket (proc_pid_stat(5)).
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   if (text === '') return undefined;
   const ticks = [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0);

@@ -16,8 +16,8 @@ export const median = (values: Series): number | undefined => {
 };
 
 /**
- * Median of the ratios, round by round: what disturbed the machine in one round disturbed both. `undefined` where
- * either is missing or the reference is 0.
+ * Median of the ratios, round by round: other load on the machine in one round affected both. `undefined` where either is
+ * missing or the reference is 0.
  */
 export function ratioOf(values: Series, reference: Series): number | undefined {
   const ratios = values.slice(0, reference.length).map((value, round) => value / (reference[round] ?? 0));

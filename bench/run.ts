@@ -12,9 +12,9 @@ import { REFERENCE } from './peers/all.ts';
 import { asText, tableOf } from './report.ts';
 import { type Results, runRounds } from './rounds.ts';
 
-const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+const logLine = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** Measures, prints the table, writes the page. Gives the results, for tests. */
+/** Measures, prints the table, writes the page. Returns the results, for tests. */
 export async function bench(options: Options): Promise<Results> {
   const why = whyNotBuilt();
   if (why !== undefined) throw new Error(why);
@@ -26,10 +26,10 @@ export async function bench(options: Options): Promise<Results> {
     try {
       instances.push(stack.use(await startInstance(peer)));
     } catch (error) {
-      tell(`${error instanceof Error ? error.message : error}; it is left out`);
+      logLine(`${error instanceof Error ? error.message : error}; it is left out`);
     }
   }
-  const results = await runRounds(instances, { ...options, origin, tell });
+  const results = await runRounds(instances, { ...options, origin, log: logLine });
   const peers = instances.map(({ peer }) => peer);
   const names = peers.map(({ name }) => name);
   const table = tableOf(options.measurements, names, results, REFERENCE);
@@ -40,7 +40,7 @@ export async function bench(options: Options): Promise<Results> {
 
 function isHere(peer: Peer): boolean {
   const absent = peer.needs.filter((one) => !isInstalled(one)).map(({ name }) => name);
-  if (absent.length > 0) tell(`${peer.name} is not here: ${installCommand(absent)}`);
+  if (absent.length > 0) logLine(`${peer.name} is not installed: ${installCommand(absent)}`);
   return absent.length === 0;
 }
 

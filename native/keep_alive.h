@@ -6,7 +6,7 @@
 
 namespace viaduct {
 
-/** Probes begin after so many seconds of silence, and a peer that does not answer ten of them is gone: as Node has it. */
+/** Probes begin after so many seconds of silence; a peer that does not answer ten of them has vanished. As in Node. */
 constexpr int kProbeAfterS = 60;
 constexpr int kProbeIntervalS = 1;
 constexpr int kProbes = 10;

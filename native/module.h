@@ -3,21 +3,22 @@
 #include <node_api.h>
 
 #include <cstdint>
-#include <vector>
 
-#include "lane.h"
+#include "abi.h"
+#include "epoll_sockets.h"
+#include "memory.h"
 #include "relay.h"
 #include "uv.h"
 
-/** What the parts of the module share: how they talk to JavaScript, and what one environment of Node has of them. */
+/** What the parts of the addon share: the state of one environment of Node, and how they read and return values. */
 namespace viaduct {
 
-/** The lane of one environment, and what it needs of Node. */
-struct LaneHost {
-  Lane lane;
+/** The sockets of one environment, and what they need of Node. */
+struct EpollHost {
+  EpollSockets sockets;
   LoopPoll poll;
   napi_env env = nullptr;
-  napi_ref on_turn = nullptr;
+  napi_ref on_tick = nullptr;
   napi_ref memory[3] = {};
   napi_async_cleanup_hook_handle cleanup = nullptr;
 };
@@ -25,13 +26,16 @@ struct LaneHost {
 /** Each environment (main thread or worker) has its own. */
 struct Instance {
   Relay* relay = nullptr;
-  napi_threadsafe_function news = nullptr;
+  /** Calls JavaScript when there are events of tunnels. */
+  napi_threadsafe_function on_events = nullptr;
+  /** Shared with JavaScript: `kRelayEventsMax` events. */
+  int32_t* events = nullptr;
+  napi_ref events_ref = nullptr;
   /** Counters of the tunnels, in blocks that never move. */
-  std::vector<uint64_t*> blocks;
-  std::vector<napi_ref> block_refs;
-  size_t slots_per_block = 0;
-  /** Made by `start`, and freed when the loop has let go of it. */
-  LaneHost* lane = nullptr;
+  Vector<uint64_t*> blocks;
+  Vector<napi_ref> block_refs;
+  /** Made by `start`, and deleted when the loop no longer uses its descriptor. */
+  EpollHost* epoll = nullptr;
 };
 
 inline void free_instance(napi_env, void* data, void*) { delete static_cast<Instance*>(data); }
@@ -59,13 +63,28 @@ inline napi_value number(napi_env env, int32_t value) {
   return result;
 }
 
+/** -1 for a value that is not a number: the number of no socket, slot or descriptor. */
 inline int32_t int_of(napi_env env, napi_value value) {
   int32_t result = -1;
   napi_get_value_int32(env, value, &result);
   return result;
 }
 
-/** The object `lane` of the module. */
-napi_value lane_functions(napi_env env);
+/** The bytes of an ArrayBuffer of exactly that size, kept alive by `ref`; nullptr when it is not one. */
+inline void* shared_memory(napi_env env, napi_value buffer, size_t size, napi_ref* ref) {
+  void* bytes = nullptr;
+  size_t given = 0;
+  if (napi_get_arraybuffer_info(env, buffer, &bytes, &given) != napi_ok || given != size) return nullptr;
+  return napi_create_reference(env, buffer, 1, ref) == napi_ok ? bytes : nullptr;
+}
+
+/** An exception of JavaScript that no caller can catch goes where those of other callbacks of the loop go. */
+inline void report_exception(napi_env env) {
+  napi_value thrown;
+  if (napi_get_and_clear_last_exception(env, &thrown) == napi_ok) napi_fatal_exception(env, thrown);
+}
+
+/** The object `epollSockets` of the addon. */
+napi_value epoll_sockets_functions(napi_env env);
 
 }  // namespace viaduct

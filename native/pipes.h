@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
+
+#include "memory.h"
 
 namespace viaduct {
 
@@ -9,11 +10,11 @@ namespace viaduct {
 struct Pipe {
   int read_end;
   int write_end;
-  /** What the kernel lets it hold at most. */
+  /** Capacity. */
   size_t bytes;
 };
 
-/** Pipes are lent to directions that have bytes to move, so that a silent tunnel holds none. */
+/** Pipes for the directions that have bytes to move: a silent tunnel holds none. */
 class Pipes {
  public:
   Pipes() = default;
@@ -21,24 +22,28 @@ class Pipes {
   Pipes& operator=(const Pipes&) = delete;
   ~Pipes();
 
-  /** An empty pipe, or nullptr when there are enough or the process has no descriptor left. */
+  /** An empty pipe, or nullptr: enough are in use, or the process has few descriptors or no memory left. */
   Pipe* take();
-  /** Takes back an empty one. */
+  /** Takes back an empty pipe. */
   void give_back(Pipe* pipe);
-  /** Closes one that may not be empty. */
+  /** Closes a pipe that may not be empty. */
   void discard(Pipe* pipe);
-  /** Whether the next `take` may get none. */
+  /** Whether the next `take` may return nullptr. */
   bool is_short() const { return spare_.empty() && open_ >= kOpenMax; }
 
-  /** Of one pipe: the most that Linux gives to a user without privileges. */
+  /** Capacity of one pipe: the most that Linux allows to a user without privileges. */
   static constexpr size_t kBytes = 1'048'576;
-  /** Of those, such a user may have 64 MiB in all; each takes two descriptors. Directions that get none copy. */
+  /** Such a user may have 64 MiB of pipes in all; each has two descriptors. Directions without a pipe copy. */
   static constexpr size_t kOpenMax = 48;
-  /** Kept open while nobody needs them. */
+  /** So many descriptors are left for new clients, and connections for them, which cannot do without. */
+  static constexpr size_t kFilesLeft = 32;
+  /** Kept open while no direction needs them. */
   static constexpr size_t kSpareMax = 16;
 
  private:
-  std::vector<Pipe*> spare_;
+  bool takes_the_last(int fd) const;
+
+  Vector<Pipe*> spare_;
   size_t open_ = 0;
 };
 

@@ -7,27 +7,29 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace viaduct {
 
 namespace {
 /**
- * Bytes of one turn. Large ones wake sleeping peers less often, which is most of what bulk data costs. While somebody
- * sends a little now and then, as people do who type, turns are small: a large one is a millisecond for them.
+ * Bytes of one slice. Large slices wake sleeping peers less often, which is most of what bulk data costs. While a tunnel
+ * moves interactive traffic, slices are small: a large one delays it by a millisecond.
  */
-constexpr size_t kTurnBytes = Pipes::kBytes;
-constexpr size_t kSmallTurnBytes = 131'072;
-/** After the last small message; longer than the pauses of somebody who types. */
-constexpr uint64_t kSmallTalkMs = 1'000;
-constexpr int kEventsMax = 128;
-/** Most tunnels whose one side has ended are over within this, and nobody has to be told of the first half. */
-constexpr uint64_t kHalfMs = 20;
+constexpr size_t kSliceBytes = Pipes::kBytes;
+constexpr size_t kSmallSliceBytes = 131'072;
+/** After the last small message: longer than the pauses of a person who types. */
+constexpr uint64_t kInteractiveMs = 1'000;
+constexpr int kReadyMax = 128;
+/** Most tunnels of which one side has ended are over within this, and need no event for the first end. */
+constexpr uint64_t kHalfCloseMs = 20;
+/** Bulk data that pauses for so long gives back what it was granted: others may wait for it. */
+constexpr uint64_t kSpareMs = 50;
 constexpr uint64_t kWakeKey = ~uint64_t{0};
 }  // namespace
 
-Relay::Relay(void (*wake)(void*), void* context) : wake_(wake), context_(context) {
-  tools_.buffer = new char[Tools::kReadBytes];
+Relay::Relay(void (*wake)(void*), void* context) : wake_(wake), wake_context_(context) {
   queue_ = {nullptr, kClient, &queue_, &queue_};
 }
 
@@ -37,29 +39,27 @@ Relay::~Relay() {
     wake_thread();
     pthread_join(thread_, nullptr);
   }
-  for (const Command& command : commands_) delete command.added;
+  for (const QueuedCommand& queued : commands_) delete queued.added;
   for (Tunnel* tunnel : tunnels_) {
     if (tunnel == nullptr) continue;
-    tunnel->cut(tools_);
+    // The process has failed, or ends without having drained: neither side may take its data for complete.
+    tunnel->abort(context_);
     delete tunnel;
-  }
-  for (auto& [slot, released] : released_) {
-    close(released.client);
-    close(released.upstream);
-    delete released.tunnel;
   }
   if (epoll_ >= 0) close(epoll_);
   if (event_ >= 0) close(event_);
-  delete[] tools_.buffer;
+  free(context_.buffer);
 }
 
 int Relay::start() {
+  context_.buffer = static_cast<char*>(malloc(RelayContext::kReadBytes));
+  if (context_.buffer == nullptr) return ENOMEM;
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   struct epoll_event wake = {EPOLLIN, {}};
   wake.data.u64 = kWakeKey;
   if (epoll_ < 0 || event_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, event_, &wake) < 0) return errno;
-  // Signals are for the threads of the program; and splice has no way to say that it wants no SIGPIPE.
+  // Signals are for the threads of the program, and splice has no flag against SIGPIPE.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -74,37 +74,28 @@ int Relay::start() {
 void Relay::add(Tunnel* tunnel) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    commands_.push_back({tunnel, tunnel->slot, Order::cut});
+    commands_.push_back({tunnel, tunnel->slot, RelayCommand::close, 0});
   }
   wake_thread();
 }
 
-void Relay::give(uint32_t slot, Order order) {
+void Relay::send_command(uint32_t slot, RelayCommand command, uint32_t bytes) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    commands_.push_back({nullptr, slot, order});
+    commands_.push_back({nullptr, slot, command, bytes});
   }
   wake_thread();
 }
 
-std::vector<Told> Relay::take_news() {
+Vector<Event> Relay::take_events() {
   std::lock_guard<std::mutex> lock(mutex_);
-  return std::exchange(news_, {});
-}
-
-Relay::Released Relay::collect(uint32_t slot) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = released_.find(slot);
-  if (found == released_.end()) return {nullptr, -1, -1};
-  const Released released = found->second;
-  released_.erase(found);
-  return released;
+  return std::exchange(events_, {});
 }
 
 void Relay::wake_thread() {
   if (is_woken_.exchange(true)) return;
   const uint64_t one = 1;
-  // Full only if nobody ever reads it.
+  // It is full only if the thread never reads it.
   (void)!write(event_, &one, sizeof one);
 }
 
@@ -114,158 +105,211 @@ void* Relay::main(void* relay) {
 }
 
 void Relay::run() {
-  struct epoll_event events[kEventsMax];
+  struct epoll_event events[kReadyMax];
   while (!is_stopping_) {
-    const int count = epoll_wait(epoll_, events, kEventsMax, wait_ms());
-    // First, so that not a byte moves that came after an order. A slot may get another tunnel by it while older events
-    // are in hand: they only say what to try, and trying in vain changes nothing.
+    const int count = epoll_wait(epoll_, events, kReadyMax, wait_ms());
+    // Commands first, so that not a byte moves that came after one.
     for (int at = 0; at < count; at++) {
       if (events[at].data.u64 == kWakeKey) run_commands();
     }
     for (int at = 0; at < count; at++) {
-      if (events[at].data.u64 != kWakeKey) noted(events[at].data.u64, events[at].events);
+      if (events[at].data.u64 != kWakeKey) on_ready(events[at].data.u64, events[at].events);
     }
-    // One turn, and then whoever has something small to say comes first again.
+    // One slice, and then interactive traffic is looked for again.
     run_next();
-    if (!halves_.empty()) tell_halves();
-    if (!untold_.empty()) {
-      bool are_first;
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-        are_first = news_.empty();
-        news_.insert(news_.end(), untold_.begin(), untold_.end());
-      }
-      untold_.clear();
-      if (are_first) wake_(context_);
-    }
+    if (!half_closes_.empty()) post_half_closes();
+    if (!spares_.empty()) return_spares();
+    if (!pending_events_.empty()) hand_over_events();
   }
+}
+
+void Relay::hand_over_events() {
+  bool is_first;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    is_first = events_.empty();
+    events_.insert(events_.end(), pending_events_.begin(), pending_events_.end());
+  }
+  pending_events_.clear();
+  if (is_first) wake_(wake_context_);
 }
 
 void Relay::run_commands() {
   uint64_t ignored;
   (void)!read(event_, &ignored, sizeof ignored);
   is_woken_ = false;
-  std::vector<Command> commands;
+  Vector<QueuedCommand> commands;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     commands.swap(commands_);
   }
-  for (const Command& command : commands) {
-    if (command.added != nullptr) begin(command.added);
-    else obey(command.slot, command.order);
+  for (const QueuedCommand& queued : commands) {
+    if (queued.added != nullptr) add_now(queued.added);
+    else apply(queued);
   }
 }
 
-void Relay::begin(Tunnel* tunnel) {
+Tunnel* Relay::find(uint32_t slot) {
+  const uint32_t index = index_of(slot);
+  Tunnel* tunnel = index < tunnels_.size() ? tunnels_[index] : nullptr;
+  return tunnel != nullptr && tunnel->slot == slot ? tunnel : nullptr;
+}
+
+void Relay::add_now(Tunnel* tunnel) {
   const uint32_t slot = tunnel->slot;
-  if (slot >= tunnels_.size()) tunnels_.resize(std::max<size_t>(slot + 1, tunnels_.size() * 2), nullptr);
-  tunnels_[slot] = tunnel;
-  tunnel->serial = ++serials_;
-  for (Who who : {kClient, kUpstream}) {
+  const uint32_t index = index_of(slot);
+  if (index >= tunnels_.size()) tunnels_.resize(std::max<size_t>(index + 1, tunnels_.size() * 2), nullptr);
+  if (tunnels_[index] != nullptr) {
+    tunnel->abort(context_);
+    delete tunnel;
+    return post_closed(slot, TunnelEnd::error);
+  }
+  tunnels_[index] = tunnel;
+  for (Endpoint source : {kClient, kUpstream}) {
     struct epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
-    event.data.u64 = uint64_t{slot} << 1 | static_cast<uint64_t>(who);
-    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, tunnel->fd(who), &event) == 0) continue;
-    // Out of memory or of watches: nobody could tell when to go on.
-    tunnel->abort(tools_);
-    tell(slot, News::over, static_cast<int32_t>(End::error));
+    event.data.u64 = uint64_t{slot} << 1 | static_cast<uint64_t>(source);
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, tunnel->fd(source), &event) == 0) continue;
+    // The kernel is out of memory or of watches: nothing would report when to go on.
+    tunnel->abort(context_);
+    post_closed(slot, TunnelEnd::error);
     return finish(tunnel);
   }
-  for (Who who : {kClient, kUpstream}) {
-    if (tunnels_[slot] == tunnel && tunnel->can_move(who)) attend(tunnel, who);
+  for (Endpoint source : {kClient, kUpstream}) {
+    if (find(slot) == tunnel && tunnel->can_move(source)) schedule(tunnel, source);
   }
 }
 
-void Relay::obey(uint32_t slot, Order order) {
-  Tunnel* tunnel = slot < tunnels_.size() ? tunnels_[slot] : nullptr;
+void Relay::apply(const QueuedCommand& queued) {
+  const uint32_t slot = queued.slot;
+  Tunnel* tunnel = find(slot);
   if (tunnel == nullptr) return;
-  if (order == Order::release) return hand_back(tunnel);
-  if (order == Order::probe) return tunnel->keep_alive();
-  if (order == Order::cut) tunnel->cut(tools_);
-  else tunnel->abort(tools_);
-  tell(slot, News::over, static_cast<int32_t>(tunnel->end()));
+  switch (queued.command) {
+    case RelayCommand::limit_up:
+      return tunnel->limit(kClient);
+    case RelayCommand::limit_down:
+      return tunnel->limit(kUpstream);
+    case RelayCommand::unlimit_up:
+      tunnel->unlimit(kClient);
+      return resume(tunnel, kClient);
+    case RelayCommand::unlimit_down:
+      tunnel->unlimit(kUpstream);
+      return resume(tunnel, kUpstream);
+    case RelayCommand::grant_up:
+      tunnel->grant(kClient, queued.bytes);
+      return resume(tunnel, kClient);
+    case RelayCommand::grant_down:
+      tunnel->grant(kUpstream, queued.bytes);
+      return resume(tunnel, kUpstream);
+    case RelayCommand::check_peers:
+      return tunnel->check_peers();
+    case RelayCommand::close:
+      tunnel->close_both(context_);
+      break;
+    case RelayCommand::abort:
+      tunnel->abort(context_);
+      break;
+    default:
+      return;
+  }
+  post_closed(slot, tunnel->end());
   finish(tunnel);
 }
 
-void Relay::hand_back(Tunnel* tunnel) {
-  const uint32_t slot = tunnel->slot;
-  const Released released = {tunnel, tunnel->fd(kClient), tunnel->fd(kUpstream)};
-  if (!tunnel->release(tools_)) {
-    tell(slot, News::over, static_cast<int32_t>(End::error));
-    return finish(tunnel);
-  }
-  // They stay open, so closing will not take them off the list.
-  epoll_ctl(epoll_, EPOLL_CTL_DEL, released.client, nullptr);
-  epoll_ctl(epoll_, EPOLL_CTL_DEL, released.upstream, nullptr);
-  for (Tunnel::Link& link : tunnel->links) remove(&link);
-  tunnels_[slot] = nullptr;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    released_.emplace(slot, released);
-  }
-  tell(slot, News::released, 0);
+void Relay::resume(Tunnel* tunnel, Endpoint source) {
+  if (tunnel->can_move(source)) schedule(tunnel, source);
 }
 
-void Relay::noted(uint64_t key, uint32_t events) {
-  const uint64_t slot = key >> 1;
-  Tunnel* tunnel = slot < tunnels_.size() ? tunnels_[slot] : nullptr;
+void Relay::on_ready(uint64_t key, uint32_t events) {
+  const uint32_t slot = static_cast<uint32_t>(key >> 1);
+  Tunnel* tunnel = find(slot);
   // It ended while this event was under way.
   if (tunnel == nullptr) return;
-  const Who who = static_cast<Who>(key & 1);
-  tunnel->noted(who, events);
-  if (tunnel->can_move(who)) attend(tunnel, who);
-  if (tunnels_[slot] == tunnel && tunnel->can_move(other(who))) attend(tunnel, other(who));
+  const Endpoint source = static_cast<Endpoint>(key & 1);
+  tunnel->on_ready(source, events);
+  if (tunnel->can_move(source)) schedule(tunnel, source);
+  if (find(slot) == tunnel && tunnel->can_move(other(source))) schedule(tunnel, other(source));
 }
 
-void Relay::attend(Tunnel* tunnel, Who who) {
-  if (tunnel->is_bulk(who)) push(&tunnel->links[who]);
-  else move(tunnel, who);
+void Relay::schedule(Tunnel* tunnel, Endpoint source) {
+  if (tunnel->is_bulk(source)) push(&tunnel->links[source]);
+  else move(tunnel, source);
 }
 
-bool Relay::move(Tunnel* tunnel, Who who) {
-  const bool was_half = tunnel->is_half_ended();
-  const Tunnel::Step step = tunnel->move(who, tools_);
+bool Relay::move(Tunnel* tunnel, Endpoint source) {
+  const bool was_half_ended = tunnel->is_half_ended();
+  const Tunnel::Step step = tunnel->move(source, context_);
   if (step == Tunnel::Step::over) {
-    tell(tunnel->slot, News::over, static_cast<int32_t>(tunnel->end()));
+    post_closed(tunnel->slot, tunnel->end());
     finish(tunnel);
     return false;
   }
-  if (step == Tunnel::Step::again) push(&tunnel->links[who]);
-  if (!was_half && tunnel->is_half_ended()) halves_.push_back({coarse_ms() + kHalfMs, tunnel->slot, tunnel->serial});
+  if (step == Tunnel::Step::again) push(&tunnel->links[source]);
+  if (tunnel->spare(source) > 0) watch_spare(tunnel, source);
+  if (const size_t wanted = tunnel->take_wanted(source)) {
+    post(tunnel->slot, source == kClient ? RelayEvent::wants_up : RelayEvent::wants_down, static_cast<int32_t>(wanted));
+  }
+  if (!was_half_ended && tunnel->is_half_ended()) half_closes_.push_back({coarse_ms() + kHalfCloseMs, tunnel->slot});
   return true;
 }
 
 void Relay::run_next() {
   if (queued_ == 0) return;
-  const bool is_small = coarse_ms() - tools_.small_talk_ms < kSmallTalkMs;
-  tools_.turn_bytes = is_small ? kSmallTurnBytes : kTurnBytes;
+  const bool is_interactive = coarse_ms() - context_.interactive_ms < kInteractiveMs;
+  context_.slice_bytes = is_interactive ? kSmallSliceBytes : kSliceBytes;
   Tunnel::Link* link = queue_.next;
   remove(link);
-  move(link->tunnel, link->who);
+  move(link->tunnel, link->source);
 }
 
-void Relay::tell(uint32_t slot, News news, int32_t detail) { untold_.push_back({slot, news, detail}); }
+void Relay::post(uint32_t slot, RelayEvent kind, int32_t detail) { pending_events_.push_back({slot, kind, detail}); }
 
-void Relay::tell_halves() {
+void Relay::post_half_closes() {
   const uint64_t now = coarse_ms();
-  while (!halves_.empty() && halves_.front().due_ms <= now) {
-    const Half half = halves_.front();
-    halves_.pop_front();
-    const Tunnel* tunnel = tunnels_[half.slot];
-    if (tunnel != nullptr && tunnel->serial == half.serial) tell(half.slot, News::half, tunnel->first_to_end());
+  while (!half_closes_.empty() && half_closes_.front().due_ms <= now) {
+    const uint32_t slot = half_closes_.front().slot;
+    half_closes_.pop_front();
+    const Tunnel* tunnel = find(slot);
+    if (tunnel != nullptr) post(slot, RelayEvent::half_closed, tunnel->first_to_end());
+  }
+}
+
+void Relay::watch_spare(Tunnel* tunnel, Endpoint source) {
+  if (tunnel->is_spare_watched[source]) return;
+  tunnel->is_spare_watched[source] = true;
+  spares_.push_back({coarse_ms() + kSpareMs, tunnel->slot, source, tunnel->moved(source)});
+}
+
+void Relay::return_spares() {
+  const uint64_t now = coarse_ms();
+  while (!spares_.empty() && spares_.front().due_ms <= now) {
+    const Spare watched = spares_.front();
+    spares_.pop_front();
+    Tunnel* tunnel = find(watched.slot);
+    if (tunnel == nullptr) continue;
+    const Endpoint source = watched.source;
+    tunnel->is_spare_watched[source] = false;
+    if (tunnel->spare(source) == 0) continue;
+    if (tunnel->moved(source) != watched.moved) {
+      watch_spare(tunnel, source);
+      continue;
+    }
+    const RelayEvent kind = source == kClient ? RelayEvent::returns_up : RelayEvent::returns_down;
+    post(watched.slot, kind, static_cast<int32_t>(tunnel->take_spare(source)));
   }
 }
 
 void Relay::finish(Tunnel* tunnel) {
   for (Tunnel::Link& link : tunnel->links) remove(&link);
-  tunnels_[tunnel->slot] = nullptr;
+  tunnels_[index_of(tunnel->slot)] = nullptr;
   delete tunnel;
 }
 
 int Relay::wait_ms() {
   if (queued_ > 0) return 0;
-  if (halves_.empty()) return -1;
+  if (half_closes_.empty() && spares_.empty()) return -1;
   const uint64_t now = coarse_ms();
-  const uint64_t due = halves_.front().due_ms;
+  const uint64_t first_half_close = half_closes_.empty() ? UINT64_MAX : half_closes_.front().due_ms;
+  const uint64_t due = spares_.empty() ? first_half_close : std::min(first_half_close, spares_.front().due_ms);
   return due <= now ? 0 : static_cast<int>(due - now);
 }
 

@@ -4,92 +4,88 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <mutex>
-#include <unordered_map>
-#include <vector>
 
+#include "abi.h"
+#include "memory.h"
 #include "tunnel.h"
 
 namespace viaduct {
 
-enum class Order : int32_t {
-  /** End it; whoever has not got all is reset. */
-  cut = 0,
-  /** Reset both sides. */
-  abort = 1,
-  /** Stop, and give the sockets back with what has been read and not been written. */
-  release = 2,
-  /** Ask the kernel for probes while nothing is said, as for every connection that lasts. */
-  probe = 3,
-};
-
-/** What has become of a tunnel. */
-enum class News : int32_t {
-  /** One side has ended, the other goes on; `detail` says who ended. */
-  half = 0,
-  /** Both sockets are closed; `detail` is an `End`. */
-  over = 1,
-  /** The sockets wait in `collect`. */
-  released = 2,
-};
-struct Told {
+/** `slot` is the number of the tunnel. */
+struct Event {
   uint32_t slot;
-  News news;
+  RelayEvent kind;
   int32_t detail;
 };
 
-/** One thread that moves the bytes of all tunnels. Every public function may be called from any other thread. */
+/**
+ * One thread that moves the bytes of all tunnels. Every public function may be called from any other thread. A command for
+ * a tunnel that is over is ignored, also when its slot has another tunnel by then: the number has another generation.
+ */
 class Relay {
  public:
-  /** `wake` is called on the relay's thread when there are news and all older ones have been taken. */
+  /** The relay's thread calls `wake` when there are events and all earlier ones have been taken. */
   Relay(void (*wake)(void*), void* context);
-  /** Stops the thread and closes every tunnel. */
+  /** Stops the thread and resets every tunnel. */
   ~Relay();
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
-  /** 0, or the errno that tells why there is no relay. */
+  /** 0, or the errno for which there is no thread. */
   int start();
+  /** Owns the tunnel from now on. One whose slot is in use is reset, and closed with an error. */
   void add(Tunnel* tunnel);
-  /** An order about a tunnel that is over is ignored: its news are on the way. */
-  void give(uint32_t slot, Order order);
-  std::vector<Told> take_news();
-  /** A tunnel that was released, and the caller's from now on; its descriptors come with it. */
-  struct Released {
-    Tunnel* tunnel;
-    int client;
-    int upstream;
-  };
-  Released collect(uint32_t slot);
+  /** `bytes` are those of a grant. */
+  void send_command(uint32_t slot, RelayCommand command, uint32_t bytes = 0);
+  Vector<Event> take_events();
+
+  static constexpr uint32_t index_of(uint32_t slot) { return slot & ((1u << kSlotIndexBits) - 1); }
 
  private:
-  struct Command {
+  struct QueuedCommand {
+    /** To be added; nullptr for a command. */
     Tunnel* added;
     uint32_t slot;
-    Order order;
+    RelayCommand command;
+    uint32_t bytes;
   };
-  struct Half {
+  struct HalfClose {
     uint64_t due_ms;
     uint32_t slot;
-    uint32_t serial;
+  };
+
+  /** A budget that waited for bytes when so many had passed. */
+  struct Spare {
+    uint64_t due_ms;
+    uint32_t slot;
+    Endpoint source;
+    uint64_t moved;
   };
 
   static void* main(void* relay);
   void run();
   void wake_thread();
   void run_commands();
-  void begin(Tunnel* tunnel);
-  void obey(uint32_t slot, Order order);
-  void hand_back(Tunnel* tunnel);
-  void noted(uint64_t key, uint32_t events);
-  /** Small amounts at once, since somebody may be typing; large ones when their turn has come. */
-  void attend(Tunnel* tunnel, Who who);
-  /** Moves one turn of bytes; false when the tunnel is over. */
-  bool move(Tunnel* tunnel, Who who);
+  /** The tunnel of that number; nullptr when it is over. */
+  Tunnel* find(uint32_t slot);
+  void add_now(Tunnel* tunnel);
+  void apply(const QueuedCommand& queued);
+  /** Goes on with a direction whose bytes may have been waiting for a command. */
+  void resume(Tunnel* tunnel, Endpoint source);
+  void on_ready(uint64_t key, uint32_t events);
+  /** Small amounts are moved at once, since they may be interactive; a direction with bulk data is queued. */
+  void schedule(Tunnel* tunnel, Endpoint source);
+  /** Moves one slice of bytes; false when the tunnel is over. */
+  bool move(Tunnel* tunnel, Endpoint source);
   void run_next();
-  void tell(uint32_t slot, News news, int32_t detail);
-  void tell_halves();
+  void post(uint32_t slot, RelayEvent kind, int32_t detail);
+  void post_half_closes();
+  /** Looks again later whether a direction needs the budget that is left. */
+  void watch_spare(Tunnel* tunnel, Endpoint source);
+  void return_spares();
+  void post_closed(uint32_t slot, TunnelEnd end) { post(slot, RelayEvent::closed, static_cast<int32_t>(end)); }
+  void hand_over_events();
   void finish(Tunnel* tunnel);
   int wait_ms();
 
@@ -97,25 +93,26 @@ class Relay {
   void remove(Tunnel::Link* link);
 
   void (*const wake_)(void*);
-  void* const context_;
+  void* const wake_context_;
   pthread_t thread_{};
   bool is_started_ = false;
   std::atomic<bool> is_stopping_{false};
   int epoll_ = -1;
   int event_ = -1;
 
+  /** Guards what both threads use: commands and events. */
   std::mutex mutex_;
-  std::vector<Command> commands_;
-  std::vector<Told> news_;
-  std::unordered_map<uint32_t, Released> released_;
+  Vector<QueuedCommand> commands_;
+  Vector<Event> events_;
   std::atomic<bool> is_woken_{false};
 
-  /** Of the thread alone. */
-  Tools tools_;
-  std::vector<Tunnel*> tunnels_;
-  std::vector<Told> untold_;
-  std::deque<Half> halves_;
-  uint32_t serials_ = 0;
+  /** From here on, only the relay's thread. */
+  RelayContext context_;
+  /** By index. */
+  Vector<Tunnel*> tunnels_;
+  Vector<Event> pending_events_;
+  Deque<HalfClose> half_closes_;
+  Deque<Spare> spares_;
   /** Directions that can move bytes, as a ring. */
   Tunnel::Link queue_;
   size_t queued_ = 0;

@@ -1,13 +1,18 @@
-/** `npm run check`: types, lint and format, floors, unused code, generated pages. All run, so that one call tells all. */
+/** `npm run check`: types, lint and format, layers, words, unused code, generated pages. All parts run, so that one call reports every problem. */
 import { runScript, runTool } from './tools.ts';
 
 const PARTS: readonly (readonly [name: string, run: () => number])[] = [
   ['types', () => runTool('tsc', '--noEmit')],
+  ['types of the dashboard', () => runTool('tsc', '--noEmit', '-p', 'dashboard')],
   ['lint and format', () => runTool('biome', 'check', '--error-on-warnings', '.')],
-  ['floors', () => runScript('floors.ts')],
+  ['layers', () => runScript('layers.ts')],
+  ['words', () => runScript('words.ts')],
   ['generated pages', () => runScript('docs.ts', '--check')],
+  ['public types', () => runScript('api-report.ts', '--check')],
+  ['constants of the addon', () => runScript('native-abi.ts', '--check')],
   ['lock file', () => runScript('lock.ts', '--check')],
   ['unused code', () => runTool('knip', '--no-progress')],
+  ['code that only tests use', () => runTool('knip', '--production', '--no-progress')],
 ];
 
 export function check(): number {

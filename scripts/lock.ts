@@ -33,7 +33,7 @@ export function leftOut(packages: Packages): Record<string, Locked> {
       // Without a manifest npm keeps the entry that was written in, and drops what it is for.
       if (locked !== undefined && (locked.integrity !== undefined || locked.os !== undefined)) continue;
       if (!/^\d+\.\d+\.\d+/.test(version))
-        throw new Error(`${path} wants ${name}@${version}, which is no exact version`);
+        throw new Error(`${path} wants ${name}@${version}, which is not an exact version`);
       const { os, cpu, libc } = platformOf(name);
       // In npm's own order, so that its next run changes nothing.
       missing[`node_modules/${name}`] = {

@@ -1,15 +1,27 @@
 /** Builds the native addon (`native/`) where there is a C++ compiler. Without it everything works, bulk data costs more. */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { ROOT } from './tools.ts';
 
 const COMPILER = process.env.CXX || 'c++';
 const HEADERS = `${ROOT}node_modules/node-api-headers/include`;
 const WARNINGS = ['-Wall', '-Wextra'];
 const source = (name: string): string => `${ROOT}native/${name}.cc`;
-/** What the relay is made of; it knows nothing of Node. */
+/** What the relay is made of, without Node. */
 export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'relay'].map(source);
-const ADDON_SOURCES = [...RELAY_SOURCES, ...['lane', 'lane_module', 'addon'].map(source)];
+/** What the epoll sockets are made of, without Node. */
+export const EPOLL_SOURCES: readonly string[] = ['epoll_sockets'].map(source);
+export const ADDON_SOURCES: readonly string[] = [
+  ...RELAY_SOURCES,
+  ...EPOLL_SOURCES,
+  ...['epoll_sockets_module', 'addon'].map(source),
+];
+/** How each of its files is compiled. No exceptions: see native/memory.h. */
+export const ADDON_FLAGS: readonly string[] = [
+  ...['-O2', '-fPIC', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'],
+  ...['-DNODE_GYP_MODULE_NAME=viaduct_relay', `-I${HEADERS}`],
+];
 
 /** Where `src/native/addon.ts` looks for it. Binaries for another C library have names of their own. */
 const addonPath = (): string => `${ROOT}dist/native/${process.platform}-${process.arch}${isMusl() ? '-musl' : ''}.node`;
@@ -17,28 +29,35 @@ const addonPath = (): string => `${ROOT}dist/native/${process.platform}-${proces
 /** Compiles the addon when it is missing or older than its sources. Says in one line why it is not there. */
 export function buildNative(): void {
   if (process.platform !== 'linux' || !isStale()) return;
-  mkdirSync(`${ROOT}dist/native`, { recursive: true });
-  const addon = addonPath();
-  const fresh = `${addon}.${process.pid}`;
-  const why = compile(fresh, [
-    ...['-O2', '-s', '-fPIC', '-shared', '-fno-exceptions', '-fno-rtti', '-fvisibility=hidden'],
+  const why = compileAddon(addonPath());
+  if (why !== undefined)
+    process.stdout.write(`the native relay is not built (${why}); the portable one moves the bytes\n`);
+}
+
+/** Compiles the addon to `path`, with a compiler for another machine where one is named; `undefined`, or why not. */
+export function compileAddon(path: string, compiler = COMPILER): string | undefined {
+  mkdirSync(dirname(path), { recursive: true });
+  const fresh = `${path}.${process.pid}`;
+  const args = [
+    ...ADDON_FLAGS,
+    ...['-s', '-shared'],
     // A small image may have no C++ library, and an old one another version.
     ...['-static-libstdc++', '-static-libgcc'],
-    ...['-DNODE_GYP_MODULE_NAME=viaduct_relay', `-I${HEADERS}`],
     ...ADDON_SOURCES,
-  ]);
+  ];
+  const why = compile(fresh, args, compiler);
   // Renamed into place: a process that runs the old one keeps it.
-  if (why === undefined) return renameSync(fresh, addon);
-  rmSync(fresh, { force: true });
-  process.stdout.write(`the native relay is not built (${why}); the portable one moves the bytes\n`);
+  if (why === undefined) renameSync(fresh, path);
+  else rmSync(fresh, { force: true });
+  return why;
 }
 
 /** Compiles a program; `undefined`, or why that was not possible. */
-export function compile(output: string, args: readonly string[]): string | undefined {
-  const done = spawnSync(COMPILER, ['-std=c++17', ...WARNINGS, '-pthread', '-o', output, ...args], {
+export function compile(output: string, args: readonly string[], compiler = COMPILER): string | undefined {
+  const done = spawnSync(compiler, ['-std=c++17', ...WARNINGS, '-pthread', '-o', output, ...args], {
     encoding: 'utf8',
   });
-  if (done.error !== undefined) return `no C++ compiler: ${COMPILER}`;
+  if (done.error !== undefined) return `no C++ compiler: ${compiler}`;
   if (done.status === 0) return undefined;
   const lines = done.stderr.split('\n');
   return lines.find((line) => line.includes('error')) ?? lines[0] ?? 'the compiler failed';

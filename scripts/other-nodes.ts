@@ -1,15 +1,21 @@
 import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { ROOT, run, runTool } from './tools.ts';
 
+const PACKAGE = `node-linux-${process.arch}`;
+const folderOf = (major: number): string => `${ROOT}.cache/node-${major}`;
+const pathIn = (folder: string): string => `${folder}/node_modules/${PACKAGE}/bin/node`;
+
+/** Whether `nodeOfMajor` has nothing to bring. */
+export const hasNodeOfMajor = (major: number): boolean => existsSync(pathIn(folderOf(major)));
+
 /** Path of the newest Node of a major version, brought by npm into `.cache/`. Only Linux: CI runs there. */
-export function nodeOfMajor(major: 22 | 26): string {
-  const folder = `${ROOT}.cache/node-${major}`;
-  const name = `node-linux-${process.arch}`;
-  const node = `${folder}/node_modules/${name}/bin/node`;
+export function nodeOfMajor(major: number): string {
+  const folder = folderOf(major);
+  const node = pathIn(folder);
   if (!existsSync(node)) {
     mkdirSync(folder, { recursive: true });
     const quiet = ['--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--ignore-scripts'];
-    const code = run('npm', ['install', '--prefix', folder, ...quiet, `${name}@${major}`]);
+    const code = run('npm', ['install', '--prefix', folder, ...quiet, `${PACKAGE}@${major}`]);
     if (code !== 0) throw new Error(`npm could not bring Node ${major}`);
   }
   return node;

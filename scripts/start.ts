@@ -1,6 +1,6 @@
 /**
  * `npm start`: builds when the build is missing or stale, then becomes the command. Running it inside this process,
- * not as a child, leaves nobody of ours between the terminal and the proxy: signals, exit code and prompts are its own.
+ * not as a child, leaves no process of ours between the terminal and the proxy: signals, exit code and prompts are its own.
  */
 import { build, isStale } from './build.ts';
 import { ROOT } from './tools.ts';
@@ -9,8 +9,8 @@ import { ROOT } from './tools.ts';
 const ORPHAN_MS = 250;
 
 /**
- * npm passes SIGTERM to the shell between us and it; the shell dies of it and tells nobody. Whoever stopped npm meant
- * the proxy, so losing the parent counts as the signal, unless the signal itself came as well (Ctrl-C reaches all).
+ * npm passes SIGTERM to the shell between it and this process; the shell ends and passes nothing on. A user who stops npm
+ * means the proxy, so losing the parent counts as the signal, unless the signal itself came as well (Ctrl-C reaches all).
  */
 function stopWithNpm(): void {
   const parent = process.ppid;

@@ -4,25 +4,29 @@
  *   npm test -- FILE…        only these test files, without the checks
  *   npm run test:long        with the long forms (fuzzing, soak, 10,000 tunnels): VIADUCT_LONG=1
  *
- * With CI=true the Debian packages of test/lab/packages.txt are installed first, unit, wire and story tests run on the
+ * With CI=true the Debian packages of test/lab/packages.txt are installed first, unit, wire and end-to-end tests run on the
  * oldest and the newest Node too, and a skipped test is a failure.
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { pathToFileURL } from 'node:url';
 import { installCommand, isInstalled, labPackages } from '../test/support/requires.ts';
 import { build, isStale } from './build.ts';
 import { check } from './check.ts';
 import { installLabPackages } from './lab-packages.ts';
 import { compileForOldestNode, nodeOfMajor } from './other-nodes.ts';
-import { ROOT, run } from './tools.ts';
+import { runWatched } from './run-watched.ts';
+import { ROOT } from './tools.ts';
 
 const EVERYTHING = ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'];
 /** What the other Nodes run: our code, not the lab around it. */
-const PORTABLE = ['src/**/*.test.ts', 'test/{wire,story}/**/*.test.ts'];
+const PORTABLE = ['src/**/*.test.ts', 'test/{wire,end-to-end}/**/*.test.ts'];
 
 /** One test may take this long; without a bound a leaked socket would hang the whole run. */
 const TEST_MS_MAX = 5 * 60_000;
 const LONG_TEST_MS_MAX = 60 * 60_000;
+/** Beyond the longest test: what holds a file up for longer is no test that runs. */
+const SILENCE_MS_MAX = 3 * 60_000;
 
 const inCi = process.env.CI === 'true';
 const long = process.argv.includes('--long');
@@ -34,8 +38,8 @@ function step(name: string, code: number): boolean {
   return code === 0;
 }
 
-/** Runs test files on one Node; a skip is told at their end, and fails in CI; what failed is told at the end of all. */
-function runTests(title: string, node: string, cwd: string, files: readonly string[]): void {
+/** Runs test files on one Node; a skip is reported at their end, and fails in CI; failures are reported at the end of all. */
+async function runTests(title: string, node: string, cwd: string, files: readonly string[]): Promise<void> {
   const tally = `${ROOT}.cache/tally.tsv`;
   mkdirSync(`${ROOT}.cache`, { recursive: true });
   rmSync(tally, { force: true });
@@ -44,12 +48,14 @@ function runTests(title: string, node: string, cwd: string, files: readonly stri
     failures.push(`${title}: no test file found`);
     return;
   }
-  const code = run(
+  const testMsMax = long ? LONG_TEST_MS_MAX : TEST_MS_MAX;
+  const code = await runWatched(
     node,
     [
       '--test',
+      `--import=${pathToFileURL(`${ROOT}scripts/bound-test-file.ts`)}`,
       `--test-concurrency=${Math.max(2, availableParallelism())}`,
-      `--test-timeout=${long ? LONG_TEST_MS_MAX : TEST_MS_MAX}`,
+      `--test-timeout=${testMsMax}`,
       '--disable-warning=ExperimentalWarning',
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
@@ -57,12 +63,16 @@ function runTests(title: string, node: string, cwd: string, files: readonly stri
       `--test-reporter-destination=${tally}`,
       ...files,
     ],
-    { cwd, env: { ...process.env, ...(long ? { VIADUCT_LONG: '1' } : {}) } },
+    {
+      cwd,
+      env: { ...process.env, ...(long ? { VIADUCT_LONG: '1' } : {}) },
+      silenceMsMax: testMsMax + SILENCE_MS_MAX,
+    },
   );
   step(title, code);
-  const told = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : [];
+  const lines = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : [];
   let skips = 0;
-  for (const line of told) {
+  for (const line of lines) {
     const [what, file = '', name, reason] = line.split('\t');
     const sentence = `${file.replace(ROOT, '')}: ${name}: ${reason}`;
     if (what === 'failed') {
@@ -79,17 +89,17 @@ const find = (patterns: readonly string[], cwd: string): string[] => globSync(pa
 
 if (chosen.length > 0) {
   if (isStale()) step('build', build());
-  runTests('chosen tests', process.execPath, ROOT, chosen);
+  await runTests('chosen tests', process.execPath, ROOT, chosen);
 } else {
   step('check', check());
   if (step('build', build())) {
     if (inCi) step('lab packages', installLabPackages());
-    runTests(`Node ${process.versions.node}`, process.execPath, ROOT, find(EVERYTHING, ROOT));
+    await runTests(`Node ${process.versions.node}`, process.execPath, ROOT, find(EVERYTHING, ROOT));
     if (inCi) {
       const compiled = compileForOldestNode();
       const patterns = PORTABLE.map((pattern) => pattern.replace(/ts$/, 'js'));
-      runTests('Node 22, compiled', nodeOfMajor(22), compiled, find(patterns, compiled));
-      runTests('Node 26', nodeOfMajor(26), ROOT, find(PORTABLE, ROOT));
+      await runTests('Node 22, compiled', nodeOfMajor(22), compiled, find(patterns, compiled));
+      await runTests('Node 26', nodeOfMajor(26), ROOT, find(PORTABLE, ROOT));
     }
     const absent = labPackages().filter((one) => !isInstalled(one));
     if (absent.length > 0) {

@@ -5,9 +5,9 @@ import { type Measurement, type Size, sized, type Target } from '../measurement.
 const secondsOf = (size: Size): number => sized(size, 4, 2, 1);
 const roundTripsOf = (size: Size): number => sized(size, 100_000, 20_000, 50);
 const GREEDY = 4;
-/** More than any proxy moves while it is measured: the downloads are cut, they do not end. */
+/** More than any proxy moves during the measurement: the downloads are aborted, they do not end. */
 const GREEDY_BYTES = 1e12;
-/** The downloads are up to speed after this. */
+/** The downloads have reached their rate after this. */
 const GREEDY_MS = 300;
 
 export const echo: Measurement = {

@@ -13,18 +13,18 @@ const AT_ONCE = 64;
 
 const manyOf = (size: Size): number => sized(size, 10_000, 10_000, 50);
 const limitsOf = (size: Size): number => sized(size, 1_000, 1_000, 10);
-/** As many as 20,000 descriptors allow, which is what many systems give a process. */
+/** As many as 20,000 descriptors allow, a usual limit of a process. */
 const openOf = (size: Size): number => sized(size, 9_000, 9_000, 20);
 const fewOf = (size: Size): number => sized(size, 100, 100, 2);
 const SETTLE_MS = 1_500;
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
 
-/** Somebody among many, and what they say to be known. */
+/** The credentials of one user among many. */
 const FIELD = `Proxy-Authorization: Basic ${Buffer.from('user7:secret').toString('base64')}`;
 const hashed = (password: string): string => `{SHA}${createHash('sha1').update(password).digest('base64')}`;
 
-/** Only Viaduct is asked: how others grow is theirs to say. */
+/** Only Viaduct is measured. */
 export const growth: Measurement = {
   name: 'growth',
   how: (size) =>
@@ -72,7 +72,7 @@ async function beside(tunnels: number, echo: number, size: Size): Promise<{ cpuU
   return { cpuUs, kib };
 }
 
-/** Of each, once the compiler has had its time. */
+/** CPU of one set-up, after a run that lets the compiler optimise. */
 async function setupUs({ pid, port }: { pid: number; port: number }, echo: number, size: Size): Promise<number> {
   await loadWith(FIELD, 'setup', port, echo, countOf(size), AT_ONCE);
   const { cpuS, result } = await cpuOf(pid, () => loadWith(FIELD, 'setup', port, echo, countOf(size), AT_ONCE));

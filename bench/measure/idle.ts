@@ -5,7 +5,7 @@ import { pssKib } from '../process-tree.ts';
 
 const countOf = (size: Size): number => sized(size, 2_000, 1_000, 20);
 const AT_ONCE = 64;
-/** A collector of garbage and an allocator need a moment to give back what the opening took. */
+/** Garbage collector and allocator need a moment to release memory that opening tunnels took. */
 const settleMsOf = (size: Size): number => sized(size, 3_000, 1_500, 50);
 
 export const idle: Measurement = {
@@ -18,7 +18,7 @@ export const idle: Measurement = {
     { name: 'memory before', unit: 'MiB', better: 'lower', digits: 1 },
   ],
   async round({ pid, port, origin }, size) {
-    // What the first tunnels load and compile is not the price of a tunnel.
+    // Code that the first tunnels load and compile must not count as memory of a tunnel.
     await load('setup', port, origin.echo, countOf(size) / 10, AT_ONCE / 8);
     await sleep(settleMsOf(size));
     const before = pssKib(pid);

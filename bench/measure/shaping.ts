@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConfigInput } from '../../src/config/schema.ts';
-import { jain } from '../../test/support/takers.ts';
+import { jain } from '../../test/support/gate-consumers.ts';
 import { arrived, counting, median, roundTrips, TrafficOrigin, tunnel } from '../../test/support/traffic.ts';
 import { cpuOf } from '../cpu.ts';
 import { startInstance } from '../instance.ts';
@@ -15,10 +15,10 @@ const MIB = 1024 * KIB;
 const windowMsOf = (size: Size): number => sized(size, 10_000, 5_000, 500);
 const bytesOf = (size: Size): number => sized(size, 1.5e9, 0.6e9, 4e6);
 const roundTripsOf = (size: Size): number => sized(size, 300, 150, 10);
-/** The burst has gone, and every tunnel is up to speed. */
+/** After this the burst is spent, and every tunnel has reached its rate. */
 const BEGUN_MS = 1_000;
 
-/** Rates and counts of tunnels whose exactness is shown. */
+/** Rates and numbers of tunnels for which the accuracy is measured. */
 const EXACT = [
   { name: '64 KiB/s, 1 tunnel', rate: 64 * KIB, tunnels: 1 },
   { name: '1 MiB/s, 500 tunnels', rate: MIB, tunnels: 500 },
@@ -26,7 +26,7 @@ const EXACT = [
   { name: '100 MiB/s, 200 tunnels', rate: 100 * MIB, tunnels: 200 },
 ] as const;
 
-/** Only Viaduct has such limits, so only Viaduct has figures here. */
+/** Only Viaduct has such limits, so only Viaduct is measured. */
 export const shaping: Measurement = {
   name: 'shaping',
   how: (size) =>
@@ -96,7 +96,7 @@ async function echoBeside(downloads: 'nothing' | 'normal' | 'background', size: 
 
 async function cpuPerGb(limits: ConfigInput['limits'], { origin }: Target, size: Size): Promise<number> {
   await using proxy = await startInstance(limited(limits));
-  // As much again as warms up a compiler: a slow download warms it up slowly.
+  // Half of the bytes first, so that the compiler has optimised: a slow download takes it longer.
   await load('down', proxy.port, origin.source, 1, bytesOf(size) / 2);
   const { cpuS, result } = await cpuOf(proxy.pid, () => load('down', proxy.port, origin.source, 1, bytesOf(size)));
   return cpuS / ((result.bytes ?? 0) / 1e9);

@@ -18,5 +18,5 @@ export const PEERS: readonly Peer[] = [
   go,
 ];
 
-/** Everything is compared with this one. */
+/** The peer that all others are compared with. */
 export const REFERENCE: string = squid.name;

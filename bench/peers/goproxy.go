@@ -1,4 +1,4 @@
-// The forward proxy that a Go programmer writes in an afternoon: net/http, io.Copy, an access log.
+// A minimal forward proxy in Go: net/http, io.Copy, an access log.
 package main
 
 import (

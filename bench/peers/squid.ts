@@ -26,7 +26,7 @@ http_access allow localhost
 http_access deny all
 `,
     );
-    // `-n` names its shared memory: a Squid of the system has another.
+    // `-n` names its shared memory, which a Squid of the system must not share.
     return { command: 'squid', args: ['-N', '-n', `bench${port}`, '-f', file] };
   },
 };

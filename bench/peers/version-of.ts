@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** The first thing in a command's output that looks like a version. */
+/** The first version number in the output of a command. */
 export function versionOf(command: string, ...args: readonly string[]): string {
   const { stdout, stderr } = spawnSync(command, args, {
     encoding: 'utf8',

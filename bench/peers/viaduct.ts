@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../../scripts/tools.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
-import { activeRelay } from '../../src/relay/choose.ts';
+import { activeRelay } from '../../src/relay/choose-relay.ts';
 import type { RelayKind } from '../../src/relay/options.ts';
 import type { Peer } from '../peer.ts';
 
@@ -24,26 +24,26 @@ const viaductWith = (name: string, relay: RelayKind, workers = 1): Peer => ({
       ...['--workers', String(workers)],
       ...['--log', 'json', '--log-file', join(folder, 'access.log')],
     ],
-    // Whoever measures may have a configuration of their own; it is not what is measured.
+    // So that the configuration of the user who runs the benchmark is not read.
     env: { XDG_CONFIG_HOME: folder, XDG_STATE_HOME: folder },
   }),
 });
 
-/** Viaduct as `npm run build` makes it, with everything on that is on by default. */
+/** Viaduct as built by `npm run build`, with its defaults. */
 export const viaduct: Peer = viaductWith('viaduct', 'auto');
 
-/** The same where the native relay is not built or cannot be used: on other systems, with TLS, under limits. */
+/** The same with the relay in JavaScript, which is used on other systems and with TLS. */
 export const viaductPortable: Peer = viaductWith('viaduct-portable', 'portable');
 
-/** The same with two processes, on a machine that has two cores to spare. */
+/** The same with two workers, for a machine with two free cores. */
 export const viaductWorkers: Peer = viaductWith('viaduct-workers', 'auto', 2);
 
-/** Viaduct as everywhere else, and with a configuration. */
+/** Viaduct with a configuration. */
 export const viaductOf = (config: ConfigInput): Peer => ({
   ...viaduct,
-  prepare(place) {
-    const launch = viaduct.prepare(place);
-    const file = join(place.folder, 'viaduct.json');
+  prepare(at) {
+    const launch = viaduct.prepare(at);
+    const file = join(at.folder, 'viaduct.json');
     writeFileSync(file, JSON.stringify(config));
     return { ...launch, args: [...launch.args, '--config', file] };
   },

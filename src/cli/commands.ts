@@ -1,51 +1,21 @@
-import type { Given } from '../config/sources.ts';
+import { ROUTE_MODES } from '../contracts/routing.ts';
+import { type CommandTable, SHELLS } from './command.ts';
+import { doctorCommand } from './doctor/command.ts';
+import { envCommands } from './env/commands.ts';
 import { explainCommand } from './explain/command.ts';
 import { pacCommand } from './pac/command.ts';
+import { serviceCommand } from './service/command.ts';
+import { setupCommand } from './setup/command.ts';
+import { topCommand } from './top/command.ts';
 
-/** A flag that one command alone has. */
-export interface CommandFlag {
-  readonly name: string;
-  readonly short?: string;
-  /** Absent: the flag takes no value. */
-  readonly argument?: string;
-  readonly summary: string;
-}
-
-/** A command line, taken apart. */
-export interface Call {
-  /** Words that are no flags, in order. */
-  readonly operands: readonly string[];
-  /** Flags that set what a configuration file could set. */
-  readonly settings: readonly Given[];
-  /** The command's own flags: each value that was given, `''` for a flag without one. */
-  readonly options: ReadonlyMap<string, readonly string[]>;
-}
-
-export interface Command {
-  readonly name: string;
-  readonly summary: string;
-  /** What follows the name: `[FILE]` may be left out, `URL` may not. */
-  readonly operands: readonly string[];
-  /** Whether it takes the flags of `run`, and with them the configuration. */
-  readonly takes: 'settings' | 'own flags only';
-  readonly flags?: readonly CommandFlag[];
-  /** Words for its first operand, for shells to complete. */
-  readonly completes?: readonly string[] | 'file';
-  /** Loaded when it is called, so that each command pays for itself only. Gives the exit code. */
-  load(): Promise<{ run(call: Call): Promise<number> }>;
-}
-
-export const SHELLS = ['bash', 'zsh', 'fish'] as const;
-
-/** In the order in which `--help` lists them; the first is what `viaduct` alone means. */
-export const COMMANDS: readonly [Command, ...Command[]] = [
+export const COMMANDS: CommandTable = [
   {
     name: 'run',
     summary: 'run the proxy; what `viaduct` alone does',
     operands: [],
     takes: 'settings',
     flags: [{ name: 'hash', short: 'H', summary: 'print NTLM_CREDENTIALS for --user and --domain, and exit' }],
-    load: () => import('./run.ts'),
+    load: () => import('./run/run.ts'),
   },
   {
     name: 'check',
@@ -58,41 +28,73 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   explainCommand,
   {
     name: 'why',
-    summary: 'say what would be decided about a URL, and why, without sending anything',
+    summary: 'show what the proxy would decide about a URL, and why, without sending anything',
     operands: ['URL'],
     takes: 'settings',
     flags: [
-      { name: 'as', argument: 'USER', summary: 'the user who would ask, with the password taken for right' },
+      { name: 'as', argument: 'USER', summary: 'the user of the request, as if the password were right' },
       { name: 'from', argument: 'IP', summary: 'the address that the client would have; default 127.0.0.1' },
       { name: 'json', summary: 'print one JSON object' },
     ],
-    load: () => import('./why.ts'),
+    load: () => import('./why/why.ts'),
   },
   pacCommand,
+  topCommand,
+  setupCommand,
+  doctorCommand,
+  ...envCommands,
   {
     name: 'hash',
-    summary: 'print what may stand for a password: NTLM_CREDENTIALS, and the lines of cntlm',
+    summary:
+      'print hashes to use instead of a password: NTLM_CREDENTIALS, the lines of cntlm, or those of clients for Digest',
     operands: [],
     takes: 'own flags only',
     flags: [
       { name: 'domain', short: 'd', argument: 'D', summary: "domain of the account; '' for none" },
       { name: 'user', short: 'u', argument: 'U', summary: 'user of the account; default: the login name' },
+      {
+        name: 'realm',
+        argument: 'NAME',
+        summary: 'print the lines of clients.users for Digest instead, for this realm; most use viaduct',
+      },
     ],
-    load: () => import('./hash.ts'),
+    load: () => import('./account/hash.ts'),
   },
   {
     name: 'login',
     summary: 'store the password of an account at upstream proxies in the keyring',
     operands: ['[ACCOUNT_OR_PROXY]'],
     takes: 'settings',
-    load: () => import('./login.ts'),
+    flags: [{ name: 'no-test', summary: 'store it without trying it once at the upstream proxy' }],
+    load: () => import('./account/login.ts'),
   },
   {
     name: 'logout',
-    summary: 'remove it from there',
+    summary: 'remove the password of an account from the keyring',
     operands: ['[ACCOUNT_OR_PROXY]'],
     takes: 'settings',
-    load: () => import('./logout.ts'),
+    load: () => import('./account/logout.ts'),
+  },
+  {
+    name: 'token',
+    summary: 'print the token of the API of the running proxy',
+    operands: [],
+    takes: 'settings',
+    flags: [
+      { name: 'link', summary: 'print a link that signs a browser in to the dashboard, once, within 10 minutes' },
+      { name: 'rotate', summary: 'replace the token; browsers have to sign in again' },
+    ],
+    load: () => import('./token.ts'),
+  },
+  serviceCommand,
+  {
+    name: 'mode',
+    summary: 'send requests by the PAC, direct or by the configured proxies alone, for a while; alone: the mode',
+    operands: ['[pac|direct|proxy|configured]'],
+    takes: 'settings',
+    flags: [{ name: 'for', argument: 'T', summary: 'how long, such as 15m; default: until a reload or restart' }],
+    completes: ROUTE_MODES,
+    load: () => import('./mode.ts'),
   },
   {
     name: 'import',
@@ -100,7 +102,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     operands: ['FILE'],
     takes: 'own flags only',
     completes: 'file',
-    load: () => import('./import.ts'),
+    load: () => import('./import/import.ts'),
   },
   {
     name: 'completion',

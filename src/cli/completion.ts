@@ -1,22 +1,27 @@
 import { FLAGS } from '../config/flags.ts';
 import { suggestion } from '../config/nearest.ts';
-import { type Call, COMMANDS, type Command, SHELLS } from './commands.ts';
-import { flagsOf } from './parse.ts';
+import { redact } from '../util/redact.ts';
+import { type Call, type Command, type CommandTable, flagsOf, SHELLS } from './command.ts';
 import { out, UsageError } from './print.ts';
 
-const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], () => string>> = { bash, zsh, fish };
+const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (commands: CommandTable) => string>> = {
+  bash,
+  zsh,
+  fish,
+  powershell,
+};
 
 /** `viaduct completion SHELL`: a script, made from the tables that the command line itself is made from. */
-export async function run({ operands: [shell = ''] }: Call): Promise<number> {
+export async function run({ operands: [shell = ''] }: Call, commands: CommandTable): Promise<number> {
   const known = SHELLS.find((one) => one === shell);
   if (known === undefined) {
-    throw new UsageError(`no completion for ${shell}${suggestion(shell, SHELLS)}; write ${SHELLS.join(', ')}`);
+    throw new UsageError(`no completion for ${redact(shell)}${suggestion(shell, SHELLS)}; write ${SHELLS.join(', ')}`);
   }
-  out(SCRIPTS[known]());
+  out(SCRIPTS[known](commands));
   return 0;
 }
 
-interface Completed {
+interface CompletableFlag {
   readonly name: string;
   readonly short?: string;
   readonly argument?: string;
@@ -24,7 +29,7 @@ interface Completed {
   readonly completes?: readonly string[] | 'file';
 }
 
-function allFlags(command: Command): readonly Completed[] {
+function allFlags(command: Command): readonly CompletableFlag[] {
   return [
     ...flagsOf(command),
     { name: 'help', short: 'h', summary: 'help' },
@@ -32,10 +37,10 @@ function allFlags(command: Command): readonly Completed[] {
   ];
 }
 
-const dashed = ({ name, short }: Completed): string[] =>
+const dashed = ({ name, short }: CompletableFlag): string[] =>
   short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 
-function bash(): string {
+function bash(commands: CommandTable): string {
   const values = FLAGS.filter(({ argument }) => argument !== undefined).map((flag) => {
     const reply =
       flag.completes === 'file'
@@ -43,7 +48,7 @@ function bash(): string {
         : `compgen -W "${(flag.completes ?? []).join(' ')}" -- "$word"`;
     return `    ${dashed(flag).join('|')}) COMPREPLY=($(${reply})); return ;;`;
   });
-  const words = COMMANDS.map((command) => {
+  const words = commands.map((command) => {
     const own = command.completes === 'file' ? ' $(compgen -f -- "$word")' : ` ${(command.completes ?? []).join(' ')}`;
     return `    ${command.name}) words="${allFlags(command).flatMap(dashed).join(' ')}${own}" ;;`;
   });
@@ -55,7 +60,7 @@ ${values.join('\n')}
   esac
   case "\${COMP_WORDS[1]}" in
 ${words.join('\n')}
-    *) words="${[...COMMANDS.map(({ name }) => name), ...allFlags(COMMANDS[0]).flatMap(dashed)].join(' ')}" ;;
+    *) words="${[...commands.map(({ name }) => name), ...allFlags(commands[0]).flatMap(dashed)].join(' ')}" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word"))
 }
@@ -65,8 +70,8 @@ complete -F _viaduct viaduct`;
 /** Inside single quotes and between brackets of zsh's _arguments. */
 const zshText = (text: string): string => text.replaceAll("'", "'\\''").replace(/[[\]:\\]/g, '\\$&');
 
-function zsh(): string {
-  const argument = ({ argument: name, completes }: Completed): string => {
+function zsh(commands: CommandTable): string {
+  const argument = ({ argument: name, completes }: CompletableFlag): string => {
     if (name === undefined) return '';
     const action = completes === 'file' ? '_files' : completes === undefined ? '' : `(${completes.join(' ')})`;
     return `:${zshText(name)}:${action}`;
@@ -80,17 +85,17 @@ function zsh(): string {
     const action = completes === 'file' ? '_files' : completes === undefined ? '' : `(${completes.join(' ')})`;
     return ["'1:command:'", `'2:word:${action}'`];
   };
-  const cases = COMMANDS.map(
+  const cases = commands.map(
     (command) => `    ${command.name}) _arguments ${[...specs(command), ...operands(command)].join(' ')} ;;`,
   );
-  const names = COMMANDS.map(({ name, summary }) => `'${name}:${zshText(summary)}'`).join(' ');
+  const names = commands.map(({ name, summary }) => `'${name}:${zshText(summary)}'`).join(' ');
   return `#compdef viaduct
 # zsh: eval "$(viaduct completion zsh)"
 _viaduct() {
   local -a commands=(${names})
   case "$words[2]" in
 ${cases.join('\n')}
-    *) _arguments '1:command:{_describe command commands}' ${specs(COMMANDS[0]).join(' ')} ;;
+    *) _arguments '1:command:{_describe command commands}' ${specs(commands[0]).join(' ')} ;;
   esac
 }
 compdef _viaduct viaduct`;
@@ -98,9 +103,9 @@ compdef _viaduct viaduct`;
 
 const fishText = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll("'", "\\'");
 
-function fish(): string {
-  const names = COMMANDS.map(({ name }) => name).join(' ');
-  const lines = COMMANDS.flatMap((command, at) => {
+function fish(commands: CommandTable): string {
+  const names = commands.map(({ name }) => name).join(' ');
+  const lines = commands.flatMap((command, at) => {
     const inside = `__fish_seen_subcommand_from ${command.name}`;
     // Without a command the flags are those of the first one.
     const when = at === 0 ? `'not __fish_seen_subcommand_from ${names}; or ${inside}'` : `'${inside}'`;
@@ -118,8 +123,40 @@ function fish(): string {
   return ['# fish: viaduct completion fish | source', 'complete -c viaduct -f', ...lines].join('\n');
 }
 
-function fishFlag({ name, short, argument, summary, completes }: Completed, when: string): string {
+function fishFlag({ name, short, argument, summary, completes }: CompletableFlag, when: string): string {
   const words = completes === undefined || completes === 'file' ? '' : ` -a '${completes.join(' ')}'`;
   const value = argument === undefined ? '' : completes === 'file' ? ' -rF' : ' -x';
   return `complete -c viaduct -n ${when}${short === undefined ? '' : ` -s ${short}`} -l ${name}${value}${words} -d '${fishText(summary)}'`;
+}
+
+/** PowerShell's own way: a block that gives the words that may follow. It works in Windows PowerShell 5.1 and in 7. */
+function powershell(commands: CommandTable): string {
+  const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+  const list = (words: readonly string[]): string => `@(${words.map(text).join(', ')})`;
+  const rows = commands.map((command) => {
+    const listed = Array.isArray(command.completes) ? command.completes : [];
+    return `    ${text(command.name)} = ${list([...allFlags(command).flatMap(dashed), ...listed])}`;
+  });
+  const values = FLAGS.flatMap((flag) => {
+    const { completes } = flag;
+    if (completes === undefined || completes === 'file') return [];
+    return dashed(flag).map((word) => `    ${text(word)} = ${list(completes)}`);
+  });
+  return `# PowerShell: viaduct completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName viaduct -ScriptBlock {
+  param($word, $ast, $position)
+  $words = @{
+${rows.join('\n')}
+  }
+  $values = @{
+${values.join('\n')}
+  }
+  $typed = @($ast.CommandElements | ForEach-Object { $_.ToString() })
+  $before = if ($word -eq '') { $typed[-1] } else { $typed[-2] }
+  $offered = if ($values.ContainsKey($before)) { $values[$before] }
+    elseif ($typed.Count -gt 1 -and $words.ContainsKey($typed[1])) { $words[$typed[1]] }
+    else { $words.Keys + $words[${text(commands[0].name)}] }
+  $offered | Where-Object { $_ -like "$word*" } | Sort-Object -CaseSensitive -Unique |
+    ForEach-Object { [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_) }
+}`;
 }

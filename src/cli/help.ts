@@ -1,5 +1,5 @@
-import { FLAGS } from '../config/flags.ts';
-import { COMMANDS, type Command } from './commands.ts';
+import { type Command, type CommandFlag, flagsOf } from './command.ts';
+import { COMMANDS } from './commands.ts';
 
 const ABOUT = 'Viaduct: a forward proxy for HTTP CONNECT tunnels and plain HTTP.';
 
@@ -9,15 +9,11 @@ const EXAMPLES: readonly (readonly [command: string, does: string])[] = [
   ['viaduct --rate 4Mbit', 'leave the rest of the line to others'],
   ['viaduct --listen 0.0.0.0 --auth users.htpasswd', 'serve a network, with passwords'],
   ['viaduct --config viaduct.yaml', 'rules, limits and more; reloaded when it is saved'],
-  ['viaduct explain https://example.com/', 'what is said on every hop, step by step'],
+  ['viaduct explain https://example.com/', 'every message on every hop, step by step'],
   ['viaduct check', 'every setting in force, and where it came from'],
 ];
 
-interface ShownFlag {
-  readonly name: string;
-  readonly short?: string;
-  readonly argument?: string;
-  readonly summary: string;
+interface ShownFlag extends CommandFlag {
   readonly default?: string;
 }
 
@@ -29,7 +25,7 @@ const COMMON: readonly ShownFlag[] = [
 /** What `--help` prints, about the whole program or about one command. */
 export function helpText(about: Command | undefined): string {
   const command = about ?? COMMANDS[0];
-  const flags = [...(command.flags ?? []), ...(command.takes === 'settings' ? FLAGS : []), ...COMMON];
+  const flags: readonly ShownFlag[] = [...flagsOf(command), ...COMMON];
   const isWhole = command === COMMANDS[0];
   const parts = isWhole
     ? [ABOUT, `Examples\n${rows(EXAMPLES)}`, `Commands\n${rows(COMMANDS.map((one) => [usageOf(one), one.summary]))}`]

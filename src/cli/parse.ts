@@ -1,38 +1,32 @@
 import { CommanderError, Command as Parser } from 'commander';
-import { FLAGS } from '../config/flags.ts';
+import { FLAGS, type FlagValue } from '../config/flags.ts';
 import { suggestion } from '../config/nearest.ts';
-import type { Given } from '../config/sources.ts';
-import { type Call, COMMANDS, type Command, type CommandFlag } from './commands.ts';
+import { type Call, type Command, type CommandFlag, flagsOf } from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { foreignHint } from './foreign-flags.ts';
 import { UsageError } from './print.ts';
 
 /** What a command line asks for. */
-export type Asked =
+export type ParsedCommandLine =
   | { readonly do: 'help'; readonly about: Command | undefined }
   | { readonly do: 'version' }
   | { readonly do: 'call'; readonly command: Command; readonly call: Call; readonly notices: readonly string[] };
 
-interface AnyFlag {
-  readonly name: string;
-  readonly short?: string;
-  readonly argument?: string;
-  readonly summary: string;
-}
-
-/** Flags of a command in one list: its own, then those of `run` if it takes them. */
-export function flagsOf(command: Command): readonly AnyFlag[] {
-  return [...(command.flags ?? []), ...(command.takes === 'settings' ? FLAGS : [])];
-}
-
 /** Takes a command line apart. Throws UsageError with one line. */
-export function parse(words: readonly string[]): Asked {
-  const { kept, notices } = withoutThreads(words.map(withTwoDashes));
-  let asked: Asked | undefined;
-  const root = parser('viaduct');
+export function parse(words: readonly string[]): ParsedCommandLine {
+  // Behind `--` stand the words of another command; without it they are passed on as they are too.
+  const isForeign = COMMANDS.some((command) => command.name === words[0] && command.words === 'of another command');
+  const end = isForeign ? 1 : words.indexOf('--');
+  const [own, foreign] = end < 0 ? [words, []] : [words.slice(0, end), words.slice(end)];
+  const { kept: ours, notices } = withoutThreads(own.map(withTwoDashes));
+  const kept = [...ours, ...foreign];
+  let parsed: ParsedCommandLine | undefined;
+  const root = parser('viaduct').enablePositionalOptions();
   for (const command of COMMANDS) {
-    const sub = parser(command.name);
-    const settings: Given[] = [];
+    const sub = parser(command.name).passThroughOptions(command.words === 'of another command');
+    const settings: FlagValue[] = [];
     const options = new Map<string, string[]>();
-    for (const name of command.operands) sub.argument(name.startsWith('[') ? name : `<${name}>`);
+    for (const name of command.operands) sub.argument(isOptional(name) ? name : `<${name}>`);
     const isSetting = new Map(FLAGS.map((flag) => [flag.name, flag]));
     for (const flag of flagsOf(command)) {
       sub.option(spelling(flag));
@@ -44,13 +38,13 @@ export function parse(words: readonly string[]): Asked {
       });
     }
     sub.option('-h, --help').on('option:help', () => {
-      asked ??= { do: 'help', about: command };
+      parsed ??= { do: 'help', about: command };
     });
     sub.option('--version').on('option:version', () => {
-      asked ??= { do: 'version' };
+      parsed ??= { do: 'version' };
     });
     sub.action(() => {
-      asked ??= { do: 'call', command, call: { operands: sub.args, settings, options }, notices };
+      parsed ??= { do: 'call', command, call: { operands: sub.args, settings, options }, notices };
     });
     root.addCommand(sub, { isDefault: command === COMMANDS[0] });
   }
@@ -58,13 +52,13 @@ export function parse(words: readonly string[]): Asked {
     // `viaduct help check` is how some tools spell `viaduct check --help`.
     root.parse(kept[0] === 'help' ? [...kept.slice(1), '--help'] : kept, { from: 'user' });
   } catch (error) {
-    // Whoever asks for help gets it, however wrong the rest of the line is.
-    if (asked !== undefined) return asked;
+    // `--help` works even where the rest of the line is wrong.
+    if (parsed !== undefined) return parsed;
     if (error instanceof CommanderError) throw new UsageError(inOneLine(error, kept));
     throw error;
   }
-  if (asked === undefined) throw new UsageError('nothing to do; viaduct --help lists the commands');
-  return asked;
+  if (parsed === undefined) throw new UsageError('nothing to do; viaduct --help lists the commands');
+  return parsed;
 }
 
 function parser(name: string): Parser {
@@ -77,7 +71,9 @@ function parser(name: string): Parser {
     .exitOverride();
 }
 
-const spelling = ({ name, short, argument }: AnyFlag | CommandFlag): string =>
+const isOptional = (operand: string): boolean => operand.startsWith('[');
+
+const spelling = ({ name, short, argument }: CommandFlag): string =>
   `${short === undefined ? '' : `-${short}, `}--${name}${argument === undefined ? '' : ` <${argument}>`}`;
 
 const SEE_HELP = ' (viaduct --help lists all)';
@@ -114,10 +110,10 @@ function withoutThreads(words: readonly string[]): { kept: string[]; notices: st
 }
 
 function inOneLine(error: CommanderError, words: readonly string[]): string {
-  const named = /'([^']*)'/.exec(error.message)?.[1] ?? '';
+  const named = /'(.*)'/s.exec(error.message)?.[1] ?? '';
   switch (error.code) {
     case 'commander.unknownOption':
-      return `unknown flag ${named}${suggestion(named.replace(/^-+/, ''), LONG_NAMES, (name) => `--${name}`)}${SEE_HELP}`;
+      return unknownFlag(named);
     case 'commander.optionMissingArgument':
       return `${named.replace(/^-\w, /, '').replace(/ <(.*)>$/, ' needs a value: $1')}`;
     case 'commander.missingArgument':
@@ -130,11 +126,25 @@ function inOneLine(error: CommanderError, words: readonly string[]): string {
   }
 }
 
+/** A value may be glued to it, and begins no later than where no name goes on. */
+function unknownFlag(word: string): string {
+  const flag = /^--?[a-z]+(?:[-_][a-z]+)*(?![^=])/i.exec(word)?.[0] ?? /^-[a-z](?![a-z-])/i.exec(word)?.[0];
+  if (flag === undefined) return `unknown flag${SEE_HELP}`;
+  const foreign = foreignHint(flag);
+  if (foreign !== undefined) return `unknown flag ${flag}: ${foreign}${SEE_HELP}`;
+  if (flag === '--threads') return `--threads takes a number, and does nothing here${SEE_HELP}`;
+  return `unknown flag ${flag}${suggestion(flag.replace(/^-+/, ''), LONG_NAMES, (name) => `--${name}`)}${SEE_HELP}`;
+}
+
 function unexpectedWord(words: readonly string[]): string {
   const names = COMMANDS.map(({ name }) => name);
   const command = COMMANDS.find(({ name }) => name === words[0]);
   if (command !== undefined)
     return `${command.name} takes ${command.operands.join(' ') || 'no words, only flags'}; viaduct ${command.name} --help says more`;
   const word = words.find((one) => !one.startsWith('-')) ?? '';
-  return `unknown command ${word}${suggestion(word, names)}${SEE_HELP}`;
+  // Behind a flag it may be anything, also a password that a space has parted from its flag.
+  const isCommand = word === words[0] && /^[a-z][a-z-]*$/i.test(word);
+  return isCommand
+    ? `unknown command ${word}${suggestion(word, names)}${SEE_HELP}`
+    : `a word stands where a command or a flag is wanted${SEE_HELP}`;
 }

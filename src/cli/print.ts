@@ -11,7 +11,7 @@ export function out(line: string): void {
 }
 
 /** A line for the person at the terminal. */
-export function tell(line: string): void {
+export function logLine(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
@@ -19,19 +19,20 @@ export function tell(line: string): void {
 export function reportFailure(error: unknown, detail: 'message' | 'stack'): number {
   if (error instanceof ConfigError) {
     // A line that begins with file and line number is left so, since editors jump to it.
-    for (const line of error.lines) tell(/^[^\s:]+:\d+: /.test(line) ? line : `viaduct: ${line}`);
+    for (const line of error.lines) logLine(/^[^\s:]+:\d+: /.test(line) ? line : `viaduct: ${line}`);
     return 2;
   }
-  tell(`viaduct: ${sentenceOf(error)}`);
-  if (detail === 'stack' && error instanceof Error && error.stack !== undefined) tell(error.stack);
+  logLine(`viaduct: ${sentenceOf(error)}`);
+  if (detail === 'stack' && error instanceof Error && error.stack !== undefined) logLine(error.stack);
   return isUsage(error) ? 2 : 1;
 }
 
 /** What to do about an address that the system refuses. */
 const LISTENING: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there; choose a port with --port, or --port 0 for a free one',
-  EACCES: 'this user may not; ports below 1024 need a privileged one',
+  EACCES: 'this user may not; ports below 1024 need a privileged one, and a socket needs a folder that it may write',
   EADDRNOTAVAIL: 'this machine has no such address; write one of its own, or localhost',
+  ENODEV: 'there is no such bridge now; start what makes it, or listen on localhost too',
   ENOTFOUND: 'that name has no address; write an address, or localhost',
   EAI_AGAIN: 'that name cannot be resolved now; write an address, or localhost',
   ENOENT: 'there is no such folder',
@@ -47,5 +48,7 @@ function sentenceOf(error: unknown): string {
 /** By name, since the class comes with the whole proxy, which most commands do not load. */
 const isListening = (error: unknown): boolean => error instanceof Error && error.name === 'ListenError';
 
-/** An address that cannot be listened on is a mistake of whoever named it, as a wrong flag is. */
-const isUsage = (error: unknown): boolean => error instanceof UsageError || isListening(error);
+const isLogFile = (error: unknown): boolean => error instanceof Error && error.name === 'LogFileError';
+
+/** An address or a file that cannot be used is a mistake of the person who named it, as a wrong flag is. */
+const isUsage = (error: unknown): boolean => error instanceof UsageError || isListening(error) || isLogFile(error);

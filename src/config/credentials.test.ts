@@ -5,33 +5,34 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { CredentialsOptions } from '../credentials/options.ts';
 import type { Environment } from './environment.ts';
+import type { FlagValue } from './flags.ts';
 import { FLAGS } from './flags.ts';
 import { ConfigError } from './problems.ts';
 import { settingsInForce } from './provenance.ts';
 import { configDefaults } from './schema.ts';
-import { type Given, type Loaded, load } from './sources.ts';
+import { type LoadedConfig, load } from './sources.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'viaduct-credentials-'));
 after(() => rmSync(folder, { recursive: true }));
 
-function flag(name: string, text = ''): Given {
+function flag(name: string, text = ''): FlagValue {
   const found = FLAGS.find((one) => one.name === name);
   assert.ok(found, name);
   return { flag: found, text, label: `--${name}` };
 }
 
-function loaded(flags: readonly Given[], file = '{}', environment: Environment = {}): Loaded {
+function loaded(flags: readonly FlagValue[], file = '{}', environment: Environment = {}): LoadedConfig {
   const path = join(folder, 'viaduct.yaml');
   writeFileSync(path, file);
   return load({ flags: [flag('config', path), ...flags], environment, isTerminal: false });
 }
 
-const credentialsOf = (flags: readonly Given[], file?: string, environment?: Environment): CredentialsOptions =>
+const credentialsOf = (flags: readonly FlagValue[], file?: string, environment?: Environment): CredentialsOptions =>
   loaded(flags, file, environment).config.credentials;
 
-function refusal(file: string): string {
+function refusal(file: string, environment?: Environment): string {
   try {
-    loaded([], file);
+    loaded([], file, environment);
   } catch (error) {
     assert.ok(error instanceof ConfigError);
     return error.lines.join('\n').replaceAll(folder, '');
@@ -66,7 +67,7 @@ credentials:
   asked: { user: 'CORP\\you', from: prompt }
   allow: [.corp.example]
 `;
-  assert.deepEqual(credentialsOf([flag('domain', 'D')], file), {
+  assert.deepEqual(credentialsOf([flag('domain', 'D')], file, { LAB_PASSWORD: 's3cret' }), {
     accounts: {
       corp: { user: 'me', domain: 'CORP', from: { kind: 'keyring' } },
       lab: { from: { kind: 'file', path: join(folder, 'lab.secret') } },
@@ -102,17 +103,37 @@ test('a file of secrets that cannot be used is refused with its place, and says 
   );
 });
 
+test('a variable that holds no secret is refused with its place and its name, and nothing of it is repeated', () => {
+  const file = 'credentials:\n  corp: { user: me, from: "env:CORP_PW" }\n';
+  const place = '/viaduct.yaml:2: credentials.corp.from: the environment variable CORP_PW';
+  assert.equal(
+    refusal(file, {}),
+    `${place} is not set; set it where viaduct is started, or write another source of the secret`,
+  );
+  assert.equal(refusal(file, { CORP_PW: '' }), `${place} is empty; put the secret into it where viaduct is started`);
+  assert.equal(
+    refusal(file, { CORP_PW: 'hunter2\nhunter3' }),
+    `${place} holds neither one line nor what viaduct hash prints`,
+  );
+  // Of several accounts each counts, also one that no upstream proxy has.
+  const two = `${file}  lab: { user: you, from: "env:LAB_PW" }\n`;
+  assert.match(refusal(two, { CORP_PW: 'pw' }), /^\/viaduct\.yaml:3: credentials\.lab\.from: .* LAB_PW is not set;/);
+});
+
 test('users, domains and lists that cannot be are refused', () => {
-  assert.match(refusal('credentials: { corp: { user: "a\\tb" } }'), /credentials\.corp\.user: is no name of a user/);
-  assert.match(refusal('credentials: { corp: { domain: "" } }'), /credentials\.corp\.domain: is no domain/);
-  assert.match(refusal('credentials: { allow: ["http://p"] }'), /credentials\.allow\[0\]: is no host/);
+  assert.match(
+    refusal('credentials: { corp: { user: "a\\tb" } }'),
+    /credentials\.corp\.user: is not a valid user name/,
+  );
+  assert.match(refusal('credentials: { corp: { domain: "" } }'), /credentials\.corp\.domain: is not a valid domain/);
+  assert.match(refusal('credentials: { allow: ["http://p"] }'), /credentials\.allow\[0\]: is not a valid host/);
   assert.match(refusal('credentials: { alow: [a.example] }'), /credentials\.alow: is a list/);
 });
 
 test('an upstream proxy names an account that there is, and schemes', () => {
   const file = (entry: string) => `credentials: { corp: { user: me } }\nupstreams: [{ host: p.example, ${entry} }]\n`;
   assert.deepEqual(loaded([], file('credentials: corp, auth: [ntlm, basic]')).config.upstreams, [
-    { host: 'p.example', credentials: 'corp', auth: ['ntlm', 'basic'] },
+    { host: 'p.example', credentials: 'corp', auth: { schemes: ['ntlm', 'basic'] } },
   ]);
   assert.equal(
     refusal(file('credentials: crop')),
@@ -123,7 +144,17 @@ test('an upstream proxy names an account that there is, and schemes', () => {
   assert.match(refusal(file('auth: []')), /upstreams\[0\]\.auth: is empty/);
 });
 
-test('what is in force shows accounts and sources, and variables that say nothing are told', () => {
+test('an upstream proxy says when Basic is sent, and whether a rejected password is kept back', () => {
+  const file = (auth: string) => `upstreams: [{ host: p.example, auth: ${auth} }]\n`;
+  assert.deepEqual(loaded([], file('{ scheme: basic, preemptive: true, latch: false }')).config.upstreams, [
+    { host: 'p.example', auth: { schemes: ['basic'], preemptive: true, latch: false } },
+  ]);
+  assert.match(refusal(file('{ scheme: digest, preemptive: true }')), /auth: is preemptive without basic; add basic/);
+  assert.match(refusal(file('{ scheme: [basic, basic] }')), /auth\.scheme: names a scheme twice/);
+  assert.match(refusal(file('{ preemptiv: true }')), /auth.*preemptiv/);
+});
+
+test('what is in force shows accounts and sources, and variables without effect are reported', () => {
   const { values, provenance, notices } = loaded([flag('user', 'me')], '{}', { NTLM_CREDENTIALS: 'hunter2' });
   const shown = settingsInForce(values, configDefaults(), provenance);
   assert.deepEqual(

@@ -1,68 +1,110 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import type { Route } from '../core/stages.ts';
+import { isExposed, type Listen } from '../clients/options.ts';
+import type { Route } from '../contracts/stages.ts';
+import { problemOfToken } from '../credentials/admin-token.ts';
 import { problemOfSecretFile } from '../credentials/secret-file.ts';
+import { problemOfSecretVariable } from '../credentials/secret-text.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
-import { isExposed, type Listen } from '../listeners/options.ts';
-import { formatAuthority, hostKey } from '../protocol/authority.ts';
-import { parseIp } from '../protocol/ip-address.ts';
-import { formatHop } from '../protocol/proxy-url.ts';
-import { relayProblem } from '../relay/choose.ts';
-import { TrustError, tlsSettings } from '../upstream/trust.ts';
+import { canTellUsers } from '../identity/same-user.ts';
+import { formatAuthority, hostKey } from '../protocol/addresses/authority.ts';
+import { parseIp } from '../protocol/addresses/ip-address.ts';
+import { formatHop } from '../protocol/routes/proxy-url.ts';
+import { relayProblem } from '../relay/choose-relay.ts';
+import { TrustError, tlsSettings } from '../upstream/tls/trust.ts';
+import { quoted, redact } from '../util/redact.ts';
+import type { Config } from './config.ts';
+import type { Environment } from './environment.ts';
+import { checkExposure, checkListeners, hasOtherUsers, problemOfPem } from './listener-checks.ts';
 import { suggestion } from './nearest.ts';
+import { checkPaths } from './path-checks.ts';
 import type { Path, Problem } from './problems.ts';
-import { isPacPath, PAC_WORDS } from './routes.ts';
-import type { Config } from './schema.ts';
 
-/** Who says which users there are: `clients.users`, or an `authenticate` hook too. */
-export type KnownBy = 'configuration' | 'program';
+/** Who knows the users: the configuration (`clients.users`), or the program too (an `authenticate` hook). */
+export type ConfigOwner = 'configuration' | 'program';
 
-/** What no setting can know of another: problems that only the whole configuration has. */
-export function crossCheck(config: Config, knownBy: KnownBy = 'configuration'): Problem[] {
-  const users = knownUsers(config);
+/** What a configuration is checked against besides itself. */
+export interface CrossCheckContext {
+  /** Where `from: env:NAME` is looked up. */
+  readonly environment: Environment;
+  /** Default: `configuration`. */
+  readonly knownBy?: ConfigOwner | undefined;
+}
+
+/** Problems between settings, which no setting has alone. */
+export function crossCheck(config: Config, { environment, knownBy = 'configuration' }: CrossCheckContext): Problem[] {
+  const users = loadKnownUsers(config);
   const always = [
-    ...listenedTwice(config),
+    ...checkListeners(config),
     ...users.problems,
-    ...rulesOfOneName(config),
-    ...pacMissing(config),
-    ...secretFiles(config),
-    ...unknownAccounts(config),
-    ...untrusted(config),
-    ...throughOurselves(config),
-    ...relayMissing(config),
+    ...checkDuplicateRuleNames(config),
+    ...checkPaths(config),
+    ...checkSecrets(config, environment),
+    ...checkAccountReferences(config),
+    ...checkCaFiles(config),
+    ...checkSelfProxy(config),
+    ...checkRelay(config),
+    ...checkSameUser(config),
+    ...checkAdmin(config, environment),
+    ...checkLogSize(config),
   ];
   return knownBy === 'program'
     ? always
-    : [...exposedToEveryone(config), ...always, ...unknownUsers(config, users.names)];
+    : [...checkExposure(config), ...always, ...checkUserReferences(config, users.names)];
 }
 
-function relayMissing({ relay }: Config): Problem[] {
+function checkRelay({ relay }: Config): Problem[] {
   const why = relayProblem(relay);
   return why === undefined ? [] : [{ path: ['relay'], message: `there is no native relay: ${why}` }];
 }
 
-/** An open proxy is found within hours, and used for what its owner answers for. */
-function exposedToEveryone({ listen, open, clients }: Config): Problem[] {
-  if (open || clients.users !== undefined || clients.allow !== undefined) return [];
-  const exposed = listen.find(isExposed);
-  if (exposed === undefined || exposed.kind !== 'tcp') return [];
-  const mend =
-    'add `clients: { users: users.htpasswd }` (--auth) or `clients: { allow: [10.0.0.0/8] }` (--allow), or say --open';
-  return [{ path: ['listen'], message: `everyone who reaches ${exposed.host} could use this proxy: ${mend}` }];
+function checkSameUser({ clients }: Config): Problem[] {
+  if (clients.sameUser !== true || canTellUsers(process.platform)) return [];
+  const message = 'is not available on this system, which does not tell whose a connection is; use clients.users';
+  return [{ path: ['clients', 'sameUser'], message }];
 }
 
-function listenedTwice({ listen }: Config): Problem[] {
-  const seen = new Set<string>();
-  for (const one of listen) {
-    if (one.kind === 'tcp' && one.port === 0) continue;
-    const address = one.kind === 'unix' ? one.path : `${one.host} port ${one.port}`;
-    if (seen.has(address)) return [{ path: ['listen'], message: `names ${address} twice; keep one` }];
-    seen.add(address);
+/** A person who reads the dashboard sees where everyone goes, and may end it. */
+function checkAdmin({ admin, listen }: Config, environment: Environment): Problem[] {
+  if (admin === undefined) return [];
+  const problems: Problem[] = [];
+  if (admin.listen.some(({ kind }) => kind !== 'tcp')) {
+    problems.push({ path: ['admin', 'listen'], message: 'takes addresses alone; the control socket is always there' });
   }
-  return [];
+  if (admin.listen.some(({ kind, protocol }) => kind === 'tcp' && protocol !== 'http')) {
+    problems.push({ path: ['admin', 'listen'], message: 'takes HOST:PORT alone; `tls` makes it https' });
+  }
+  const exposed = admin.listen.find(isExposed);
+  if (exposed?.kind === 'tcp' && (admin.token === undefined || admin.tls === undefined)) {
+    const missing = [
+      admin.token === undefined && '`token: env:NAME`',
+      admin.tls === undefined && '`tls: { cert, key }`',
+    ];
+    const message = `others can reach ${exposed.host}: add ${missing.filter(Boolean).join(' and ')} to admin`;
+    problems.push({ path: ['admin', 'listen'], message });
+  }
+  const own = admin.listen.find((one) => listen.some((other) => isSameAddress(one, other)));
+  if (own?.kind === 'tcp') {
+    problems.push({ path: ['admin', 'listen'], message: `the proxy itself listens on port ${own.port}; take another` });
+  }
+  const token = admin.token && problemOfToken(admin.token, environment);
+  if (token !== undefined) problems.push({ path: ['admin', 'token'], message: token });
+  for (const [key, path] of Object.entries(admin.tls ?? {})) {
+    const problem = problemOfPem(path);
+    if (problem !== undefined) problems.push({ path: ['admin', 'tls', key], message: problem });
+  }
+  return problems;
 }
 
-function knownUsers({ clients }: Config): { names: ReadonlySet<string> | undefined; problems: Problem[] } {
+const isSameAddress = (one: Listen, other: Listen): boolean =>
+  one.kind === 'tcp' && other.kind === 'tcp' && one.port !== 0 && one.port === other.port && one.host === other.host;
+
+/** Not a part of the schema: the file of the log may be named by a flag. */
+function checkLogSize({ log: { format, file, maxBytes } }: Config): Problem[] {
+  if (maxBytes === undefined || file !== undefined || format === 'off') return [];
+  const message = 'applies to a file, and standard output is none; set log.file (--log-file), or leave it out';
+  return [{ path: ['log', 'maxBytes'], message }];
+}
+
+function loadKnownUsers({ clients }: Config): { names: ReadonlySet<string> | undefined; problems: Problem[] } {
   const { users } = clients;
   if (users === undefined) return { names: undefined, problems: [] };
   try {
@@ -75,7 +117,7 @@ function knownUsers({ clients }: Config): { names: ReadonlySet<string> | undefin
 }
 
 /** Files of authorities that cannot be read: with them, the proxies that they certify could not be reached. */
-function untrusted({ upstreams }: Config): Problem[] {
+function checkCaFiles({ upstreams }: Config): Problem[] {
   try {
     tlsSettings(upstreams);
     return [];
@@ -85,61 +127,50 @@ function untrusted({ upstreams }: Config): Problem[] {
   }
 }
 
-/** A rule about nobody never matches, and a deny rule that never matches is a hole. */
-function unknownUsers({ access, limits, clients }: Config, names: ReadonlySet<string> | undefined): Problem[] {
-  const mentioned: { path: Path; users: readonly string[] }[] = [
-    ...access.flatMap((rule, at) => [
-      { path: ['access', at, 'allow', 'users'], users: rule.allow?.users ?? [] },
-      { path: ['access', at, 'deny', 'users'], users: rule.deny?.users ?? [] },
-    ]),
-    ...limits.bandwidth.map((limit, at) => ({
-      path: ['limits', 'bandwidth', at, 'match', 'users'],
-      users: limit.match?.users ?? [],
-    })),
-  ];
+/** A rule about a user that does not exist never matches, and a deny rule that never matches is a hole. */
+function checkUserReferences(config: Config, names: ReadonlySet<string> | undefined): Problem[] {
+  if (hasOtherUsers(config)) return [];
+  const { access, limits, clients } = config;
+  const mentioned: { path: Path; users: readonly string[] }[] = [];
+  const add = (users: readonly string[] | undefined, ...path: Path) => {
+    if (users !== undefined) mentioned.push({ path, users });
+  };
+  for (const [at, { allow, deny }] of access.entries()) {
+    add(allow?.users, 'access', at, 'allow', 'users');
+    add(deny?.users, 'access', at, 'deny', 'users');
+  }
+  for (const [at, { match }] of limits.bandwidth.entries())
+    add(match?.users, 'limits', 'bandwidth', at, 'match', 'users');
   if (clients.users === undefined) {
     const first = mentioned.find(({ users }) => users.length > 0);
-    return first === undefined ? [] : [{ path: first.path, message: 'nobody has to authenticate; set clients.users' }];
+    return first === undefined ? [] : [{ path: first.path, message: 'clients do not authenticate; set clients.users' }];
   }
   if (names === undefined) return [];
   return mentioned.flatMap(({ path, users }) =>
     users.flatMap((user, at) =>
-      names.has(user) ? [] : [{ path: [...path, at], message: `clients.users has no ${JSON.stringify(user)}` }],
+      names.has(user) ? [] : [{ path: [...path, at], message: `clients.users has no ${quoted(user)}` }],
     ),
   );
 }
 
 /** The log tells rules apart by their names. */
-function rulesOfOneName({ access }: Config): Problem[] {
+function checkDuplicateRuleNames({ access }: Config): Problem[] {
   const seen = new Set<string>();
   return access.flatMap(({ name }, at) => {
     if (name === undefined) return [];
     const isSecond = seen.has(name);
     seen.add(name);
-    return isSecond ? [{ path: ['access', at, 'name'], message: `another rule is named ${JSON.stringify(name)}` }] : [];
+    return isSecond ? [{ path: ['access', at, 'name'], message: `another rule is named ${quoted(name)}` }] : [];
   });
 }
 
-/** A PAC on disk is there or it is misspelt; one on the network may come later. */
-function pacMissing({ routes: { pac } }: Config): Problem[] {
-  const path = ['routes', 'pac'];
-  const isUrl = /^file:/i.test(pac);
-  if (!isUrl && !isPacPath(pac)) return [];
-  try {
-    const file = isUrl ? fileURLToPath(pac) : pac;
-    return existsSync(file) ? [] : [{ path, message: `there is no file ${file}${suggestion(file, PAC_WORDS)}` }];
-  } catch {
-    return [{ path, message: `${JSON.stringify(pac)} names no file of this machine; write file:///PATH` }];
-  }
-}
-
 /** A request that is sent to ourselves comes back until the loop is noticed. Of a chain, only its first proxy is dialled by us. */
-function throughOurselves({ routes, listen }: Config): Problem[] {
-  const ways: { path: Path; route: Route }[] = [
+function checkSelfProxy({ routes, listen }: Config): Problem[] {
+  const proxyRoutes: { path: Path; route: Route }[] = [
     ...routes.rules.flatMap(({ via }, at) => via.map((route) => ({ path: ['routes', 'rules', at, 'via'], route }))),
     ...routes.proxy.map((route) => ({ path: ['routes', 'proxy'], route })),
   ];
-  return ways.flatMap(({ path, route }) => {
+  return proxyRoutes.flatMap(({ path, route }) => {
     if (route.via === 'direct') return [];
     const [hop] = route.hops;
     const own = listen.find((one) => leadsTo(one, hop.proxy.host, hop.proxy.port));
@@ -149,7 +180,7 @@ function throughOurselves({ routes, listen }: Config): Problem[] {
   });
 }
 
-/** Only what is certain without a resolver; `policy/own-addresses.ts` judges every address that is dialled. */
+/** Only what is certain without a resolver; `policy/listen-addresses.ts` judges every address that is dialled. */
 function leadsTo(listen: Listen, host: string, port: number): boolean {
   if (listen.kind !== 'tcp' || listen.port !== port) return false;
   const isLoopback = (name: string) => name === 'localhost' || name === '::1' || name.startsWith('127.');
@@ -161,20 +192,28 @@ function leadsTo(listen: Listen, host: string, port: number): boolean {
   );
 }
 
-/** A secret that others can read is none any more; better said at start than at the first request. */
-function secretFiles({ credentials }: Config): Problem[] {
+/**
+ * A file that other users can read holds no secret any more, and a variable that is not set holds none. Reported at the
+ * start: the first request would fail with advice to log in.
+ */
+function checkSecrets({ credentials }: Config, environment: Environment): Problem[] {
   return Object.entries(credentials.accounts).flatMap(([name, { from }]) => {
-    const problem = from?.kind === 'file' ? problemOfSecretFile(from.path) : undefined;
-    if (from?.kind !== 'file' || problem === undefined) return [];
-    return [{ path: ['credentials', name, 'from'], message: `${from.path} ${problem}` }];
+    const path = ['credentials', name, 'from'];
+    if (from?.kind === 'file') {
+      const problem = problemOfSecretFile(from.path);
+      return problem === undefined ? [] : [{ path, message: `${redact(from.path)} ${problem}` }];
+    }
+    if (from?.kind !== 'env') return [];
+    const problem = problemOfSecretVariable(environment[from.name]);
+    return problem === undefined ? [] : [{ path, message: `the environment variable ${from.name} ${problem}` }];
   });
 }
 
-/** A proxy that should be told about an account which nobody has described would be told nothing, or of another. */
-function unknownAccounts({ upstreams, credentials: { accounts } }: Config): Problem[] {
+/** Without this check an upstream proxy would get no credentials, or those of another account. */
+function checkAccountReferences({ upstreams, credentials: { accounts } }: Config): Problem[] {
   return upstreams.flatMap(({ credentials: name }, at) => {
     if (name === undefined || Object.hasOwn(accounts, name)) return [];
-    const message = `credentials has no account ${JSON.stringify(name)}${suggestion(name, Object.keys(accounts))}`;
+    const message = `credentials has no account ${quoted(name)}${suggestion(name, Object.keys(accounts))}`;
     return [{ path: ['upstreams', at, 'credentials'], message }];
   });
 }

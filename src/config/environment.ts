@@ -1,13 +1,12 @@
-import { isNoProxyEntry, splitNoProxy } from '../protocol/no-proxy.ts';
-import { withoutLogin } from '../protocol/proxy-url.ts';
-import { FLAGS, variableOf } from './flags.ts';
+import { isNoProxyEntry, splitNoProxy } from '../protocol/matching/no-proxy.ts';
+import { quoted } from '../util/redact.ts';
+import { FLAGS, type FlagValue, variableOf } from './flags.ts';
 import { nearest } from './nearest.ts';
-import type { Given } from './sources.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Every flag has a variable; an empty variable says nothing, since shells cannot always unset one. */
-export function environmentSays(environment: Environment): Given[] {
+/** Every flag has a variable; an empty variable counts as absent, since shells cannot always unset one. */
+export function flagsFromEnvironment(environment: Environment): FlagValue[] {
   return FLAGS.flatMap((flag) => {
     const label = variableOf(flag);
     const text = environment[label];
@@ -16,16 +15,16 @@ export function environmentSays(environment: Environment): Given[] {
 }
 
 /** What `NO_PROXY` means here. */
-export interface Exceptions {
-  /** The variable that said so. */
+export interface NoProxyExceptions {
+  /** The variable that they come from. */
   readonly label: string;
   readonly entries: readonly string[];
-  /** One line for each entry that is none: the variable is written for many programs, so it is no reason to refuse. */
+  /** One line for each invalid entry: the variable is written for many programs, so a mistake in it must not stop this one. */
   readonly notices: readonly string[];
 }
 
-/** As curl reads it: in small letters first, and an empty variable says nothing. */
-export function exceptionsIn(environment: Environment): Exceptions | undefined {
+/** As curl reads it: in small letters first, and an empty variable counts as absent. */
+export function noProxyExceptions(environment: Environment): NoProxyExceptions | undefined {
   const label = ['no_proxy', 'NO_PROXY'].find((name) => environment[name]?.trim());
   if (label === undefined) return undefined;
   const [entries, wrong]: [string[], string[]] = [[], []];
@@ -33,15 +32,15 @@ export function exceptionsIn(environment: Environment): Exceptions | undefined {
   return {
     label,
     entries,
-    notices: wrong.map((entry) => `${label}: ${JSON.stringify(withoutLogin(entry))} is no host; it is left out`),
+    notices: wrong.map((entry) => `${label}: ${quoted(entry)} is not a valid host; it is left out`),
   };
 }
 
 /**
- * Variables that look like a slip of the pen: silence about VIADUCT_ALOW would leave a proxy open.
+ * Variables that look like a typo: VIADUCT_ALOW, silently ignored, would leave a proxy open.
  * Other names are left alone, since a configuration may refer to variables of the user's own.
  */
-export function doubtfulVariables(environment: Environment): string[] {
+export function suspiciousVariables(environment: Environment): string[] {
   const known = FLAGS.map(variableOf);
   return Object.keys(environment).flatMap((name) => {
     if (!name.startsWith('VIADUCT_') || known.includes(name)) return [];

@@ -4,8 +4,8 @@ import { parseConfigFile, problemInFile } from './file.ts';
 import { ConfigError } from './problems.ts';
 import { checkInput } from './schema.ts';
 
-/** What a person is told about a file: parse errors, or one line for each wrong setting. */
-function told(text: string, name = 'viaduct.yaml'): readonly string[] {
+/** The messages about a file: parse errors, or one line for each wrong setting. */
+function messagesFor(text: string, name = 'viaduct.yaml'): readonly string[] {
   try {
     const file = parseConfigFile(text, name);
     return checkInput(file.values).problems.map(({ path, message }) => problemInFile(file, path, message));
@@ -68,6 +68,11 @@ const MISTAKES: readonly (readonly [what: string, text: string, line: string])[]
     'viaduct.yaml:2: clients: is empty; write settings of the form `key: value`: Who may use the proxy.',
   ],
   [
+    'an address where settings belong',
+    'admin: 127.0.0.1:3129\n',
+    'viaduct.yaml:1: admin: is "127.0.0.1:3129"; write true or false or settings of the form `key: value`: The dashboard, the API and the metrics; an address stands in `listen`: `admin: { listen: localhost:3129 }`. `false`: none.',
+  ],
+  [
     'a list where one thing belongs',
     'name: [a]\n',
     'viaduct.yaml:1: name: is a list; write a text: Our name in `Via` and `Proxy-Status`.',
@@ -75,12 +80,12 @@ const MISTAKES: readonly (readonly [what: string, text: string, line: string])[]
   [
     'a name that would break Via',
     'name: "a b"\n',
-    'viaduct.yaml:1: name: is no name for Via; write letters, digits, dots and dashes, beginning with a letter',
+    'viaduct.yaml:1: name: is not a valid name for Via; write letters, digits, dots and dashes, beginning with a letter',
   ],
   [
-    'a TLS listener, which comes later',
-    'listen:\n  - localhost\n  - https://0.0.0.0:8443\n',
-    'viaduct.yaml:3: listen[1]: "https://0.0.0.0:8443": TLS listeners are not built yet; write http:// and the address',
+    'a setting of a listener that there is not',
+    'listen:\n  - url: https://127.0.0.1:8443\n    tls: { cert: a.pem, key: a.key, crl: b.pem }\n',
+    'viaduct.yaml:3: listen[0].tls.crl: no such setting; known here: cert, key, certificates, clientCa, clientCert, clientCrl, user',
   ],
   [
     'a listener that is a port alone',
@@ -97,36 +102,36 @@ const MISTAKES: readonly (readonly [what: string, text: string, line: string])[]
 ];
 
 for (const [what, text, line] of MISTAKES) {
-  test(`a file is refused with line and key: ${what}`, () => assert.deepEqual(told(text), [line]));
+  test(`a file is refused with line and key: ${what}`, () => assert.deepEqual(messagesFor(text), [line]));
 }
 
-test('every mistake of a file is told, each in its line', () => {
-  assert.deepEqual(told('port: 70000\nnam: x\n'), [
+test('every mistake of a file is reported, each with its line', () => {
+  assert.deepEqual(messagesFor('port: 70000\nnam: x\n'), [
     'viaduct.yaml:1: port: is 70000; write at most 65535',
     'viaduct.yaml:2: nam: no such setting; did you mean name?',
   ]);
 });
 
-test('broken YAML is told in one line with its place', () => {
-  const [line = '', ...more] = told('log: { format: json\nname: x\n');
+test('broken YAML is reported in one line with its place', () => {
+  const [line = '', ...more] = messagesFor('log: { format: json\nname: x\n');
   assert.match(line, /^viaduct\.yaml:\d+: is not valid YAML: [^\n]+$/);
   assert.deepEqual(more, []);
 });
 
 test('JSON keeps its line numbers', () => {
-  assert.deepEqual(told('{\n  "name": "x",\n  "prot": 1\n}\n', 'v.json'), [
+  assert.deepEqual(messagesFor('{\n  "name": "x",\n  "prot": 1\n}\n', 'v.json'), [
     'v.json:3: prot: no such setting; did you mean port?',
   ]);
 });
 
 test('an empty file and a file of comments set nothing', () => {
-  assert.deepEqual(told(''), []);
-  assert.deepEqual(told('# later\n'), []);
+  assert.deepEqual(messagesFor(''), []);
+  assert.deepEqual(messagesFor('# later\n'), []);
 });
 
-test('anchors and merge keys work, and an alias is told where it stands', () => {
+test('anchors and merge keys work, and an alias is reported where it stands', () => {
   const text = 'limits:\n  bandwidth:\n    - &slow { rate: 1MiB }\n    - { <<: *slow, per: client }\n';
-  assert.deepEqual(told(text), []);
+  assert.deepEqual(messagesFor(text), []);
 });
 
 test('aliases that multiply are refused before they fill the memory', () => {
@@ -135,7 +140,7 @@ test('aliases that multiply are refused before they fill the memory', () => {
       .fill(`*l${at - 1}`)
       .join(', ')}]`;
   const text = ['l0: &l0 [x]', level(1), level(2), level(3), level(4), level(5)].join('\n');
-  assert.match(told(text)[0] ?? '', /^viaduct\.yaml: Excessive alias count/);
+  assert.match(messagesFor(text)[0] ?? '', /^viaduct\.yaml: Excessive alias count/);
 });
 
 test('relative paths are relative to the file', () => {

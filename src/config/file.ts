@@ -1,11 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type DecodedText, decodeText } from '../files/decode-text.ts';
+import { FileError, type ReadTerms } from '../files/file-terms.ts';
+import { readFileBounded } from '../files/read-file.ts';
+import { redact } from '../util/redact.ts';
+import { resolveListPaths } from './host-lists.ts';
+import { plainJson } from './parsing/plain-json.ts';
+import { plainYaml } from './parsing/plain-yaml.ts';
+import { parseYamlDocument, type YamlDocument } from './parsing/yaml-document.ts';
 import { ConfigError, type Path, pathText } from './problems.ts';
 import { isPacPath } from './routes.ts';
 
 /** Bigger than any configuration a person writes; a mistaken path to a disk image must not be read into memory. */
-const FILE_BYTES_MAX = 16 * 1024 * 1024;
+export const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Settings whose text is a path, so that it can be taken relative to the file that holds it. */
 const PATHS: readonly { readonly path: Path; readonly isPath: (text: string) => boolean }[] = [
@@ -19,90 +25,51 @@ const PATHS: readonly { readonly path: Path; readonly isPath: (text: string) => 
 export interface ConfigFile {
   /** As the user named it. */
   readonly name: string;
-  readonly text: string;
   readonly values: unknown;
+  /** Nothing but comments: neither settings nor `{}`, which says that there are none. */
+  readonly isEmpty: boolean;
   /** Line of the setting at a path; of what surrounds it where the setting itself is not written. */
   lineAt(path: Path): number;
 }
 
-/** Reads a YAML or JSON file. Throws ConfigError when it cannot be read or parsed. */
-export function readConfigFile(name: string): ConfigFile {
-  return parseConfigFile(readText(name), name);
-}
+/** The text of a file that the user has named, and how it was written. Throws ConfigError. */
+export const readDecoded = (name: string): DecodedText => decodeText(readBytes(name));
 
-export function readText(name: string): string {
-  let bytes: Buffer;
+/** Throws ConfigError. */
+export function readBytes(name: string, pipes: ReadTerms['pipes'] = 'wait'): Buffer {
   try {
-    bytes = readFileSync(name);
+    return readFileBounded(name, { bytesMax: FILE_BYTES_MAX, pipes });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new ConfigError([`${name}: cannot be read: ${READING[code] ?? code}`]);
+    if (!(error instanceof FileError)) throw error;
+    const isTooLarge = error.code === 'EFBIG';
+    throw new ConfigError([
+      `${redact(name)}: ${isTooLarge ? 'is larger than 16 MiB, too large for a configuration file' : `cannot be read: ${error.why}`}`,
+    ]);
   }
-  if (bytes.length > FILE_BYTES_MAX) throw new ConfigError([`${name}: is larger than 16 MiB: no configuration file`]);
-  return bytes.toString('utf8');
 }
 
-const READING: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EISDIR: 'it is a folder',
-};
+/** A YAML or JSON file, which has its name for paths and messages. Throws ConfigError when it cannot be parsed. */
+export const readConfig = (bytes: Buffer, name: string): ConfigFile => parseConfigFile(decodeText(bytes).text, name);
 
+/** What most files hold is read in a short way, which knows no lines; mistakes and the rest by the parser of YAML. */
 export function parseConfigFile(text: string, name: string): ConfigFile {
-  const counter = new LineCounter();
-  // JSON is YAML, so one parser reads both and knows the line of everything.
-  const document = parseDocument(text, { lineCounter: counter, merge: true, prettyErrors: false });
-  const lineOf = (offset: number) => counter.linePos(offset).line;
-  const broken = [...document.errors, ...document.warnings][0];
-  if (broken !== undefined) throw new ConfigError([`${name}:${lineOf(broken.pos[0])}: ${syntaxText(broken)}`]);
-  const nodeOf = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
-  const lineAt = (path: Path): number => {
-    let node = nodeOf(document.contents);
-    let line = offsetLine(node, lineOf) ?? 1;
-    for (const part of path) {
-      const found = childOf(node, part);
-      if (found === undefined) break;
-      line = offsetLine(found.at, lineOf) ?? line;
-      node = nodeOf(found.value);
-    }
-    return line;
+  const plain = plainJson(text) ?? plainYaml(text);
+  let written: YamlDocument | undefined;
+  const document = (): YamlDocument => {
+    written ??= parseYamlDocument(text, name);
+    return written;
   };
-  const values: unknown = withPathsFrom(dirname(name), plainValues(document, name) ?? {});
+  const read = plain === undefined ? document().values() : plain.values;
+  const values: unknown = withPathsFrom(dirname(name), read ?? {});
   if (!isPlainMap(values)) {
-    throw new ConfigError([`${name}:${lineAt([])}: has no settings of the form \`key: value\``]);
+    throw new ConfigError([`${name}:${document().lineAt([])}: has no settings of the form \`key: value\``]);
   }
-  return { name, text, values, lineAt };
-}
-
-/** A few aliases of aliases make gigabytes of a short text; the parser counts them and gives up. */
-function plainValues(document: Document, name: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    throw new ConfigError([`${name}: ${error instanceof Error ? error.message : String(error)}`]);
-  }
-}
-
-function childOf(node: unknown, part: string | number): { at: unknown; value: unknown } | undefined {
-  if (isMap(node)) {
-    const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(part));
-    return pair && { at: pair.key, value: pair.value };
-  }
-  if (isSeq(node) && typeof part === 'number' && part < node.items.length) {
-    return { at: node.items[part], value: node.items[part] };
-  }
-  return undefined;
-}
-
-function offsetLine(node: unknown, lineOf: (offset: number) => number): number | undefined {
-  const range = (node as Partial<Node> | null | undefined)?.range;
-  return range == null ? undefined : lineOf(range[0]);
-}
-
-function syntaxText(error: { readonly code: string; readonly message: string }): string {
-  if (error.code === 'DUPLICATE_KEY') return 'the same setting is written twice; keep one of the two';
-  if (error.code === 'TAB_AS_INDENT') return 'a tab indents this line; YAML wants spaces';
-  return `is not valid YAML: ${error.message.replace(/\s+/g, ' ')}`;
+  return {
+    name,
+    values,
+    isEmpty: read === null || read === undefined,
+    lineAt: (path) => document().lineAt(path),
+  };
 }
 
 /** Relative paths in a file mean what they mean beside it, wherever the program was started. */
@@ -126,6 +93,7 @@ function withPathsFrom(folder: string, values: unknown): unknown {
   if (Array.isArray(values.listen)) values.listen = values.listen.map((one) => socketFrom(folder, one));
   else values.listen = socketFrom(folder, values.listen);
   if (values.listen === undefined) delete values.listen;
+  resolveListPaths(values, folder);
   return values;
 }
 
@@ -136,10 +104,30 @@ function secretFrom(folder: string, from: unknown): unknown {
 }
 
 function socketFrom(folder: string, listen: unknown): unknown {
+  if (isPlainMap(listen)) {
+    const url = socketFrom(folder, listen.url);
+    return {
+      ...listen,
+      ...(url !== undefined && { url }),
+      ...('tls' in listen && { tls: tlsFrom(folder, listen.tls) }),
+    };
+  }
   if (typeof listen !== 'string' || !listen.startsWith('unix:')) return listen;
   const path = listen.slice('unix:'.length);
   return isAbsolute(path) ? listen : `unix:${join(folder, path)}`;
 }
+
+/** Every text in `tls` that is a path is one of a PEM file. */
+function tlsFrom(folder: string, tls: unknown): unknown {
+  if (!isPlainMap(tls)) return tls;
+  const entries = Object.entries(tls).map(([key, value]): [string, unknown] => {
+    if (key === 'certificates' && Array.isArray(value)) return [key, value.map((one) => tlsFrom(folder, one))];
+    const isPath = PEM_FILES.has(key) && typeof value === 'string' && value !== '' && !isAbsolute(value);
+    return [key, isPath ? join(folder, value) : value];
+  });
+  return Object.fromEntries(entries);
+}
+const PEM_FILES: ReadonlySet<string> = new Set(['cert', 'key', 'clientCa', 'clientCrl']);
 
 function isPlainMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

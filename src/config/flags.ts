@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
+import { isPasswordTooLong, PASSWORD_BYTES_MAX } from '../identity/lengths.ts';
 import { hashOfPlain } from '../identity/password-hash.ts';
+import { LOG_FORMATS } from '../observe/options.ts';
 import { RELAY_KINDS } from '../relay/options.ts';
+import { quoted } from '../util/redact.ts';
 import type { Path } from './problems.ts';
 
-/** What one flag or variable says about one setting. */
-export interface Said {
+/** What one flag or variable sets. */
+export interface SettingAssignment {
   readonly path: Path;
   readonly value: unknown;
 }
@@ -20,16 +23,21 @@ export interface Flag {
   readonly default?: string;
   /** Words that the shell may complete; `file` completes paths. */
   readonly completes?: readonly string[] | 'file';
-  /** What the flag says about settings; `text` is `''` for a flag without a value. Throws FlagError. */
-  says(text: string): readonly Said[];
+  /** The settings that the flag sets; `text` is `''` for a flag without a value. Throws FlagError. */
+  apply(text: string): readonly SettingAssignment[];
 }
 
-/** A value that a flag or a variable cannot have; the message says how to mend it. */
+/** A flag or a variable that was given a value; `label` is what the user typed: `--port`, `VIADUCT_PORT`. */
+export interface FlagValue {
+  readonly flag: Flag;
+  readonly text: string;
+  readonly label: string;
+}
+
+/** A value that a flag or a variable cannot have; the message says what to write instead. */
 export class FlagError extends Error {
   override readonly name = 'FlagError';
 }
-
-const LOG_FORMATS = ['pretty', 'json', 'clf', 'squid', 'off'] as const;
 
 /** In the order in which `--help` lists them. */
 export const FLAGS: readonly Flag[] = [
@@ -37,9 +45,10 @@ export const FLAGS: readonly Flag[] = [
     name: 'listen',
     short: 'l',
     argument: 'ADDR',
-    summary: 'where to listen; repeatable: HOST, HOST:PORT, [V6]:PORT, http://…, unix:/PATH',
+    summary:
+      'where to listen; repeatable: HOST, HOST:PORT, [V6]:PORT, http://…, https://…, socks5://…, any://…, unix:/PATH',
     default: 'localhost = 127.0.0.1 and ::1',
-    says: (text) => [{ path: ['listen'], value: listOf(text) }],
+    apply: (text) => [{ path: ['listen'], value: listOf(text) }],
   },
   {
     name: 'port',
@@ -47,14 +56,14 @@ export const FLAGS: readonly Flag[] = [
     argument: 'N',
     summary: 'port for listeners that name none; 0 picks a free one',
     default: '3128',
-    says: (text) => [{ path: ['port'], value: wholeNumber(text, 'a port from 0 to 65535') }],
+    apply: (text) => [{ path: ['port'], value: wholeNumber(text, 'a port from 0 to 65535') }],
   },
   {
     name: 'binding',
     short: 'b',
     argument: 'IP',
     summary: 'the same as --listen',
-    says: (text) => [{ path: ['listen'], value: listOf(text) }],
+    apply: (text) => [{ path: ['listen'], value: listOf(text) }],
   },
   {
     name: 'config',
@@ -63,8 +72,8 @@ export const FLAGS: readonly Flag[] = [
     summary: 'configuration file, YAML or JSON',
     default: 'viaduct.yaml in $XDG_CONFIG_HOME/viaduct, if there',
     completes: 'file',
-    // Names the file itself; it is no setting in one.
-    says: () => [],
+    // Names the file itself, so it cannot be a setting in one.
+    apply: () => [],
   },
   {
     name: 'pac',
@@ -73,7 +82,7 @@ export const FLAGS: readonly Flag[] = [
     summary: 'PAC: http(s):, file:, data:, a path, system, auto (system, then WPAD) or none',
     default: 'system; none where routes are configured',
     completes: ['system', 'auto', 'none'],
-    says: (text) => [{ path: ['routes', 'pac'], value: text }],
+    apply: (text) => [{ path: ['routes', 'pac'], value: text }],
   },
   {
     name: 'proxy',
@@ -81,21 +90,27 @@ export const FLAGS: readonly Flag[] = [
     argument: 'URL',
     summary: 'upstream proxy: http://, https://, socks4://, socks4a://, socks5://; repeat = fail-over order',
     default: 'none = direct',
-    says: (text) => [{ path: ['routes', 'proxy'], value: [text] }],
+    apply: (text) => [{ path: ['routes', 'proxy'], value: [text] }],
+  },
+  {
+    name: 'direct-fallback',
+    summary: 'go direct while the PAC, or every upstream proxy, cannot be reached (routes.unreachable: direct)',
+    default: 'for the PAC of system and auto',
+    apply: (text) => [{ path: ['routes', 'unreachable'], value: yesOrNo(text) ? 'direct' : 'refuse' }],
   },
   {
     name: 'noproxy',
     argument: 'LIST',
     summary: 'go direct for these, as NO_PROXY has it: names, addresses, blocks, with or without :PORT, *',
     default: 'NO_PROXY',
-    says: (text) => [{ path: ['routes', 'noProxy'], value: listOf(text) }],
+    apply: (text) => [{ path: ['routes', 'noProxy'], value: listOf(text) }],
   },
   {
     name: 'domain',
     short: 'd',
     argument: 'D',
     summary: 'domain of the account at upstream proxies; its password is asked for where nothing else has it',
-    says: (text) => [{ path: ['credentials', 'default', 'domain'], value: text }],
+    apply: (text) => [{ path: ['credentials', 'default', 'domain'], value: text }],
   },
   {
     name: 'user',
@@ -103,47 +118,49 @@ export const FLAGS: readonly Flag[] = [
     argument: 'U',
     summary: 'user of the account at upstream proxies: U, or DOMAIN\\U',
     default: 'the login name',
-    says: (text) => [{ path: ['credentials', 'default', 'user'], value: text }],
+    apply: (text) => [{ path: ['credentials', 'default', 'user'], value: text }],
   },
   {
     name: 'credentials-for',
     argument: 'LIST',
-    summary: 'upstream proxies (DNS suffixes, commas between) that may be told who we are, whoever names them',
+    summary:
+      'upstream proxies that may get credentials, also where an untrusted PAC names them: DNS suffixes, commas between',
     default: 'those that the user or a trusted PAC names',
-    says: (text) => [{ path: ['credentials', 'allow'], value: listOf(text) }],
+    apply: (text) => [{ path: ['credentials', 'allow'], value: listOf(text) }],
   },
   {
     name: 'no-kerberos',
     summary: 'never offer Negotiate to upstream proxies',
-    says: (text) => [{ path: ['credentials', 'kerberos'], value: !yesOrNo(text) }],
+    apply: (text) => [{ path: ['credentials', 'kerberos'], value: !yesOrNo(text) }],
   },
   {
     name: 'enable-socks',
     summary: 'does nothing: SOCKS proxies of a PAC are used anyway',
     // Scripts written for alpaca keep working.
-    says: () => [],
+    apply: () => [],
   },
   {
     name: 'auth',
     argument: 'FILE_OR_USER:PASS',
-    summary: 'clients must authenticate (Basic); FILE is made by htpasswd',
+    summary:
+      'clients must authenticate; FILE is made by htpasswd, htdigest or viaduct hash (clients.users in docs/CONFIG.md)',
     default: 'off',
     completes: 'file',
-    says: (text) => [{ path: ['clients', 'users'], value: usersOf(text) }],
+    apply: (text) => [{ path: ['clients', 'users'], value: usersOf(text) }],
   },
   {
     name: 'allow',
     argument: 'LIST',
     summary: 'source addresses (IP or CIDR, commas between) that may use the proxy',
     default: 'loopback listeners: everyone local',
-    says: (text) => [{ path: ['clients', 'allow'], value: listOf(text) }],
+    apply: (text) => [{ path: ['clients', 'allow'], value: listOf(text) }],
   },
   {
     name: 'rate',
     argument: 'R',
     summary: 'bandwidth of the whole proxy per second: 524288, 512KiB, 4Mbit, …',
     default: 'unlimited',
-    says: (text) => [{ path: ['limits', 'bandwidth'], value: { per: 'proxy', rate: text } }],
+    apply: (text) => [{ path: ['limits', 'bandwidth'], value: { per: 'proxy', rate: text } }],
   },
   {
     name: 'timeout',
@@ -151,7 +168,7 @@ export const FLAGS: readonly Flag[] = [
     argument: 'S',
     summary: 'seconds to connect, and to get a response head, else 504',
     default: '30',
-    says: (text) => [
+    apply: (text) => [
       { path: ['timeouts', 'connect'], value: durationOf(text) },
       { path: ['timeouts', 'head'], value: durationOf(text) },
     ],
@@ -161,7 +178,7 @@ export const FLAGS: readonly Flag[] = [
     argument: 'T',
     summary: 'close a tunnel without a byte for this long; 0 = never',
     default: '1h',
-    says: (text) => [{ path: ['timeouts', 'idle'], value: durationOf(text) }],
+    apply: (text) => [{ path: ['timeouts', 'idle'], value: durationOf(text) }],
   },
   {
     name: 'relay',
@@ -169,7 +186,7 @@ export const FLAGS: readonly Flag[] = [
     summary: 'who moves the bytes of tunnels: auto, native (or do not start) or portable',
     default: 'auto = native where it is built',
     completes: RELAY_KINDS,
-    says: (text) => [{ path: ['relay'], value: text }],
+    apply: (text) => [{ path: ['relay'], value: text }],
   },
   {
     name: 'workers',
@@ -177,7 +194,7 @@ export const FLAGS: readonly Flag[] = [
     summary: 'processes that serve; auto = one for each core',
     default: '1',
     completes: ['auto'],
-    says: (text) => [
+    apply: (text) => [
       { path: ['workers'], value: text === 'auto' ? text : wholeNumber(text, 'a number of processes, or auto') },
     ],
   },
@@ -185,14 +202,26 @@ export const FLAGS: readonly Flag[] = [
     name: 'open',
     summary: 'yes, let everyone who reaches an exposed listener use it',
     default: 'off',
-    says: (text) => [{ path: ['open'], value: yesOrNo(text) }],
+    apply: (text) => [{ path: ['open'], value: yesOrNo(text) }],
   },
   {
     name: 'name',
     argument: 'NAME',
     summary: 'our name in Via and Proxy-Status',
     default: 'viaduct',
-    says: (text) => [{ path: ['name'], value: text }],
+    apply: (text) => [{ path: ['name'], value: text }],
+  },
+  {
+    name: 'admin',
+    argument: 'ADDR',
+    summary: 'where the dashboard, the API and the metrics are; repeatable',
+    default: 'localhost:3129, or a free port when that is taken',
+    apply: (text) => [{ path: ['admin', 'listen'], value: listOf(text) }],
+  },
+  {
+    name: 'no-admin',
+    summary: 'no dashboard, no API and no metrics',
+    apply: (text) => (yesOrNo(text) ? [{ path: ['admin'], value: false }] : []),
   },
   {
     name: 'log',
@@ -200,26 +229,26 @@ export const FLAGS: readonly Flag[] = [
     summary: `access log: ${LOG_FORMATS.join(', ')}`,
     default: 'pretty on a terminal, else json',
     completes: LOG_FORMATS,
-    says: (text) => [{ path: ['log', 'format'], value: text }],
+    apply: (text) => [{ path: ['log', 'format'], value: text }],
   },
   {
     name: 'log-file',
     argument: 'PATH',
     summary: 'write the access log there, not to standard output',
     completes: 'file',
-    says: (text) => [{ path: ['log', 'file'], value: text }],
+    apply: (text) => [{ path: ['log', 'file'], value: text }],
   },
   {
     name: 'quiet',
     short: 'q',
-    summary: 'say nothing but errors on standard error',
-    says: (text) => [{ path: ['quiet'], value: yesOrNo(text) }],
+    summary: 'print nothing but errors on standard error',
+    apply: (text) => [{ path: ['quiet'], value: yesOrNo(text) }],
   },
   {
     name: 'verbose',
     short: 'v',
-    summary: 'say more, stack traces included',
-    says: (text) => [{ path: ['verbose'], value: yesOrNo(text) }],
+    summary: 'print a stack trace when the command fails',
+    apply: (text) => [{ path: ['verbose'], value: yesOrNo(text) }],
   },
 ];
 
@@ -232,7 +261,7 @@ function listOf(text: string): string[] {
 }
 
 function wholeNumber(text: string, wanted: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new FlagError(`${JSON.stringify(text)} is not ${wanted}`);
+  if (!/^\d{1,9}$/.test(text)) throw new FlagError(`${quoted(text)} is not ${wanted}`);
   return Number(text);
 }
 
@@ -242,7 +271,7 @@ const durationOf = (text: string): string | number => (/^\d+(\.\d+)?$/.test(text
 function yesOrNo(text: string): boolean {
   if (/^(1|true|yes|on)?$/i.test(text)) return true;
   if (/^(0|false|no|off)$/i.test(text)) return false;
-  throw new FlagError(`${JSON.stringify(text)} is neither true nor false`);
+  throw new FlagError(`${quoted(text)} is neither true nor false`);
 }
 
 /**
@@ -256,5 +285,6 @@ function usersOf(text: string): unknown {
   if (name === '' || password === '') throw new FlagError('write a file of users, or USER:PASS');
   // Basic cannot send them (RFC 7617 §2): this user could never come in.
   if (/[\0-\x1f\x7f]/.test(text)) throw new FlagError('names and passwords have no control characters');
+  if (isPasswordTooLong(password)) throw new FlagError(`a password has at most ${PASSWORD_BYTES_MAX} bytes`);
   return { [name]: hashOfPlain(password) };
 }

@@ -1,11 +1,12 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
+import { quoted } from '../util/redact.ts';
+import { type JsonSchema, knownKeys, schemaAt } from './json-schema.ts';
 import { nearest, suggestion } from './nearest.ts';
-import { type JsonSchema, knownKeys, schemaAt } from './outline.ts';
 
 /** Where a setting stands in a configuration: `['limits', 'bandwidth', 0, 'rate']`. */
 export type Path = readonly (string | number)[];
 
-/** One thing that is wrong with a configuration, and how to mend it. */
+/** One thing that is wrong with a configuration, and what to write instead. */
 export interface Problem {
   readonly path: Path;
   readonly message: string;
@@ -21,11 +22,13 @@ export class ConfigError extends Error {
   }
 }
 
-/** `limits.bandwidth[0].rate`; a key that is no plain word is quoted. */
+/**
+ * `limits.bandwidth[0].rate`, for messages: a key is quoted unless it is a plain word. In a flow of YAML `{me:secret}` is a key.
+ */
 export function pathText(path: Path): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`;
-    const word = /^[\w$-]+$/.test(part) ? part : JSON.stringify(part);
+    const word = /^[\w$-]+$/.test(part) ? part : /[:/?#\s]/.test(part) ? quoted(part) : JSON.stringify(part);
     return text === '' ? word : `${text}.${word}`;
   }, '');
 }
@@ -35,17 +38,18 @@ export function valueAt(values: unknown, path: Path): unknown {
 }
 
 /** The issues of the schema library in the words of this program. */
-export function problemsOf(error: z.ZodError, values: unknown, outline: JsonSchema): Problem[] {
-  return error.issues.flatMap((issue) => explain(issue, [], values, outline));
+export function problemsOf(error: z.ZodError, values: unknown, jsonSchema: JsonSchema): Problem[] {
+  return error.issues.flatMap((issue) => explain(issue, [], values, jsonSchema));
 }
 
-function explain(issue: z.core.$ZodIssue, base: Path, values: unknown, outline: JsonSchema): Problem[] {
+function explain(issue: z.core.$ZodIssue, base: Path, values: unknown, jsonSchema: JsonSchema): Problem[] {
   const path = [...base, ...plainPath(issue.path)];
   const value = valueAt(values, path);
+  const describe = isSecretPlace(path) ? describeKind : describeValue;
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, path, outline) }));
+    return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(key, path, jsonSchema) }));
   }
-  // A schema that says in its own words what it wants is right; the library's own words are not for people.
+  // A message of our own schemas is complete; the library's own messages are rewritten.
   const isOwnSentence = issue.code === 'custom' || !/^(Invalid|Unrecognized|Too )/.test(issue.message);
   if (isOwnSentence) {
     const whole = issue.message.startsWith('expected ') ? `${describe(value)}; ${issue.message}` : issue.message;
@@ -53,52 +57,58 @@ function explain(issue: z.core.$ZodIssue, base: Path, values: unknown, outline: 
   }
   switch (issue.code) {
     case 'invalid_union':
-      return explainUnion(issue.errors, path, values, outline);
+      return explainUnion(issue.errors, path, values, jsonSchema);
     case 'invalid_key':
-      return issue.issues.flatMap((inner) => explain({ ...inner, path: [] }, path, values, outline));
+      return issue.issues.flatMap((inner) => explain({ ...inner, path: [] }, path, values, jsonSchema));
     case 'invalid_value':
-      return [{ path, message: wrongWord(value, issue.values.map(String)) }];
+      return [{ path, message: wrongWord(describe(value), value, issue.values.map(String)) }];
     default:
-      return [{ path, message: `${describe(value)}; ${expectation(issue, schemaAt(outline, path))}` }];
+      return [{ path, message: `${describe(value)}; ${expectation(issue, schemaAt(jsonSchema, path))}` }];
   }
 }
 
-/** A value that fits none of several forms: tell about the form that it comes nearest to. */
+/** A value that fits none of several forms: report the problems of the nearest form. */
 function explainUnion(
   branches: readonly (readonly z.core.$ZodIssue[])[],
   path: Path,
   values: unknown,
-  outline: JsonSchema,
+  jsonSchema: JsonSchema,
 ): Problem[] {
   const value = valueAt(values, path);
-  const isOfOtherType = (issues: readonly z.core.$ZodIssue[]) =>
-    issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type');
+  const describe = isSecretPlace(path) ? describeKind : describeValue;
   const near = branches.filter((issues) => !isOfOtherType(issues)).sort((a, b) => weight(a) - weight(b))[0];
-  if (near !== undefined) return near.flatMap((issue) => explain(issue, path, values, outline));
+  if (near !== undefined) return near.flatMap((issue) => explain(issue, path, values, jsonSchema));
   const kinds = branches.flatMap((issues) =>
     issues.map((issue) => ('expected' in issue ? String(issue.expected) : '')),
   );
   const wanted = [...new Set(kinds)].filter(Boolean).map(kindName);
-  const hint = schemaAt(outline, path).description;
-  return [
-    { path, message: `${describe(value)}; ${hint === undefined ? `write ${orList(wanted)}` : `it is: ${hint}`}` },
-  ];
+  const hint = schemaAt(jsonSchema, path).description;
+  const forms = wanted.length === 0 ? 'write another value' : `write ${orList(wanted)}`;
+  return [{ path, message: `${describe(value)}; ${forms}${hint === undefined ? '' : `: ${hint}`}` }];
 }
+
+/** Also where the form is one of several, and none of them is of this type. */
+const isOfOtherType = (issues: readonly z.core.$ZodIssue[]): boolean =>
+  issues.some(
+    (issue) =>
+      issue.path.length === 0 &&
+      (issue.code === 'invalid_type' || (issue.code === 'invalid_union' && issue.errors.every(isOfOtherType))),
+  );
 
 /** Wrong keys say most clearly that another form was meant. */
 const weight = (issues: readonly z.core.$ZodIssue[]): number =>
   issues.reduce((sum, issue) => sum + 1 + (issue.code === 'unrecognized_keys' ? issue.keys.length : 0), 0);
 
-function unknownKey(key: string, path: Path, outline: JsonSchema): string {
-  const known = knownKeys(outline, path);
+function unknownKey(key: string, path: Path, jsonSchema: JsonSchema): string {
+  const known = knownKeys(jsonSchema, path);
   const meant = suggestion(key, known);
   if (meant !== '') return `no such setting${meant}`;
   return known.length > 0 ? `no such setting; known here: ${known.join(', ')}` : 'no such setting';
 }
 
-function wrongWord(value: unknown, words: readonly string[]): string {
+function wrongWord(described: string, value: unknown, words: readonly string[]): string {
   const meant = typeof value === 'string' ? nearest(value, words) : undefined;
-  return `${describe(value)}; ${meant === undefined ? '' : `did you mean ${meant}? `}write ${orList(words)}`;
+  return `${described}; ${meant === undefined ? '' : `did you mean ${meant}? `}write ${orList(words)}`;
 }
 
 function expectation(issue: z.core.$ZodIssue, at: JsonSchema): string {
@@ -120,12 +130,21 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 const kindName = (kind: string): string => KINDS[kind] ?? kind;
 
-function describe(value: unknown): string {
+/** A password that was written straight into the file looks like nothing in particular. */
+const isSecretPlace = ([first, second]: Path): boolean =>
+  first === 'credentials' || (first === 'clients' && second === 'users');
+
+function describeValue(value: unknown): string {
+  if (typeof value === 'string') return `is ${quoted(value)}`;
+  return typeof value === 'number' || typeof value === 'boolean' ? `is ${value}` : describeKind(value);
+}
+
+function describeKind(value: unknown): string {
   if (value === undefined) return 'is missing';
   if (value === null) return 'is empty';
   if (Array.isArray(value)) return 'is a list';
   if (isRecord(value)) return 'has settings under it';
-  return `is ${JSON.stringify(value)}`;
+  return `is a ${typeof value === 'string' ? 'text' : typeof value}`;
 }
 
 function orList(words: readonly string[]): string {
@@ -136,7 +155,7 @@ function plainPath(path: readonly PropertyKey[]): Path {
   return path.map((part) => (typeof part === 'number' ? part : String(part)));
 }
 
-/** Maps and lists alike: whatever has something under a key. */
+/** Maps and lists alike: every value that has keys. */
 export function isRecord(value: unknown): value is Record<string | number, unknown> {
   return typeof value === 'object' && value !== null;
 }

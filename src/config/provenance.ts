@@ -1,24 +1,33 @@
+import { isDeepStrictEqual } from 'node:util';
+import { redactKeepingUser } from '../util/redact.ts';
 import type { ConfigFile } from './file.ts';
 import { isRecord, type Path, pathText, valueAt } from './problems.ts';
 
 /** Where each setting came from. */
 export class Provenance {
   readonly #file: ConfigFile | undefined;
-  readonly #said = new Map<string, string>();
+  readonly #labels = new Map<string, string>();
+  readonly #sections = new Set<string>();
 
   constructor(file: ConfigFile | undefined) {
     this.#file = file;
   }
 
   /** A flag or a variable decided this setting. */
-  say(path: Path, label: string): void {
-    this.#said.set(pathText(path), label);
+  record(path: Path, label: string): void {
+    this.#labels.set(pathText(path), label);
+    this.#sections.add(String(path[0]));
+  }
+
+  /** Whether a flag or a variable decided something in this section. */
+  overrides(section: string): boolean {
+    return this.#sections.has(section);
   }
 
   /** `--port`, `VIADUCT_PORT`, `viaduct.yaml:12` or `default`. */
   of(path: Path): string {
     for (let length = path.length; length > 0; length--) {
-      const label = this.#said.get(pathText(path.slice(0, length)));
+      const label = this.#labels.get(pathText(path.slice(0, length)));
       if (label !== undefined) return label;
     }
     if (this.#file === undefined || valueAt(this.#file.values, path.slice(0, 1)) === undefined) return 'default';
@@ -49,7 +58,7 @@ export interface ShownSetting {
   readonly origin: string;
 }
 
-/** Settings whose values are secret, whatever they hold: hashes of passwords can be guessed against. */
+/** Settings whose values are always secret: hashes of passwords can be attacked offline. */
 const SECRET_MAPS: ReadonlySet<string> = new Set(['clients.users']);
 
 /** Every setting in force: what was written, and defaults for the rest; secrets are masked. */
@@ -62,10 +71,20 @@ export function settingsInForce(values: unknown, defaults: unknown, provenance: 
 
 /** Settings that differ between two sets of values, by name. Secrets are compared, never shown. */
 export function changedSettings(before: unknown, after: unknown): string[] {
+  const sections = [...new Set([...keysOf(before), ...keysOf(after)])];
+  return sections.flatMap((key) => {
+    const [old, now] = [valueAt(before, [key]), valueAt(after, [key])];
+    return isDeepStrictEqual(old, now) ? [] : changedBelow(old, now, [key]);
+  });
+}
+
+function changedBelow(before: unknown, after: unknown, path: Path): string[] {
   const flat = (values: unknown) =>
-    new Map(leavesOf(values, undefined).map(({ path, value }) => [pathText(path), JSON.stringify(value)]));
+    new Map(leavesOf(values, undefined, path).map((leaf) => [JSON.stringify(leaf.path), leaf]));
   const [old, now] = [flat(before), flat(after)];
-  return [...new Set([...old.keys(), ...now.keys()])].filter((path) => old.get(path) !== now.get(path));
+  const isSame = (key: string) => isDeepStrictEqual(old.get(key)?.value, now.get(key)?.value);
+  const changed = [...new Map([...old, ...now])].filter(([key]) => !isSame(key));
+  return changed.map(([, leaf]) => pathText(leaf.path));
 }
 
 interface Leaf {
@@ -73,7 +92,7 @@ interface Leaf {
   readonly value: unknown;
 }
 
-/** Whatever is no map: texts, numbers, lists of them, and each entry of a list of maps. */
+/** All that is not a map: texts, numbers, lists of them, and each entry of a list of maps. */
 function leavesOf(value: unknown, fallback: unknown, path: Path = []): Leaf[] {
   if (Array.isArray(value) && value.some(isRecord)) {
     return value.map((item: unknown, at) => ({ path: [...path, at], value: item }));
@@ -83,26 +102,17 @@ function leavesOf(value: unknown, fallback: unknown, path: Path = []): Leaf[] {
     return keys.flatMap((key) => leavesOf(valueAt(value, [key]), valueAt(fallback, [key]), [...path, key]));
   }
   const inForce = value ?? fallback;
-  // A room that has no setting in force needs no line.
+  // A section without a setting in force needs no line.
   if (value === undefined && isMap(fallback)) return [];
   return inForce === undefined ? [] : [{ path, value: inForce }];
 }
 
 function plain(value: unknown): string {
   const masked = JSON.stringify(value, (_key, one: unknown) =>
-    typeof one === 'string' ? shortened(maskLogin(one)) : one,
+    typeof one === 'string' ? redactKeepingUser(one) : one,
   );
   return masked.replaceAll('","', '", "').replaceAll('":"', '": "');
 }
-
-/** A password is a secret wherever its URL stands, also in the middle of a text or without a scheme. */
-const maskLogin = (text: string): string =>
-  text.replace(/((?:\b[a-z][a-z0-9+.-]*:\/\/)?[^\s;/@:]*):[^\s]*@/gi, '$1:•••@');
-
-/** A whole script may stand in a `data:` URL. */
-const TEXT_CHARACTERS_MAX = 200;
-const shortened = (text: string): string =>
-  text.length > TEXT_CHARACTERS_MAX ? `${text.slice(0, TEXT_CHARACTERS_MAX)}…` : text;
 
 const isMap = (value: unknown): boolean => isRecord(value) && !Array.isArray(value);
 const keysOf = (value: unknown): string[] => (isRecord(value) && !Array.isArray(value) ? Object.keys(value) : []);

@@ -3,14 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { formatRoute } from '../protocol/route-text.ts';
+import { formatRoute } from '../protocol/routes/route-text.ts';
 import type { Environment } from './environment.ts';
 import { parseConfigFile, problemInFile } from './file.ts';
+import type { FlagValue } from './flags.ts';
 import { FLAGS } from './flags.ts';
 import { ConfigError } from './problems.ts';
 import { settingsInForce } from './provenance.ts';
 import { checkInput, resolveOptions } from './schema.ts';
-import { type Given, type Loaded, load } from './sources.ts';
+import { type LoadedConfig, load } from './sources.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'viaduct-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -22,17 +23,17 @@ function fileOf(text: string): string {
   return path;
 }
 
-function flag(name: string, text = ''): Given {
+function flag(name: string, text = ''): FlagValue {
   const found = FLAGS.find((one) => one.name === name);
   assert.ok(found, name);
   return { flag: found, text, label: `--${name}` };
 }
 
-const loaded = (flags: readonly Given[], environment: Environment = {}): Loaded =>
+const loaded = (flags: readonly FlagValue[], environment: Environment = {}): LoadedConfig =>
   load({ flags, environment: { HOME: folder, ...environment }, isTerminal: false });
-const routesOf = (flags: readonly Given[], environment?: Environment) => loaded(flags, environment).config.routes;
+const routesOf = (flags: readonly FlagValue[], environment?: Environment) => loaded(flags, environment).config.routes;
 
-function refusal(flags: readonly Given[], environment: Environment = {}): readonly string[] {
+function refusal(flags: readonly FlagValue[], environment: Environment = {}): readonly string[] {
   try {
     loaded(flags, environment);
   } catch (error) {
@@ -43,7 +44,7 @@ function refusal(flags: readonly Given[], environment: Environment = {}): readon
 }
 
 /** `setting value # origin`, as `viaduct check` prints it. */
-function shown({ values, provenance }: Loaded): string[] {
+function shown({ values, provenance }: LoadedConfig): string[] {
   const all = settingsInForce(values, {}, provenance).filter(({ path }) => path.startsWith('routes.'));
   return all.map(({ path, value, origin }) => `${path} ${value} # ${origin}`);
 }
@@ -69,6 +70,25 @@ test('only a PAC that was not named for this network may be gone without a trace
   ]);
   const file = fileOf('routes: { pac: "http://pac.example/", pacUnreachable: direct }');
   assert.equal(routesOf([flag('config', file)]).pacUnreachable, 'direct');
+});
+
+test('requests go direct past what cannot be reached when the user says so, and an exposed listener says nothing by itself', () => {
+  const both = (...given: FlagValue[]) => {
+    const { unreachable, pacUnreachable } = routesOf(given);
+    return [unreachable, pacUnreachable];
+  };
+  const fallback = flag('direct-fallback', '');
+  const [auto, url, exposed] = [flag('pac', 'auto'), flag('pac', 'http://pac.example/'), flag('listen', '0.0.0.0')];
+  const allow = flag('allow', '10.0.0.0/8');
+  assert.deepEqual(both(auto), ['refuse', 'direct']);
+  assert.deepEqual(both(auto, exposed, allow), ['refuse', 'last-copy']);
+  assert.deepEqual(both(url, fallback), ['direct', 'direct']);
+  assert.deepEqual(both(url, fallback, exposed, allow), ['direct', 'direct']);
+  assert.deepEqual(both(auto, flag('direct-fallback', 'no')), ['refuse', 'last-copy']);
+  const older = fileOf('routes: { pac: auto, unreachable: direct, pacUnreachable: last-copy }');
+  assert.deepEqual(both(flag('config', older)), ['direct', 'last-copy']);
+  const exposedFile = fileOf('listen: 0.0.0.0\nopen: true\nroutes: { pac: auto, pacUnreachable: direct }');
+  assert.deepEqual(both(flag('config', exposedFile)), ['refuse', 'direct']);
 });
 
 test('a repeated --proxy is the order of trying, and a file may nest chains', () => {
@@ -133,8 +153,8 @@ test('an entry of NO_PROXY for other programs is left out with a notice', () => 
   const { config, notices } = loaded([], { NO_PROXY: 'a.example,http://me:hunter2@b.example,192.168' });
   assert.deepEqual(config.routes.noProxy, ['a.example']);
   assert.deepEqual(notices, [
-    'NO_PROXY: "http://•••@b.example" is no host; it is left out',
-    'NO_PROXY: "192.168" is no host; it is left out',
+    'NO_PROXY: "http://•••@b.example" is not a valid host; it is left out',
+    'NO_PROXY: "192.168" is not a valid host; it is left out',
   ]);
 });
 
@@ -152,17 +172,17 @@ test('no password of a proxy is shown, wherever it stands', () => {
   assert.doesNotMatch(JSON.stringify(all.config.routes.proxy), /hunter2/);
 });
 
-/** What a person is told about a file. */
-function told(text: string): readonly string[] {
+/** The messages about a file. */
+function messagesFor(text: string): readonly string[] {
   const file = parseConfigFile(text, 'viaduct.yaml');
   return checkInput(file.values).problems.map(({ path, message }) => problemInFile(file, path, message));
 }
 
 const MISTAKES: readonly (readonly [what: string, text: string, line: RegExp])[] = [
   [
-    'a scheme that is no proxy',
+    'a scheme that is not a proxy',
     'routes:\n  proxy:\n    - http://a.example:1\n    - ftp://b.example\n',
-    /^viaduct\.yaml:4: routes\.proxy\[1\]: "ftp:\/\/b\.example" is no kind of proxy that is known here; write for example/,
+    /^viaduct\.yaml:4: routes\.proxy\[1\]: "ftp:\/\/b\.example" is not a supported kind of proxy; write for example/,
   ],
   [
     'a proxy with a path',
@@ -172,7 +192,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, line: RegExp])[]
   [
     'a way that is none in a rule',
     'routes:\n  rules:\n    - { hosts: [a], via: "PROXI a:1" }\n',
-    /^viaduct\.yaml:3: routes\.rules\[0\]\.via: "PROXI a:1" is no way; write for example PROXY/,
+    /^viaduct\.yaml:3: routes\.rules\[0\]\.via: "PROXI a:1" is not a valid route; write for example PROXY/,
   ],
   [
     'a rule without a way',
@@ -187,22 +207,22 @@ const MISTAKES: readonly (readonly [what: string, text: string, line: RegExp])[]
   [
     'no proxies',
     'routes:\n  proxy: []\n',
-    /^viaduct\.yaml:2: routes\.proxy: names no way; write direct, or a proxy such as/,
+    /^viaduct\.yaml:2: routes\.proxy: names no route; write direct, or a proxy such as/,
   ],
   [
     'an exception that is none',
     'routes:\n  noProxy:\n    - a\n    - http://b\n',
-    /^viaduct\.yaml:4: routes\.noProxy\[1\]: "http:\/\/b" is no host; write a name/,
+    /^viaduct\.yaml:4: routes\.noProxy\[1\]: "http:\/\/b" is not a valid host; write a name/,
   ],
   [
     'a PAC of another scheme',
     'routes:\n  pac: htp://a\n',
-    /^viaduct\.yaml:2: routes\.pac: is no PAC: htp: is not read; did you mean http\?/,
+    /^viaduct\.yaml:2: routes\.pac: is not a PAC: htp: is not read; did you mean http\?/,
   ],
   [
     'a PAC whose URL is none',
     'routes:\n  pac: "http://"\n',
-    /^viaduct\.yaml:2: routes\.pac: is no URL; write for example http:\/\/pac\.example\/proxy\.pac$/,
+    /^viaduct\.yaml:2: routes\.pac: is not a valid URL; write for example http:\/\/pac\.example\/proxy\.pac$/,
   ],
   [
     'a word for an unreachable PAC',
@@ -212,7 +232,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, line: RegExp])[]
 ];
 for (const [what, text, line] of MISTAKES) {
   test(`a file is refused with line and key: ${what}`, () => {
-    const [first = '', ...more] = told(text);
+    const [first = '', ...more] = messagesFor(text);
     assert.match(first, line);
     assert.deepEqual(more, []);
   });
@@ -221,10 +241,10 @@ for (const [what, text, line] of MISTAKES) {
 test('flags and variables are named in their own errors', () => {
   assert.match(
     refusal([flag('proxy', 'ftp://me:hunter2@a')])[0] ?? '',
-    /^--proxy: "ftp:\/\/•••@a" is no kind of proxy/,
+    /^--proxy: "ftp:\/\/•••@a" is not a supported kind of proxy/,
   );
-  assert.match(refusal([], { VIADUCT_PAC: 'ftp://a' })[0] ?? '', /^VIADUCT_PAC: is no PAC/);
-  assert.match(refusal([flag('noproxy', 'a,http://b')])[0] ?? '', /^--noproxy: "http:\/\/b" is no host/);
+  assert.match(refusal([], { VIADUCT_PAC: 'ftp://a' })[0] ?? '', /^VIADUCT_PAC: is not a PAC/);
+  assert.match(refusal([flag('noproxy', 'a,http://b')])[0] ?? '', /^--noproxy: "http:\/\/b" is not a valid host/);
 });
 
 test('a PAC on disk that is not there is refused with file and key; its path is relative to the file', () => {
@@ -236,7 +256,7 @@ test('a PAC on disk that is not there is refused with file and key; its path is 
   assert.equal(routesOf([flag('config', fileOf('routes: { pac: here.pac }'))]).pac, join(folder, 'here.pac'));
   assert.deepEqual(refusal([flag('pac', 'file:///no/such.pac')]), ['--pac: there is no file /no/such.pac']);
   assert.deepEqual(refusal([flag('pac', 'sytem')]), ['--pac: there is no file sytem; did you mean system?']);
-  assert.equal(routesOf([flag('config', fileOf('routes: { pac: auto }'))]).pac, 'auto', 'a word is no path');
+  assert.equal(routesOf([flag('config', fileOf('routes: { pac: auto }'))]).pac, 'auto', 'a word is not a path');
 });
 
 test('a proxy that is this proxy itself is refused, and both are named', () => {

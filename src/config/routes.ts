@@ -1,13 +1,13 @@
-import type { z } from 'zod';
-import type { Route } from '../core/stages.ts';
-import { isNoProxyEntry, splitNoProxy } from '../protocol/no-proxy.ts';
-import { withoutLogin } from '../protocol/proxy-url.ts';
-import { parseRoutes, type RoutesText } from '../protocol/route-text.ts';
-import { type RoutesInput, type RoutesOptions, routesSchema, type WrittenRoutes } from '../routing/options.ts';
+import type * as z from 'zod';
+import type { Route } from '../contracts/stages.ts';
+import { isNoProxyEntry, splitNoProxy } from '../protocol/matching/no-proxy.ts';
+import { parseRoutes, type RoutesText } from '../protocol/routes/route-text.ts';
+import { type RoutesInput, type RoutesOptions, routesSchema, type UnparsedRoutes } from '../routing/options.ts';
+import { quoted } from '../util/redact.ts';
 import { suggestion } from './nearest.ts';
 import type { Path } from './problems.ts';
 
-/** What `routes.pac` may say instead of a place. */
+/** What `routes.pac` may be instead of a URL or path. */
 export const PAC_WORDS: readonly string[] = ['none', 'system', 'auto'];
 const PAC_SCHEMES = ['http', 'https', 'file', 'data'] as const;
 /** Two letters at least: one would be a drive of Windows. */
@@ -16,13 +16,28 @@ const SCHEME = /^([a-z][a-z0-9+.-]+):/i;
 /** Whether `routes.pac` names a file by its path. */
 export const isPacPath = (pac: string): boolean => !SCHEME.test(pac) && !PAC_WORDS.includes(pac);
 
-/** `routes` with its texts read. Nothing here may say a password: what is wrong is told without logins. */
-export const readRoutes: z.ZodType<RoutesOptions, RoutesInput> = routesSchema.transform((written, context) => {
+const PAC_UNREACHABLE = { direct: 'direct', refuse: 'last-copy' } as const;
+
+/** `routes` without the defaults that depend on the listeners. */
+export type ParsedRoutes = Omit<RoutesOptions, 'pacUnreachable'> & Pick<UnparsedRoutes, 'pacUnreachable'>;
+
+/**
+ * The PAC server of a laptop cannot be reached from other networks, and does not matter there; but a PAC server that is
+ * down must not let the clients of an exposed listener bypass the policy of the network.
+ */
+export const completeRoutes = (routes: ParsedRoutes, exposure: 'exposed' | 'local'): RoutesOptions => {
+  const isFollowed = routes.pac === 'system' || routes.pac === 'auto';
+  const usual = isFollowed && exposure === 'local' ? 'direct' : 'last-copy';
+  return { ...routes, pacUnreachable: routes.pacUnreachable ?? usual };
+};
+
+/** `routes` with its texts read. No message here may hold a password: logins are left out. */
+export const readRoutes: z.ZodType<ParsedRoutes, RoutesInput> = routesSchema.transform((written, context) => {
   const refuse = (path: Path, message: string) => context.addIssue({ code: 'custom', path: [...path], message });
-  const ways = (text: RoutesText | undefined, path: Path): readonly Route[] => {
+  const routesIn = (text: RoutesText | undefined, path: Path): readonly Route[] => {
     const read = text === undefined ? [] : tried(text);
     if (!(read instanceof Error)) return read;
-    // One of several is told with its own line.
+    // The problem of one of several has the path of that one.
     const at =
       typeof text === 'string' || text === undefined ? -1 : text.findIndex((one) => tried([one]) instanceof Error);
     refuse(at < 0 ? path : [...path, at], read.message);
@@ -33,15 +48,16 @@ export const readRoutes: z.ZodType<RoutesOptions, RoutesInput> = routesSchema.tr
   if (wrongPac !== undefined) refuse(['pac'], wrongPac);
   return {
     pac,
-    pacUnreachable: written.pacUnreachable ?? (pac === 'system' || pac === 'auto' ? 'direct' : 'last-copy'),
-    rules: written.rules.map(({ name, hosts, ports, via }, at) => ({
+    unreachable: written.unreachable ?? 'refuse',
+    pacUnreachable: written.pacUnreachable ?? (written.unreachable && PAC_UNREACHABLE[written.unreachable]),
+    rules: written.rules.map(({ name, hosts, ports, via, terms }, at) => ({
       name: name ?? `rule ${at + 1}`,
       hosts,
       ports,
-      via: ways(via, ['rules', at, 'via']),
+      via: routesIn(via, ['rules', at, 'via']).map((route) => (terms === undefined ? route : { ...route, terms })),
     })),
     noProxy: exceptions(written.noProxy, refuse),
-    proxy: ways(written.proxy, ['proxy']),
+    proxy: routesIn(written.proxy, ['proxy']),
   };
 });
 
@@ -53,19 +69,19 @@ function tried(text: RoutesText): readonly Route[] | Error {
   }
 }
 
-/** Whoever says which way to go does not mean that of the system. */
-const defaultPac = ({ proxy, rules }: WrittenRoutes): string =>
+/** Configured routes take the place of those of the system. */
+const defaultPac = ({ proxy, rules }: UnparsedRoutes): string =>
   proxy === undefined && rules.length === 0 ? 'system' : 'none';
 
 function pacProblem(pac: string): string | undefined {
   const scheme = SCHEME.exec(pac)?.[1]?.toLowerCase();
   if (scheme === undefined) return undefined;
   if (!PAC_SCHEMES.some((known) => known === scheme)) {
-    return `is no PAC: ${scheme}: is not read${suggestion(scheme, PAC_SCHEMES)}; write http:, https:, file:, data:, a path, system, auto or none`;
+    return `is not a PAC: ${scheme}: is not read${suggestion(scheme, PAC_SCHEMES)}; write http:, https:, file:, data:, a path, system, auto or none`;
   }
   return URL.canParse(pac)
     ? undefined
-    : `is no URL; write for example ${scheme === 'file' ? 'file:///etc' : `${scheme}://pac.example`}/proxy.pac`;
+    : `is not a valid URL; write for example ${scheme === 'file' ? 'file:///etc' : `${scheme}://pac.example`}/proxy.pac`;
 }
 
 function exceptions(given: string | readonly string[], refuse: (path: Path, message: string) => void): string[] {
@@ -76,7 +92,7 @@ function exceptions(given: string | readonly string[], refuse: (path: Path, mess
       const path = typeof given === 'string' ? ['noProxy'] : ['noProxy', at];
       refuse(
         path,
-        `${JSON.stringify(withoutLogin(entry))} is no host; write a name, an address, a block, each with or without :PORT, or *`,
+        `${quoted(entry)} is not a valid host; write a name, an address, a block, each with or without :PORT, or *`,
       );
     }
     return entries;

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { resolveOptions } from './schema.ts';
+import type { Timeouts } from '../contracts/timeouts.ts';
+import { type ConfigInput, configJsonSchema, resolveOptions } from './schema.ts';
 
 test('a program that names nothing gets a free port on loopback, and no log', () => {
   const config = resolveOptions();
-  assert.deepEqual(config.listen, [{ kind: 'tcp', host: '127.0.0.1', port: 0, optional: false }]);
-  assert.deepEqual(config.log, { format: 'off' });
+  assert.deepEqual(config.listen, [{ kind: 'tcp', protocol: 'http', host: '127.0.0.1', port: 0, optional: false }]);
+  assert.deepEqual(config.log, { format: 'off', keep: 5, level: 'info', url: 'full' });
 });
 
 test('options mean what the file means', () => {
@@ -15,9 +16,30 @@ test('options mean what the file means', () => {
     limits: { bandwidth: [{ per: 'proxy', rate: '2MiB' }] },
     quiet: undefined,
   });
-  assert.deepEqual(config.listen[1], { kind: 'unix', path: '/run/v.sock' });
+  assert.deepEqual(config.listen[1], { kind: 'unix', protocol: 'http', path: '/run/v.sock' });
   assert.deepEqual([config.timeouts.idleMs, config.timeouts.drainMs], [300_000, 1000]);
   assert.equal(config.limits.bandwidth[0]?.rate, 2_097_152);
+});
+
+test('the type of options follows from the schema', () => {
+  const listen: readonly string[] = ['localhost'];
+  const input: ConfigInput = { listen, port: undefined, timeouts: { idle: 5 } };
+  assert.equal(resolveOptions(input).timeouts.idleMs, 5_000);
+  // @ts-expect-error of the command alone
+  const workers: ConfigInput = { workers: 2 };
+  assert.throws(() => resolveOptions(workers), /workers: is for the command alone/);
+  // @ts-expect-error no setting
+  const unknown: ConfigInput = { prot: 1 };
+  assert.throws(() => resolveOptions(unknown), /prot/);
+});
+
+test('every timeout of the file is one of the program, by the same name and in milliseconds', () => {
+  const written = Object.keys(configJsonSchema().properties?.timeouts?.properties ?? {});
+  const timeouts: Timeouts = resolveOptions({
+    timeouts: Object.fromEntries(written.map((name) => [name, 7])),
+  }).timeouts;
+  assert.deepEqual(timeouts, Object.fromEntries(written.map((name) => [`${name}Ms`, 7_000])));
+  assert.ok(written.length > 8);
 });
 
 test('a wrong option is one error that names its path', () => {
@@ -26,12 +48,12 @@ test('a wrong option is one error that names its path', () => {
     message: 'timeouts.idle: "soon" is not a duration; write for example 30s, 5m or 1h30m',
   });
   assert.throws(() => resolveOptions({ listen: 'localhost:99999' }), {
-    message: 'listen: 99999 is no port; write 0 to 65535',
+    message: 'listen: 99999 is not a valid port; write 0 to 65535',
   });
 });
 
 test('options may not open the proxy to everyone by accident either', () => {
   assert.throws(() => resolveOptions({ listen: '0.0.0.0:0' }), /^ConfigError: listen: everyone who reaches 0\.0\.0\.0/);
   assert.equal(resolveOptions({ listen: '0.0.0.0:0', open: true }).open, true);
-  assert.ok(resolveOptions({ listen: '0.0.0.0:0' }, 'program'), 'a program that asks who they are may');
+  assert.ok(resolveOptions({ listen: '0.0.0.0:0' }, 'program'), 'a program that authenticates clients may');
 });

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Environment } from './environment.ts';
+import type { FlagValue } from './flags.ts';
 import { FLAGS } from './flags.ts';
 import { ConfigError } from './problems.ts';
 import { settingsInForce } from './provenance.ts';
-import { type Given, type Loaded, load } from './sources.ts';
+import { type LoadedConfig, load } from './sources.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'viaduct-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -19,17 +20,17 @@ function fileOf(text: string): string {
   return path;
 }
 
-function flag(name: string, text = ''): Given {
+function flag(name: string, text = ''): FlagValue {
   const found = FLAGS.find((one) => one.name === name);
   assert.ok(found, name);
   return { flag: found, text, label: `--${name}` };
 }
 
 /** Nothing of the machine's own: its home might hold a configuration. */
-const loaded = (flags: readonly Given[], environment: Environment = {}): Loaded =>
+const loaded = (flags: readonly FlagValue[], environment: Environment = {}): LoadedConfig =>
   load({ flags, environment: { HOME: folder, ...environment }, isTerminal: false });
 
-function refusal(flags: readonly Given[], environment: Environment = {}): readonly string[] {
+function refusal(flags: readonly FlagValue[], environment: Environment = {}): readonly string[] {
   try {
     loaded(flags, environment);
   } catch (error) {
@@ -49,13 +50,13 @@ test('flags win over variables, variables over the file, the file over defaults'
   assert.equal(config.timeouts.idleMs, 420_000);
   assert.equal(config.timeouts.lingerMs, 60_000);
   assert.equal(config.timeouts.drainMs, 30_000);
-  assert.deepEqual(config.listen[0], { kind: 'tcp', host: '127.0.0.1', port: 1111, optional: true });
+  assert.deepEqual(config.listen[0], { kind: 'tcp', protocol: 'http', host: '127.0.0.1', port: 1111, optional: true });
 });
 
 test('without any source the proxy listens on both loopback addresses, of which one may be missing', () => {
   assert.deepEqual(loaded([]).config.listen, [
-    { kind: 'tcp', host: '127.0.0.1', port: 3128, optional: true },
-    { kind: 'tcp', host: '::1', port: 3128, optional: true },
+    { kind: 'tcp', protocol: 'http', host: '127.0.0.1', port: 3128, optional: true },
+    { kind: 'tcp', protocol: 'http', host: '::1', port: 3128, optional: true },
   ]);
 });
 
@@ -63,7 +64,7 @@ test('repeated listeners add up, and replace those of the file', () => {
   const file = fileOf('listen: [localhost:1]\n');
   const { config } = loaded([flag('config', file), flag('listen', '127.0.0.1:2'), flag('binding', '::1')]);
   assert.deepEqual(
-    config.listen.map((one) => (one.kind === 'tcp' ? `${one.host} ${one.port}` : one.path)),
+    config.listen.map((one) => (one.kind === 'tcp' ? `${one.host} ${one.port}` : one.kind)),
     ['127.0.0.1 2', '::1 3128'],
   );
 });
@@ -98,28 +99,29 @@ test('-t sets the time to connect and the time to a response head', () => {
 test('--auth with a user and a password keeps no password', () => {
   const { config } = loaded([flag('auth', 'alice:wonder:land')]);
   assert.match(String(Object.entries(config.clients.users ?? {})), /^alice,\{SSHA256\}[A-Za-z0-9+/]{64}$/);
-  for (const text of [':secret', 'alice:', ':', 'a\0b:c'])
+  assert.ok(loaded([flag('auth', `alice:${'x'.repeat(1024)}`)]).config.clients.users);
+  for (const text of [':secret', 'alice:', ':', 'a\0b:c', `alice:${'x'.repeat(1025)}`, `alice:${'ä'.repeat(513)}`])
     assert.match(String(refusal([flag('auth', text)])), /^--auth: /, text);
 });
 
-test('a hash that nobody can match is told with file, line and key, and is not repeated', () => {
+test('a hash that no password matches is reported with file, line and key, and is not repeated', () => {
   const inline = fileOf('clients:\n  users:\n    alice: hunter2\n');
   assert.match(
     String(refusal([flag('config', inline)])),
-    new RegExp(`^${inline}:3: clients.users.alice: "alice" is no hash that is supported (?!.*hunter2)`),
+    new RegExp(`^${inline}:3: clients.users.alice: "alice" is not a valid hash \\(bcrypt(?!.*hunter2)`),
   );
   const users = fileOf('alice:hunter2\n');
   const file = fileOf(`clients: { users: ${users} }\n`);
   assert.match(
     String(refusal([flag('config', file)])),
-    new RegExp(`^${file}:1: clients.users: ${users}:1: "alice" is no hash (?!.*hunter2)`),
+    new RegExp(`^${file}:1: clients.users: ${users}:1: "alice" is not a valid hash \\(bcrypt(?!.*hunter2)`),
   );
 });
 
 test('an exposed listener needs users, an allow list or --open', () => {
   assert.deepEqual(refusal([flag('listen', '0.0.0.0')]), [
     '--listen: everyone who reaches 0.0.0.0 could use this proxy: add `clients: { users: users.htpasswd }` (--auth) ' +
-      'or `clients: { allow: [10.0.0.0/8] }` (--allow), or say --open',
+      'or `clients: { allow: [10.0.0.0/8] }` (--allow), or set --open',
   ]);
   assert.deepEqual(refusal([flag('listen', '0.0.0.0'), flag('open')]), []);
   assert.deepEqual(refusal([flag('listen', '0.0.0.0'), flag('allow', '10.0.0.0/8, ::1')]), []);
@@ -127,7 +129,7 @@ test('an exposed listener needs users, an allow list or --open', () => {
   assert.deepEqual(refusal([flag('listen', '127.9.9.9'), flag('listen', '[::1]:5'), flag('listen', 'unix:/x')]), []);
 });
 
-test('a rule about a user whom nobody knows is refused, where it stands', () => {
+test('a rule about an unknown user is refused, with its place', () => {
   const users = fileOf('# made by htpasswd\nalice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n');
   const file = fileOf(`clients: { users: ${users} }\naccess:\n  - allow:\n      users: [alice, bob]\n`);
   assert.deepEqual(refusal([flag('config', file)]), [
@@ -135,17 +137,17 @@ test('a rule about a user whom nobody knows is refused, where it stands', () => 
   ]);
 });
 
-test('a rule about users is refused when nobody authenticates', () => {
+test('a rule about users is refused when clients do not authenticate', () => {
   const file = fileOf('access:\n  - deny: { users: [bob] }\n');
   assert.deepEqual(refusal([flag('config', file)]), [
-    `${file}:2: access[0].deny.users: nobody has to authenticate; set clients.users`,
+    `${file}:2: access[0].deny.users: clients do not authenticate; set clients.users`,
   ]);
 });
 
-test('a file of users that is not there is told with file, line and key', () => {
-  const file = fileOf('name: x\nclients:\n  users: nobody.htpasswd\n');
+test('a file of users that is not there is reported with file, line and key', () => {
+  const file = fileOf('name: x\nclients:\n  users: missing.htpasswd\n');
   assert.deepEqual(refusal([flag('config', file)]), [
-    `${file}:3: clients.users: ${join(folder, 'nobody.htpasswd')}: cannot be read: there is no such file`,
+    `${file}:3: clients.users: ${join(folder, 'missing.htpasswd')}: cannot be read: there is no such file`,
   ]);
 });
 
@@ -154,7 +156,7 @@ test('two rules of one name are refused, since the log could not tell them apart
   assert.deepEqual(refusal([flag('config', file)]), [`${file}:3: access[1].name: another rule is named "a"`]);
 });
 
-test('a mistake in the file is told even where a flag hides it', () => {
+test('a mistake in the file is reported even where a flag hides it', () => {
   const file = fileOf('port: 99999\n');
   assert.deepEqual(refusal([flag('config', file), flag('port', '1')]), [
     `${file}:1: port: is 99999; write at most 65535`,
@@ -169,7 +171,7 @@ test('flags and variables are named in their own errors', () => {
   ]);
   assert.deepEqual(refusal([], { VIADUCT_OPEN: 'perhaps' }), ['VIADUCT_OPEN: "perhaps" is neither true nor false']);
   assert.deepEqual(refusal([flag('allow', '10.0.0.0/8,everyone')]), [
-    '--allow: is no address and no block of addresses; write for example 10.0.0.1 or 10.0.0.0/8',
+    '--allow: is neither a valid address nor a block of addresses; write for example 10.0.0.1 or 10.0.0.0/8',
   ]);
 });
 
@@ -205,6 +207,7 @@ test('every setting in force is shown with its origin, and secrets are masked', 
     { path: 'port', value: '8080', origin: '--port' },
     { path: 'log.format', value: '"json"', origin: 'default' },
     { path: 'routes.pac', value: '"system"', origin: 'default' },
+    { path: 'routes.unreachable', value: '"refuse"', origin: 'default' },
     { path: 'routes.pacUnreachable', value: '"direct"', origin: 'default' },
   ]);
 });

@@ -1,153 +1,167 @@
-import type { Clock } from '../core/clock.ts';
-import type { CredentialSecret } from '../core/contracts.ts';
-import { ProxyError } from '../core/failure.ts';
-import type { Secret } from '../core/secret.ts';
-import { type Account, accountLabel, agree } from './account.ts';
-import type { Found } from './credential.ts';
+import { type Account, accountLabel } from '../contracts/account.ts';
+import { ProxyError } from '../contracts/failure.ts';
+import type { Secret } from '../contracts/secret.ts';
+import type { CredentialSecret } from '../contracts/upstream-account.ts';
+import type { Clock } from '../util/clock.ts';
+import { isSameAccount } from './account.ts';
+import type { FoundSecret } from './credential.ts';
 import { type Environment, ntlmAccount, ntlmCredentials } from './environment.ts';
-import { KEYRING_SERVICE, type Keyring } from './keyring.ts';
+import { KEYRING_SERVICE, type Keyring } from './keyring/keyring.ts';
 import type { LoginWatch } from './login-watch.ts';
 import type { SecretOrigin } from './options.ts';
-import { readSecretFile, SecretFileError } from './secret-file.ts';
-import { secretIn } from './secret-text.ts';
+import { readSecretFile, SecretFileError, writtenMs } from './secret-file.ts';
+import { parseSecret } from './secret-text.ts';
 
-export interface SecretParts {
+export interface SecretDeps {
   readonly clock: Clock;
   readonly environment: Environment;
   readonly keyring: Keyring;
   readonly logins: LoginWatch;
-  /** When the program started, in milliseconds of the wall clock: who logs in later comes before what it started with. */
+  /** When the program started, in wall-clock milliseconds: a later `viaduct login` takes precedence over its environment. */
   readonly startedMs: number;
 }
 
-/** Whose secret it is, and where it may be. */
-export interface Wanted {
+/** The account of a secret, and where the secret may be. */
+export interface SecretQuery {
   readonly account: Account;
-  /** `undefined`: wherever there is one. */
+  /** `undefined`: any source that has one. */
   readonly from: SecretOrigin | undefined;
   /** What was typed at start. */
   readonly prompted: Secret | undefined;
 }
 
-/** How long a secret is believed. A keyring is asked through another program; a file costs one system call. */
-const KEYRING_TRUST_MS = 30_000;
-const FILE_TRUST_MS = 1000;
+/** How long a secret is used before it is looked for again. A keyring is another program; a file costs one system call. */
+const KEYRING_TTL_MS = 30_000;
+const FILE_TTL_MS = 1000;
+/** A file that has changed is read when nothing has been written to it for so long; until then the earlier secret is used. */
+const QUIET_MS = 1000;
 
-interface Kept {
-  readonly found: Found | undefined;
+interface CachedSecret {
+  readonly found: FoundSecret | undefined;
   readonly untilMs: number;
-  readonly toldMs: number;
+  readonly loginMs: number;
 }
-type Looked = { readonly found: Found | undefined } | 'unavailable';
+type SecretLookup = { readonly found: FoundSecret | undefined } | 'unavailable';
 
-/** The secret of one account as it is now: looked for again when it may have changed, once for all who ask meanwhile. */
+/** The current secret of one account: looked for again when it may have changed, once for all requests that wait for it. */
 export class AccountSecret {
-  readonly #wanted: Wanted;
-  readonly #parts: SecretParts;
-  #kept: Kept | undefined;
-  #looking: Promise<Found | undefined> | undefined;
+  readonly #query: SecretQuery;
+  readonly #deps: SecretDeps;
+  #cached: CachedSecret | undefined;
+  #refreshing: Promise<FoundSecret | undefined> | undefined;
 
-  constructor(wanted: Wanted, parts: SecretParts) {
-    this.#wanted = wanted;
-    this.#parts = parts;
+  constructor(query: SecretQuery, deps: SecretDeps) {
+    this.#query = query;
+    this.#deps = deps;
   }
 
   get account(): Account {
-    return this.#wanted.account;
+    return this.#query.account;
   }
 
-  /** `undefined`: there is none. Throws `proxy_auth_failed` when a file holds it that must not be used. */
-  async current(): Promise<Found | undefined> {
-    const { told } = await this.#parts.logins.current();
-    const toldMs = told[accountLabel(this.account)] ?? 0;
-    if (this.#kept !== undefined && this.#kept.toldMs === toldMs && this.#parts.clock.now() < this.#kept.untilMs) {
-      return this.#kept.found;
+  /** `undefined`: there is none. Throws `upstream_auth_failed` when a file holds it that must not be used. */
+  async current(): Promise<FoundSecret | undefined> {
+    const { loginTimes } = await this.#deps.logins.current();
+    const loginMs = loginTimes[accountLabel(this.account)] ?? 0;
+    if (
+      this.#cached !== undefined &&
+      this.#cached.loginMs === loginMs &&
+      this.#deps.clock.now() < this.#cached.untilMs
+    ) {
+      return this.#cached.found;
     }
-    this.#looking ??= this.#look(toldMs).finally(() => {
-      this.#looking = undefined;
+    this.#refreshing ??= this.#refresh(loginMs).finally(() => {
+      this.#refreshing = undefined;
     });
-    return this.#looking;
+    return this.#refreshing;
   }
 
-  async #look(toldMs: number): Promise<Found | undefined> {
-    const looked = await this.#lookUp(toldMs);
-    // A keyring that has been locked meanwhile, perhaps with the screen, does not make us forget.
-    const found = looked === 'unavailable' ? this.#kept?.found : looked.found;
-    const trustMs = this.#wanted.from?.kind === 'file' ? FILE_TRUST_MS : KEYRING_TRUST_MS;
-    this.#kept = { found, untilMs: this.#parts.clock.now() + trustMs, toldMs };
+  async #refresh(loginMs: number): Promise<FoundSecret | undefined> {
+    const result = await this.#lookUp(loginMs);
+    // A keyring that has been locked meanwhile, perhaps with the screen, does not change the secret.
+    const found = result === 'unavailable' ? this.#cached?.found : result.found;
+    const ttlMs = this.#query.from?.kind === 'file' ? FILE_TTL_MS : KEYRING_TTL_MS;
+    this.#cached = { found, untilMs: this.#deps.clock.now() + ttlMs, loginMs };
     return found;
   }
 
-  async #lookUp(toldMs: number): Promise<Looked> {
-    const { from } = this.#wanted;
+  async #lookUp(loginMs: number): Promise<SecretLookup> {
+    const { from } = this.#query;
     switch (from?.kind) {
       case 'env':
         return { found: this.#fromVariable(from.name) };
       case 'file':
         return { found: await this.#fromFile(from.path) };
       case 'keyring':
-        return this.#fromKeyring(toldMs);
+        return this.#fromKeyring(loginMs);
       case 'prompt':
-        return this.#oneOf(toldMs, toldMs > this.#parts.startedMs, [this.#fromPrompt()]);
+        return this.#firstOf(loginMs, loginMs > this.#deps.startedMs, [this.#fromPrompt()]);
       case undefined:
-        return this.#fromAnywhere(toldMs);
+        return this.#fromAnywhere(loginMs);
     }
   }
 
-  async #fromAnywhere(toldMs: number): Promise<Looked> {
+  async #fromAnywhere(loginMs: number): Promise<SecretLookup> {
     const fixed = this.#fromNtlmCredentials();
-    if (toldMs > this.#parts.startedMs) return this.#oneOf(toldMs, true, [fixed, this.#fromPrompt()]);
-    return fixed === undefined ? this.#oneOf(toldMs, true, [this.#fromPrompt()]) : { found: fixed };
+    if (loginMs > this.#deps.startedMs) return this.#firstOf(loginMs, true, [fixed, this.#fromPrompt()]);
+    return fixed === undefined ? this.#firstOf(loginMs, true, [this.#fromPrompt()]) : { found: fixed };
   }
 
-  /** What the keyring has, else the first of `others` that is there. */
-  async #oneOf(toldMs: number, asksKeyring: boolean, others: readonly (Found | undefined)[]): Promise<Looked> {
-    const looked = asksKeyring ? await this.#fromKeyring(toldMs) : undefined;
-    if (looked !== undefined && looked !== 'unavailable' && looked.found !== undefined) return looked;
+  /** What the keyring has, else the first of `others` that exists. */
+  async #firstOf(
+    loginMs: number,
+    asksKeyring: boolean,
+    others: readonly (FoundSecret | undefined)[],
+  ): Promise<SecretLookup> {
+    const result = asksKeyring ? await this.#fromKeyring(loginMs) : undefined;
+    if (result !== undefined && result !== 'unavailable' && result.found !== undefined) return result;
     // What the keyring gave before it was locked is newer than what the program was started with.
-    if (looked === 'unavailable' && this.#kept?.found !== undefined) return looked;
+    if (result === 'unavailable' && this.#cached?.found !== undefined) return result;
     return { found: others.find((one) => one !== undefined) };
   }
 
-  #found(secret: CredentialSecret | undefined, source: string, toldMs = 0): Found | undefined {
-    return secret && { account: this.account, secret, source, toldMs };
+  #foundSecret(secret: CredentialSecret | undefined, source: string, loginMs = 0): FoundSecret | undefined {
+    return secret && { account: this.account, secret, source, loginMs };
   }
 
-  #fromVariable(name: string): Found | undefined {
-    return this.#found(secretIn(this.#parts.environment[name] ?? ''), `env:${name}`);
+  #fromVariable(name: string): FoundSecret | undefined {
+    return this.#foundSecret(parseSecret(this.#deps.environment[name] ?? ''), `env:${name}`);
   }
 
-  #fromPrompt(): Found | undefined {
-    const { prompted } = this.#wanted;
-    return this.#found(prompted && { kind: 'password', password: prompted }, 'prompt');
+  #fromPrompt(): FoundSecret | undefined {
+    const { prompted } = this.#query;
+    return this.#foundSecret(prompted && { kind: 'password', password: prompted }, 'prompt');
   }
 
-  #fromNtlmCredentials(): Found | undefined {
-    const read = ntlmCredentials(this.#parts.environment);
-    if (read === undefined || !agree(read.account, this.account)) return undefined;
+  #fromNtlmCredentials(): FoundSecret | undefined {
+    const read = ntlmCredentials(this.#deps.environment);
+    if (read === undefined || !isSameAccount(read.account, this.account)) return undefined;
     const account = { user: read.account.user, domain: this.account.domain ?? read.account.domain };
-    return { account, secret: read.secret, source: 'NTLM_CREDENTIALS', toldMs: 0 };
+    return { account, secret: read.secret, source: 'NTLM_CREDENTIALS', loginMs: 0 };
   }
 
-  async #fromFile(path: string): Promise<Found | undefined> {
+  async #fromFile(path: string): Promise<FoundSecret | undefined> {
+    // A program may be writing it: half a password would count as a wrong one.
+    const atMs = this.#cached?.found === undefined ? undefined : await writtenMs(path);
+    if (atMs !== undefined && Math.abs(this.#deps.clock.wallMs() - atMs) < QUIET_MS) return this.#cached?.found;
     try {
-      return this.#found(await readSecretFile(path), `file:${path}`);
+      return this.#foundSecret(await readSecretFile(path), `file:${path}`);
     } catch (cause) {
       if (!(cause instanceof SecretFileError)) throw cause;
-      throw new ProxyError('proxy_auth_failed', `${path} ${cause.message}`, {
+      throw new ProxyError('upstream_auth_failed', `${path} ${cause.message}`, {
         cause,
-        told: `The file with the secret of ${accountLabel(this.account)} ${cause.message}.`,
+        clientDetail: `The file with the secret of ${accountLabel(this.account)} ${cause.message}.`,
       });
     }
   }
 
-  async #fromKeyring(toldMs: number): Promise<Looked> {
+  async #fromKeyring(loginMs: number): Promise<SecretLookup> {
     for (const { service, entry } of this.#entries()) {
-      const answer = await this.#parts.keyring.find(service, entry);
-      if (answer.at === 'unavailable') return 'unavailable';
-      if (answer.at === 'absent') continue;
+      const result = await this.#deps.keyring.find(service, entry);
+      if (result.at === 'unavailable') return 'unavailable';
+      if (result.at === 'absent') continue;
       const source = service === KEYRING_SERVICE ? 'keyring' : `keyring (${service})`;
-      const found = this.#found(secretIn(answer.secret.reveal()), source, toldMs);
+      const found = this.#foundSecret(parseSecret(result.secret.reveal()), source, loginMs);
       if (found !== undefined) return { found };
     }
     return { found: undefined };
@@ -156,8 +170,8 @@ export class AccountSecret {
   /** Our own entry; then what users of Alpaca (`NTLM_USERNAME`) and of px (`DOMAIN\user`) have already stored. */
   #entries(): { readonly service: string; readonly entry: string }[] {
     const label = accountLabel(this.account);
-    const alpaca = ntlmAccount(this.#parts.environment);
-    const isAlpacas = alpaca === undefined || agree(alpaca, this.account);
+    const alpaca = ntlmAccount(this.#deps.environment);
+    const isAlpacas = alpaca === undefined || isSameAccount(alpaca, this.account);
     return [
       { service: KEYRING_SERVICE, entry: label },
       ...(isAlpacas ? [{ service: 'alpaca', entry: alpaca?.user ?? this.account.user }] : []),

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
 
-/** Who runs this program; empty where the system knows no name for its number, as in some containers. */
+/** The name of the user who runs this program; empty where the system has none for the user id, as in some containers. */
 export function loginName(): string {
   try {
     return userInfo().username;

@@ -1,17 +1,17 @@
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../util/clock.ts';
 import { type LoginRecord, loginVersion, NO_LOGIN, readLogin } from './login-record.ts';
 
-/** A look at the file's date each second at most: whoever has just logged in does not notice it. */
-const LOOK_MS = 1000;
+/** The file's date is read each second at most: a user who has just logged in does not notice the delay. */
+const CHECK_INTERVAL_MS = 1000;
 
-/** What `viaduct login` has said so far, to proxies that run already. */
+/** The login record as `viaduct login` has left it, for a proxy that runs. */
 export class LoginWatch {
   readonly #file: string | undefined;
   readonly #clock: Clock;
   #known: LoginRecord = NO_LOGIN;
   #version: string | undefined;
-  #lookedMs: number | undefined;
-  #looking: Promise<LoginRecord> | undefined;
+  #checkedMs: number | undefined;
+  #refreshing: Promise<LoginRecord> | undefined;
 
   /** `file`: `undefined` where there is no folder for what outlives the proxy. */
   constructor(file: string | undefined, clock: Clock) {
@@ -21,21 +21,21 @@ export class LoginWatch {
 
   current(): Promise<LoginRecord> {
     const file = this.#file;
-    const isFresh = this.#lookedMs !== undefined && this.#clock.now() - this.#lookedMs < LOOK_MS;
-    if (file === undefined || (isFresh && this.#looking === undefined)) return Promise.resolve(this.#known);
-    this.#looking ??= this.#look(file).finally(() => {
-      this.#looking = undefined;
+    const isFresh = this.#checkedMs !== undefined && this.#clock.now() - this.#checkedMs < CHECK_INTERVAL_MS;
+    if (file === undefined || (isFresh && this.#refreshing === undefined)) return Promise.resolve(this.#known);
+    this.#refreshing ??= this.#refresh(file).finally(() => {
+      this.#refreshing = undefined;
     });
-    return this.#looking;
+    return this.#refreshing;
   }
 
-  async #look(file: string): Promise<LoginRecord> {
+  async #refresh(file: string): Promise<LoginRecord> {
     const version = await loginVersion(file);
     if (version !== this.#version) {
       this.#known = version === undefined ? NO_LOGIN : await readLogin(file);
       this.#version = version;
     }
-    this.#lookedMs = this.#clock.now();
+    this.#checkedMs = this.#clock.now();
     return this.#known;
   }
 }

@@ -1,5 +1,6 @@
-import { z } from 'zod';
-import { hostPattern } from '../core/host-setting.ts';
+import * as z from 'zod';
+import { hostPattern } from '../settings/host-setting.ts';
+import type { OneOrList } from '../settings/list-setting.ts';
 
 /** Where the secret of an account comes from. */
 export type SecretOrigin =
@@ -10,7 +11,7 @@ export type SecretOrigin =
 
 /** An account at upstream proxies, without its secret. */
 export interface AccountOptions {
-  /** Absent: the login name of whoever runs the proxy. */
+  /** Absent: the login name of the user who runs the proxy. */
   readonly user?: string | undefined;
   readonly domain?: string | undefined;
   /** Absent: looked for in the environment and in the keyring, and asked for at start where there is none. */
@@ -19,7 +20,7 @@ export interface AccountOptions {
 export interface CredentialsOptions {
   /** Accounts by name. `default` is the one of proxies that no entry of `upstreams` gives another. */
   readonly accounts: Readonly<Record<string, AccountOptions>>;
-  /** Patterns of core/host-setting.ts; a plain name means all below it, too. */
+  /** Patterns of settings/host-setting.ts; a plain name means all below it, too. */
   readonly allow: readonly string[];
   /** Whether Negotiate may be offered. */
   readonly kerberos: boolean;
@@ -31,9 +32,9 @@ export interface AccountInput {
   readonly from?: string | undefined;
 }
 export interface CredentialsInput {
-  readonly allow?: readonly string[] | undefined;
+  readonly allow?: OneOrList<string> | undefined;
   readonly kerberos?: boolean | undefined;
-  readonly [account: string]: AccountInput | readonly string[] | boolean | undefined;
+  readonly [account: string]: AccountInput | OneOrList<string> | boolean | undefined;
 }
 
 /** Name of the account of proxies that no entry of `upstreams` gives another: `-u` and `-d` write it. */
@@ -54,13 +55,19 @@ const from = z
 
 /** A control character could end a header field or a line of a log. */
 const name = (what: string) =>
-  z.string({ error: `is no ${what}` }).regex(/^[^\p{Cc}]+$/u, `is no ${what}: it is empty, or has control characters`);
+  z
+    .string({ error: `is not a valid ${what}; write it as text` })
+    .regex(/^[^\p{Cc}]+$/u, `is not a valid ${what}: it is empty, or has control characters`);
 
 const account = z.strictObject({
-  user: name('name of a user')
+  user: name('user name')
+    .refine((user) => !user.includes(':'), 'has a colon, which no user name has; a password is not written here')
     .optional()
-    .describe('User name; `DOMAIN\\user` is taken apart. Default: the login name of whoever runs the proxy.'),
-  domain: name('domain').optional().describe('Windows domain of the user, for NTLM.'),
+    .describe('User name; `DOMAIN\\user` is taken apart. Default: the login name of the user who runs the proxy.'),
+  domain: name('domain')
+    .refine((domain) => !domain.includes(':'), 'has a colon, which no domain has')
+    .optional()
+    .describe('Windows domain of the user, for NTLM.'),
   from: from
     .optional()
     .describe(
@@ -72,10 +79,10 @@ const account = z.strictObject({
 export const credentialsSchema: z.ZodType<CredentialsOptions, CredentialsInput> = z
   .object({
     allow: z
-      .array(hostPattern)
+      .union([z.array(hostPattern), hostPattern.transform((one) => [one])])
       .prefault([])
       .describe(
-        'Upstream proxies that may be told who we are, besides those that the configuration or a PAC from a file or from `https:` names: DNS suffixes, addresses or blocks. Needed where the PAC comes from plain `http:` or from WPAD.',
+        'Upstream proxies that may get credentials, besides those that the configuration or a PAC from a file or from `https:` names: DNS suffixes, addresses or blocks. Needed where the PAC comes from plain `http:` or from WPAD.',
       ),
     kerberos: z.boolean().prefault(true).describe('Whether Negotiate may be offered to upstream proxies.'),
     [DEFAULT_ACCOUNT]: account

@@ -1,42 +1,48 @@
-import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
-import type { CredentialSecret } from '../core/contracts.ts';
-import { secretIn } from './secret-text.ts';
+import type { Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { CredentialSecret } from '../contracts/upstream-account.ts';
+import { decodeText } from '../files/decode-text.ts';
+import { FileError } from '../files/file-terms.ts';
+import { readFileAsync, readFileBounded } from '../files/read-file.ts';
+import { parseSecret } from './secret-text.ts';
 
 /** A password or a few lines of hashes; a mistaken path must not be read into memory. */
 const FILE_BYTES_MAX = 64 * 1024;
-/** Group and others. On Windows the bits say nothing, and access is ruled by lists. */
+/** Group and others. On Windows the bits mean nothing, and access is ruled by lists. */
 const NOT_OURS = 0o077;
 
-/** A file that holds no secret of ours. The message is one sentence without the path, and repeats nothing of the file. */
+/** A file that cannot be used as a secret. The message is one sentence without the path, and repeats nothing of the file. */
 export class SecretFileError extends Error {
   override readonly name = 'SecretFileError';
 }
 
+const TERMS = { bytesMax: FILE_BYTES_MAX, check: refuseUnlessPrivate } as const;
+
 /** Reads the secret in a file that its owner alone can read. Throws SecretFileError. */
 export async function readSecretFile(path: string): Promise<CredentialSecret> {
-  return translated(async () => {
-    await using file = await open(path, 'r');
-    // What was opened is what is judged: between a look and an opening the file could become another.
-    refuseUnlessPrivate(await file.stat());
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(FILE_BYTES_MAX), 0, FILE_BYTES_MAX, 0);
-    return secretOf(buffer.subarray(0, bytesRead));
-  });
+  try {
+    return secretOf(await readFileAsync(path, TERMS));
+  } catch (error) {
+    throw fileError(error);
+  }
 }
 
-/** As `readSecretFile`, for the check of a configuration: says what is wrong, and gives no secret. */
-export function problemOfSecretFile(path: string): string | undefined {
-  let file: number | undefined;
+/** When the file was written last, on the wall clock; `undefined` while there is none. */
+export async function writtenMs(path: string): Promise<number | undefined> {
   try {
-    file = openSync(path, 'r');
-    refuseUnlessPrivate(fstatSync(file));
-    const buffer = Buffer.alloc(FILE_BYTES_MAX);
-    secretOf(buffer.subarray(0, readSync(file, buffer, 0, FILE_BYTES_MAX, 0)));
+    return (await stat(path)).mtimeMs;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As `readSecretFile`, for the check of a configuration: returns what is wrong, and no secret. */
+export function problemOfSecretFile(path: string): string | undefined {
+  try {
+    secretOf(readFileBounded(path, { ...TERMS, pipes: 'refuse' }));
     return undefined;
   } catch (error) {
     return fileError(error).message;
-  } finally {
-    if (file !== undefined) closeSync(file);
   }
 }
 
@@ -51,14 +57,12 @@ export async function versionOfFile(path: string): Promise<string | undefined> {
 }
 
 function refuseUnlessPrivate(stats: Stats): void {
-  if (!stats.isFile()) throw new SecretFileError('is no file');
-  if (stats.size > FILE_BYTES_MAX) throw new SecretFileError('is larger than 64 KiB: that is no secret');
   if (process.platform === 'win32') return;
   if ((stats.mode & NOT_OURS) !== 0) throw new SecretFileError('can be read by others; chmod 600 it');
 }
 
 function secretOf(bytes: Buffer): CredentialSecret {
-  const secret = secretIn(bytes.toString('utf8'));
+  const secret = parseSecret(decodeText(bytes).text);
   if (secret === undefined) throw new SecretFileError('holds neither one line nor what viaduct hash prints');
   return secret;
 }
@@ -67,19 +71,14 @@ const READING: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   ENOTDIR: 'does not exist',
   EACCES: 'may not be read by this user',
-  EISDIR: 'is no file',
+  EISDIR: 'is not a regular file',
+  ENXIO: 'is not a regular file',
+  EFBIG: 'is larger than 64 KiB, which no secret is',
 };
-
-async function translated<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    throw fileError(error);
-  }
-}
 
 function fileError(error: unknown): SecretFileError {
   if (error instanceof SecretFileError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-  return new SecretFileError(READING[code] ?? `cannot be read: ${code}`, { cause: error });
+  const { code, why }: Partial<FileError> = error instanceof FileError ? error : { code: 'unknown error' };
+  if (code === '') return new SecretFileError('is not a regular file', { cause: error });
+  return new SecretFileError(READING[code] ?? `cannot be read: ${why ?? code}`, { cause: error });
 }

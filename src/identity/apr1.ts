@@ -2,7 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 const ROUNDS = 1000;
-/** A thousand rounds take milliseconds, so others get a turn in between. */
+/** A thousand rounds take milliseconds, so the event loop runs in between. */
 const ROUNDS_PER_TURN = 100;
 const MAGIC = '$apr1$';
 const md5 = (...parts: readonly Uint8Array[]): Buffer => hash('md5', Buffer.concat(parts), 'buffer');
@@ -32,7 +32,7 @@ function firstDigest(secret: Buffer, salt: Buffer): Buffer {
   for (let left = secret.length; left > 0; left -= alternate.length) {
     context.update(alternate.subarray(0, Math.min(left, alternate.length)));
   }
-  // What looks like a slip in the original is the format: a bit of the length picks a NUL or the first byte.
+  // This looks like a mistake in the original and is the format: a bit of the length selects a NUL or the first byte.
   for (let bits = secret.length; bits > 0; bits >>= 1) {
     context.update(bits & 1 ? Buffer.of(0) : secret.subarray(0, 1));
   }

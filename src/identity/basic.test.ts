@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { received } from '../../test/support/received.ts';
+import { Secret } from '../contracts/secret.ts';
 import { basicAuthenticator, parseBasic } from './basic.ts';
 
 const encoded = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
@@ -38,6 +39,25 @@ describe('Basic credentials', () => {
       parameters: 'Basic realm="x"',
     };
     for (const [what, value] of Object.entries(wrong)) assert.equal(parseBasic(value), undefined, what);
+  });
+  test('are read in time, also where a whole head of blanks, letters or paddings is sent for them', () => {
+    const many = 60_000;
+    const heads = [
+      `Basic${' '.repeat(many)}!`,
+      `Basic${' '.repeat(many)}YWxpY2U=${' '.repeat(many)}!`,
+      `Basic ${'A'.repeat(many)}!`,
+      `Basic ${'='.repeat(many)}!`,
+      `Basic ${'A='.repeat(many)}`,
+      encoded(`:${'x'.repeat(many)}`),
+      encoded(`a:${'x'.repeat(many)}\0`),
+    ];
+    for (const head of heads) {
+      const startedMs = performance.now();
+      assert.equal(parseBasic(head), undefined);
+      // A few milliseconds; with time in proportion to the square of the length it was four seconds.
+      const tookMs = performance.now() - startedMs;
+      assert.ok(tookMs < 500, `${tookMs} ms for ${head.slice(0, 12)}…`);
+    }
   });
   test('come back as they were encoded', () => {
     const word = fc.string({ unit: 'grapheme' }).filter((text) => !/[\0-\x1f\x7f]/.test(text) && text.isWellFormed());
@@ -84,6 +104,25 @@ describe('the Basic authenticator', () => {
     ];
     for (const fields of [both, both.toReversed(), [...both.slice(0, 1), ...both.slice(0, 1)]]) {
       assert.deepEqual(ask(...fields), { challenge, reason: 'more than one Proxy-Authorization' });
+    }
+  });
+  test('recognises a user name and a password that are fields of another protocol, by the same rules', () => {
+    const askFields = (username: string, password: string) => {
+      const { request } = received();
+      const credentials = { kind: 'password', username, password: new Secret(password) } as const;
+      return basicAuthenticator(verify).identify({ request: { ...request, credentials } });
+    };
+    assert.deepEqual(askFields('alice', 'secret'), { name: 'alice', scheme: 'basic' });
+    assert.deepEqual(askFields('alice', 'wrong'), { challenge, reason: 'wrong user name or password' });
+    for (const [username, password] of [
+      ['', 'secret'],
+      ['alice', 'secret\0'],
+      ['alice\n', 'secret'],
+    ] as const) {
+      assert.deepEqual(askFields(username, password), {
+        challenge,
+        reason: 'not a well-formed user name and password',
+      });
     }
   });
   test('waits for a verifier that takes its time', async () => {

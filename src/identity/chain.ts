@@ -1,26 +1,35 @@
-import type { Authenticator } from '../core/contracts.ts';
-import { anyone } from './none.ts';
+import type { Authenticator } from '../contracts/identity.ts';
+import { noAuthentication } from './none.ts';
 
 /**
- * Several ways to say who one is: the first that recognises a request decides. Nobody recognised means one challenge
- * with what each of them asks for, strongest first as they are given (RFC 9110 §11.7.1). No ways: anyone may come.
+ * Several authenticators: the first that identifies the client of a request decides. When none does, the client gets the
+ * challenges of all, in their order, strongest first (RFC 9110 §11.7.1). Without any, clients do not have to
+ * authenticate.
  */
 export function authenticatorChain(authenticators: readonly Authenticator[]): Authenticator {
   const [first, ...others] = authenticators;
-  if (!first) return anyone;
+  if (!first) return noAuthentication;
   if (others.length === 0) return first;
   return {
     scheme: authenticators.map(({ scheme }) => scheme).join(', '),
     async identify(from) {
       const challenges: string[] = [];
       const reasons: string[] = [];
+      let clientMessage: string | undefined;
       for (const authenticator of authenticators) {
-        const answer = await authenticator.identify(from);
-        if (!('challenge' in answer)) return answer;
-        challenges.push(answer.challenge);
-        if (answer.reason !== undefined) reasons.push(answer.reason);
+        const result = await authenticator.identify(from);
+        if (!('challenge' in result)) return result;
+        challenges.push(result.challenge, ...(result.further ?? []));
+        if (result.reason !== undefined) reasons.push(result.reason);
+        clientMessage ??= result.clientMessage;
       }
-      return { challenge: [...new Set(challenges)].join(', '), reason: [...new Set(reasons)].join('; ') };
+      const [challenge = '', ...further] = new Set(challenges);
+      return {
+        challenge,
+        ...(further.length === 0 ? {} : { further }),
+        reason: [...new Set(reasons)].join('; '),
+        ...(clientMessage !== undefined && { clientMessage }),
+      };
     },
   };
 }

@@ -2,14 +2,19 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { received } from '../../test/support/received.ts';
-import type { Authenticator } from '../core/contracts.ts';
-import { ProxyError } from '../core/failure.ts';
+import { ProxyError } from '../contracts/failure.ts';
+import type { Authenticator } from '../contracts/identity.ts';
+import { atOnce } from '../util/slices.ts';
 import { authenticatorChain } from './chain.ts';
 import { clientAuthenticator } from './clients.ts';
+import { DigestNonces } from './digest-nonces.ts';
 import { loadUsers } from './htpasswd.ts';
+import { Logins } from './logins.ts';
 import { clientsSchema } from './options.ts';
+import { buildAddressFilter } from './source-address.ts';
 
 const clock = new ManualClock();
+const memory = { logins: new Logins(clock), nonces: new DigestNonces(Buffer.alloc(32), clock) };
 const users = loadUsers({ alice: '$2y$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG' });
 const basic = (text: string): [string, string] => [
   'Proxy-Authorization',
@@ -18,11 +23,11 @@ const basic = (text: string): [string, string] => [
 
 describe('clients', () => {
   test('may be anyone while nothing is said', async () => {
-    const open = clientAuthenticator({ allow: undefined, users: undefined, others: [] }, clock);
+    const open = clientAuthenticator({ filter: undefined, users: undefined, negotiate: undefined, others: [] }, memory);
     assert.deepEqual(await open.identify(received()), { name: '', scheme: 'none' });
   });
   test('must be users where there are some', async () => {
-    const closed = clientAuthenticator({ allow: undefined, users, others: [] }, clock);
+    const closed = clientAuthenticator({ filter: undefined, users, negotiate: undefined, others: [] }, memory);
     assert.deepEqual(await closed.identify(received({ headers: [basic('alice:secret')] })), {
       name: 'alice',
       scheme: 'basic',
@@ -32,7 +37,10 @@ describe('clients', () => {
     }
   });
   test('must come from listed addresses, and are refused before they may guess', async () => {
-    const listed = clientAuthenticator({ allow: ['10.0.0.0/8', '::1'], users, others: [] }, clock);
+    const listed = clientAuthenticator(
+      { filter: atOnce(buildAddressFilter(['10.0.0.0/8', '::1'])), users, negotiate: undefined, others: [] },
+      memory,
+    );
     const credentials = [basic('alice:secret')];
     for (const from of ['10.1.2.3', '::ffff:10.1.2.3', '::1']) {
       assert.deepEqual(await listed.identify(received({ from, headers: credentials })), {
@@ -47,12 +55,15 @@ describe('clients', () => {
         (error) =>
           error instanceof ProxyError &&
           error.code === 'denied' &&
-          error.told === 'The rule is called "clients.allow".',
+          error.clientDetail === 'The rule is called "clients.allow".',
       );
     }
   });
   test('of a Unix socket were let in by its file mode', async () => {
-    const listed = clientAuthenticator({ allow: ['10.0.0.0/8'], users: undefined, others: [] }, clock);
+    const listed = clientAuthenticator(
+      { filter: atOnce(buildAddressFilter(['10.0.0.0/8'])), users: undefined, negotiate: undefined, others: [] },
+      memory,
+    );
     assert.deepEqual(await listed.identify(received({ from: '', listener: 'unix:/run/v.sock' })), {
       name: '',
       scheme: 'none',
@@ -76,7 +87,8 @@ describe('a chain of authenticators', () => {
   test('offers what each asks for when none does', async () => {
     const chain = authenticatorChain([refusing('Negotiate'), refusing('Basic realm="v"')]);
     assert.deepEqual(await chain.identify(received()), {
-      challenge: 'Negotiate, Basic realm="v"',
+      challenge: 'Negotiate',
+      further: ['Basic realm="v"'],
       reason: 'no credentials',
     });
   });

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
+import { hash as bcrypt } from '@node-rs/bcrypt';
+import { atOnce } from '../util/slices.ts';
+import { apr1 } from './apr1.ts';
 import { loadUsers, parseHtpasswd, UsersError } from './htpasswd.ts';
+import { PASSWORD_BYTES_MAX } from './lengths.ts';
 import { hashOfPlain, parsePasswordHash } from './password-hash.ts';
 
 /** Made with `htpasswd -nbm`, `-nbs`, `-nbB -C 4` of Apache 2.4 and `openssl passwd -apr1`. */
@@ -26,9 +31,9 @@ const VECTORS: readonly (readonly [password: string, hash: string])[] = [
   ['pä ss', '$2y$04$DeF3M.6f1ATAXvnhx7jW7ebQitnfBir1LOIYWQupQXKM6GOUoxDaG'],
 ];
 
-for (const [password, hash] of VECTORS) {
-  test(`${hash} is ${JSON.stringify(password.slice(0, 20))} and nothing near it`, async () => {
-    const { verify } = parsePasswordHash(hash);
+for (const [password, hashed] of VECTORS) {
+  test(`${hashed} is ${JSON.stringify(password.slice(0, 20))} and nothing near it`, async () => {
+    const { verify } = parsePasswordHash(hashed);
     assert.equal(await verify(password), true);
     for (const other of [
       `${password}x`,
@@ -42,6 +47,25 @@ for (const [password, hash] of VECTORS) {
   });
 }
 
+describe('a password', () => {
+  const longest = 'ä'.repeat(PASSWORD_BYTES_MAX / 2);
+  const kinds: Record<string, (password: string) => string | Promise<string>> = {
+    apr1: async (password) => `$apr1$x$${await apr1(password, 'x')}`,
+    SHA: (password) => `{SHA}${hash('sha1', password, 'base64')}`,
+    SSHA256: hashOfPlain,
+    bcrypt: (password) => bcrypt(password, { cost: 4 }),
+  };
+  for (const [kind, make] of Object.entries(kinds)) {
+    test(`of ${PASSWORD_BYTES_MAX} bytes is compared with ${kind}, and a longer one is wrong without being hashed`, async () => {
+      assert.equal(await parsePasswordHash(await make(longest)).verify(longest), true);
+      // The very password that the hash was made of: only who hashes it could find it right.
+      for (const tooLong of [`${longest}x`, 'x'.repeat(44_000)]) {
+        assert.equal(await parsePasswordHash(await make(tooLong)).verify(tooLong), false, String(tooLong.length));
+      }
+    });
+  }
+});
+
 const fails = (work: () => unknown, message: RegExp) =>
   assert.throws(work, (error) => {
     assert.ok(error instanceof UsersError);
@@ -52,12 +76,12 @@ const fails = (work: () => unknown, message: RegExp) =>
 describe('an htpasswd file', () => {
   test('has one user a line, comments and empty lines apart', () => {
     const text = `\uFEFF# people\r\nalice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\r\n\r\n  bob smith:$apr1$x$12YdXEY0/hH4rDNkmZupO0  \n`;
-    assert.deepEqual([...parseHtpasswd(text, 'f').keys()], ['alice', 'bob smith']);
+    assert.deepEqual([...atOnce(parseHtpasswd(text, 'f')).keys()], ['alice', 'bob smith']);
   });
   const good = 'alice:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
   const wrong: Record<string, readonly [text: string, message: RegExp]> = {
-    'a password in the clear': ['alice:hunter2', /^f:1: "alice" is no hash that is supported .* htpasswd -B$/],
-    'a crypt hash': [`${good}\nbob:iwfYMiMLLO2cs`, /^f:2: "bob" is no hash .* crypt\(3\)/],
+    'a password in the clear': ['alice:hunter2', /^f:1: "alice" is not a valid hash .* htpasswd -B$/],
+    'a crypt hash': [`${good}\nbob:iwfYMiMLLO2cs`, /^f:2: "bob" is not a valid hash .* crypt\(3\)/],
     'a SHA-512 crypt hash': [
       'bob:$6$abc$K4v3HcZ8yAmpRfxML6S46NCcqy9r4',
       /^f:1: "bob" is a hash of a kind that is not supported/,
@@ -66,7 +90,7 @@ describe('an htpasswd file', () => {
     'no password': ['bob:', /has no password/],
     'no colon': [`\n\n${good}\nbob`, /^f:4: has no colon/],
     'a third field, as htdigest has': ['bob:realm:0123456789abcdef', /more than one colon/],
-    'a bcrypt hash cut off': ['bob:$2y$10$abc', /cut off/],
+    'a bcrypt hash cut off': ['bob:$2y$10$abc', /truncated/],
     'a bcrypt hash of an unknown kind': [
       'bob:$2x$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG',
       /unknown kind/,
@@ -75,16 +99,16 @@ describe('an htpasswd file', () => {
       'bob:$2y$31$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG',
       /cost 31/,
     ],
-    'an apr1 hash cut off': ['bob:$apr1$x$12YdXEY0', /cut off/],
-    'a name twice': [`${good}\n${good}`, /^f:2: "alice" is on line 1 already/],
-    'an empty name': [':{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=', /^f:1: "" is no name/],
-    'nobody in it': ['# nobody\n', /^f: names no user/],
+    'an apr1 hash cut off': ['bob:$apr1$x$12YdXEY0', /truncated/],
+    'a name twice': [`${good}\n${good}`, /^f:2: "alice" is already on line 1/],
+    'an empty name': [':{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=', /^f:1: "" is not a valid name/],
+    'no user in it': ['# none\n', /^f: has no user/],
   };
   for (const [what, [text, message]] of Object.entries(wrong)) {
     test(`with ${what} is refused with its line, and without the secret`, () => {
-      fails(() => parseHtpasswd(text, 'f'), message);
+      fails(() => atOnce(parseHtpasswd(text, 'f')), message);
       try {
-        parseHtpasswd(text, 'f');
+        atOnce(parseHtpasswd(text, 'f'));
       } catch (error) {
         assert.doesNotMatch(inspect(error), /hunter2|iwfYMiMLLO2cs|K4v3HcZ8/);
       }

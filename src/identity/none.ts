@@ -1,7 +1,7 @@
-import type { Authenticator } from '../core/contracts.ts';
+import type { Authenticator } from '../contracts/identity.ts';
 
-/** Asks nobody who they are. */
-export const anyone: Authenticator = {
+/** Of a proxy whose clients do not have to authenticate. */
+export const noAuthentication: Authenticator = {
   scheme: 'none',
   identify: () => ({ name: '', scheme: 'none' }),
 };

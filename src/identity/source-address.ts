@@ -1,30 +1,46 @@
-import type { Authenticator } from '../core/contracts.ts';
-import { ProxyError } from '../core/failure.ts';
-import type { ClientInfo } from '../core/request.ts';
-import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/ip-address.ts';
+import { ProxyError } from '../contracts/failure.ts';
+import { type Authenticator, type ClientFilter, requiresLogin } from '../contracts/identity.ts';
+import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/addresses/ip-address.ts';
+import type { Sliced } from '../util/slices.ts';
 
-/** The name that the refusal carries, as a rule of the configuration would. */
+/** Name of the rule in refusals and logs. */
 const RULE = 'clients.allow';
 
+/** URLs of Unix sockets: ours, and those of a service manager, whose path is not known. */
+const UNIX = /^(?:unix:|systemd\b)/;
+
 /**
- * Refuses clients from other addresses than these, before anybody asks for a password: who may not come in shall not
- * get to guess. Clients of a Unix socket have no address, and its file mode has already let them in.
- * Blocks as `clientsSchema` has checked them. Throws `denied`.
+ * Refuses clients from other addresses than these. Clients of a Unix socket have no address, but where a PROXY header
+ * names one; its file mode has admitted them. Blocks as `clientsSchema` has checked them.
  */
-export function fromAddresses(blocks: readonly string[], inner: Authenticator): Authenticator {
-  const allowed = new CidrSet(blocks.map(knownCidr));
-  const mayCome = ({ address, listener }: ClientInfo): boolean => {
-    if (listener.startsWith('unix:')) return true;
-    const parsed = parseIpWithZone(address);
-    return parsed !== undefined && allowed.has(parsed);
-  };
+export function* buildAddressFilter(blocks: readonly string[]): Sliced<ClientFilter> {
+  const allowed = new CidrSet();
+  for (const block of blocks) {
+    yield;
+    allowed.add(knownCidr(block));
+  }
   return {
-    scheme: inner.scheme,
-    identify(from) {
-      if (mayCome(from.request.client)) return inner.identify(from);
-      throw new ProxyError('denied', `rule ${RULE}: the client's address is not listed`, {
-        told: `The rule is called "${RULE}".`,
+    refusal({ address, listener }) {
+      if (address === '' && UNIX.test(listener)) return undefined;
+      const parsed = parseIpWithZone(address);
+      if (parsed !== undefined && allowed.has(parsed)) return undefined;
+      return new ProxyError('denied', `rule ${RULE}: the client's address is not listed`, {
+        clientDetail: `The rule is called "${RULE}".`,
       });
     },
   };
 }
+
+/**
+ * Applies the filter before authentication, so that a client with another address cannot guess passwords. A connection
+ * that is older than the filter was accepted without it. Throws `denied`.
+ */
+export const withAddressFilter = (filter: ClientFilter, inner: Authenticator): Authenticator => ({
+  scheme: inner.scheme,
+  requires: (client) => requiresLogin(inner, client),
+  identify(from) {
+    const refusal = filter.refusal(from.request.client);
+    if (refusal !== undefined) throw refusal;
+    return inner.identify(from);
+  },
+});

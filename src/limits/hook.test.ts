@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bytesWithin, GateConsumer, jain, tunnelOf } from '../../test/support/gate-consumers.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { bytesWithin, jain, Taker, tunnelOf } from '../../test/support/takers.ts';
-import { ProxyError } from '../core/failure.ts';
-import type { Gate, Permit } from '../core/stages.ts';
+import { ProxyError } from '../contracts/failure.ts';
+import type { Gate, Permit } from '../contracts/stages.ts';
 import type { LimitHook } from './hook.ts';
 import { createLimits } from './limits.ts';
 import { type LimitsInput, limitsSchema } from './options.ts';
@@ -33,21 +33,21 @@ test('requests that name one key share one bucket, and each direction has its ow
     await at.open({ user: 'bob' }),
   ];
   assert.deepEqual(first.limits, ['user:ann']);
-  const down = [first, second, other].map((permit) => new Taker(permit.down, at.clock, { chunk: 16 * KIB }));
+  const down = [first, second, other].map((permit) => new GateConsumer(permit.down, at.clock, { chunk: 16 * KIB }));
   await at.clock.pass(11_000);
   const sums = down.map((taker) => bytesWithin([taker], 1000, 11_000));
   assert.ok(jain(sums.slice(0, 2)) > 0.99, String(sums));
   for (const sum of [(sums[0] ?? 0) + (sums[1] ?? 0), sums[2] ?? 0]) {
     assert.ok(Math.abs(sum / (640 * KIB) - 1) < 0.02, String(sum));
   }
-  assert.equal(first.up.take(1e9), 1e9, 'nothing was said about the other direction');
+  assert.equal(first.up.take(1e9), 1e9, 'the other direction has no budget');
 });
 
-test('the rate of the latest call holds for all who share the key, at once', async () => {
+test('the rate of the latest call holds at once for all requests that share the key', async () => {
   let rate: string | number = '64KiB';
   const at = world(() => ({ both: [{ key: 'all', rate }] }));
   const permit = await at.open();
-  const taker = new Taker(permit.down, at.clock, { chunk: 16 * KIB });
+  const taker = new GateConsumer(permit.down, at.clock, { chunk: 16 * KIB });
   await at.clock.pass(5000);
   rate = 8 * KIB;
   await at.open();
@@ -60,7 +60,7 @@ test('limits of the configuration hold besides, and outlive a change of theirs',
   const at = world(() => ({ down: [{ key: 'all', rate: '1MiB' }] }), { bandwidth: { name: 'slow', rate: '32KiB' } });
   const permit = await at.open();
   assert.deepEqual(permit.limits, ['slow', 'all']);
-  const taker = new Taker(permit.down, at.clock, { chunk: 64 * KIB });
+  const taker = new GateConsumer(permit.down, at.clock, { chunk: 64 * KIB });
   await at.clock.pass(10_000);
   assert.ok(Math.abs(bytesWithin([taker], 0, 10_000) / (326 * KIB) - 1) < 0.02);
   at.limits.update(limitsSchema.parse({}));
@@ -68,12 +68,12 @@ test('limits of the configuration hold besides, and outlive a change of theirs',
   assert.ok(Math.abs(bytesWithin([taker], 10_000, 20_000) / (10_240 * KIB) - 1) < 0.02);
 });
 
-test('an answer of nothing limits nothing', async () => {
+test('a hook that returns nothing sets no limit', async () => {
   const permit = await world(() => undefined).open();
   assert.deepEqual([permit.down.take(1e9), permit.limits], [1e9, []]);
 });
 
-test('a hook that fails refuses the request and gives its place back', async () => {
+test('a hook that fails refuses the request and releases its tunnel', async () => {
   const wrong: LimitHook[] = [
     () => {
       throw new Error('no such table');
@@ -90,7 +90,7 @@ test('a hook that fails refuses the request and gives its place back', async () 
     }
   }
   const at = world(() => {
-    throw new ProxyError('over_rate', 'not today');
+    throw new ProxyError('rate_limited', 'not today');
   });
-  await assert.rejects(at.open(), (error) => error instanceof ProxyError && error.code === 'over_rate');
+  await assert.rejects(at.open(), (error) => error instanceof ProxyError && error.code === 'rate_limited');
 });

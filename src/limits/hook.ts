@@ -1,29 +1,31 @@
-import type { Clock } from '../core/clock.ts';
-import { contextOf, type RequestContext } from '../core/context.ts';
-import { decided } from '../core/deadline.ts';
-import { ProxyError } from '../core/failure.ts';
-import type { Identified } from '../core/stages.ts';
-import { parseBytes, parseRate } from '../core/units.ts';
-import { Bucket, type Pace } from './bucket.ts';
-import { Keyed } from './keyed.ts';
+import { askHook } from '../contracts/ask-hook.ts';
+import { HookContext, type RequestContext } from '../contracts/context.ts';
+import { awaitDecision } from '../contracts/deadline.ts';
+import type { IdentifiedRequest } from '../contracts/stages.ts';
+import { parseBytes, parseRate } from '../settings/units.ts';
+import type { Clock } from '../util/clock.ts';
+import { KEYS_MAX, KeyedPool } from './keyed-pool.ts';
 import type { LimitDirection, Priority } from './options.ts';
+import { Bucket } from './shaping/bucket.ts';
+import { LocalRefill } from './shaping/refill.ts';
+import { FillRate } from './token-bucket.ts';
 
 /** A budget of bytes that requests with the same `key` share, in the same direction. */
 export interface Budget {
   /** Whose it is, e.g. `user:alice`. It appears in logs as the name of a limit. */
   readonly key: string;
   /**
-   * Bytes per second: a number, or for example `512KiB` or `4Mbit`. What the latest call said holds for all who share
-   * the key, open requests included.
+   * Bytes per second: a number, or for example `512KiB` or `4Mbit`. The rate of the latest call holds for all requests
+   * that share the key, open ones included.
    */
   readonly rate: string | number;
   /** Bytes that may pass at once after a pause. Default: 200 ms of the rate. */
   readonly burst?: string | number | undefined;
-  /** `background` takes only what the rest leaves, in every budget that the request passes under. Default: `normal`. */
+  /** `background` takes only what other traffic leaves, in every budget that applies to the request. Default: `normal`. */
   readonly priority?: Priority | undefined;
 }
 
-/** The budgets that one request passes under, all at once, besides the limits of the configuration. */
+/** The budgets that apply to one request, all at once, besides the limits of the configuration. */
 export interface RequestBudgets {
   /** From the client. */
   readonly up?: readonly Budget[] | undefined;
@@ -34,21 +36,21 @@ export interface RequestBudgets {
 }
 
 /**
- * How fast? Asked once for every request that the rules have allowed, when it has its place among the tunnels.
- * Nothing (`undefined` or `null`) sets no further limit. A throw, or a rate that is none, answers 500 `hook_failed`;
- * a `ProxyError` answers what it says.
+ * How fast? Called once for every request that the access rules allow, after the limits of the configuration have
+ * admitted it. `undefined` or `null` sets no further limit. When it throws or returns an invalid rate, the client gets
+ * 500 `hook_failed`; when it throws a `ProxyError`, the client gets the response to that.
  */
 export type LimitHook = (
   context: RequestContext,
 ) => RequestBudgets | null | undefined | Promise<RequestBudgets | null | undefined>;
 
-/** A bucket that a request passes under for another reason than the configuration. */
+/** A bucket that a request takes from besides those of `limits.bandwidth`. */
 export interface ExtraBucket {
   readonly bucket: Bucket;
   readonly direction: LimitDirection;
   readonly priority: Priority;
 }
-/** What the hook has said about one request; disposing gives its buckets back. */
+/** The budgets that the hook has set for one request; disposing releases their buckets. */
 export interface BudgetHold extends Disposable {
   readonly names: readonly string[];
   readonly buckets: readonly ExtraBucket[];
@@ -56,34 +58,42 @@ export interface BudgetHold extends Disposable {
 
 export const NO_BUDGETS: BudgetHold = { names: [], buckets: [], [Symbol.dispose]() {} };
 
-/** Buckets of keys that are kept while they are not in use and not yet full. */
-const KEYS_MAX = 100_000;
 const DIRECTIONS: readonly LimitDirection[] = ['up', 'down', 'both'];
 
 /** The budgets of a program that embeds the proxy, by direction and key. */
 export class HookBudgets {
   readonly #clock: Clock;
   readonly #hook: LimitHook;
-  readonly #repaced: (bucket: Bucket) => void;
-  readonly #buckets: Keyed<Bucket>;
+  readonly #onRateChanged: (bucket: Bucket) => void;
+  readonly #buckets: KeyedPool<Bucket>;
 
-  /** `repaced` is called after the rate of a bucket has changed. */
-  constructor(clock: Clock, hook: LimitHook, repaced: (bucket: Bucket) => void) {
+  /** `onRateChanged` is called after the rate of a bucket has changed. */
+  constructor(clock: Clock, hook: LimitHook, onRateChanged: (bucket: Bucket) => void) {
     this.#clock = clock;
     this.#hook = hook;
-    this.#repaced = repaced;
-    this.#buckets = new Keyed(KEYS_MAX, (bucket) => bucket.isFull(clock.now()));
+    this.#onRateChanged = onRateChanged;
+    this.#buckets = new KeyedPool(KEYS_MAX, (bucket) => bucket.isLikeNew(clock.now()));
   }
 
-  /** Rejects with `hook_failed`, or with the ProxyError that the hook threw. */
-  async ask(from: Identified): Promise<BudgetHold> {
-    const wanted = await this.#answer(from);
-    const held = wanted.map(({ direction, budget, pace }) => {
+  /** Fails with `hook_failed`, or with the ProxyError that the hook threw. At once where the hook answers at once. */
+  budgetsFor({ request, principal }: IdentifiedRequest): BudgetHold | Promise<BudgetHold> {
+    const asked = askHook(
+      'limit',
+      () => this.#hook(new HookContext(request, principal)),
+      (answer) => parseBudgets(answer),
+    );
+    if (!(asked instanceof Promise)) return this.#holdAll(asked);
+    return awaitDecision(asked, request.signal, this.#clock).then((budgets) => this.#holdAll(budgets));
+  }
+
+  #holdAll(budgets: readonly ParsedBudget[]): BudgetHold {
+    if (budgets.length === 0) return NO_BUDGETS;
+    const held = budgets.map(({ direction, budget, rate }) => {
       const id = `${direction} ${budget.key}`;
-      return { id, direction, priority: budget.priority ?? 'normal', bucket: this.#hold(id, pace) };
+      return { id, direction, priority: budget.priority ?? 'normal', bucket: this.#hold(id, rate) };
     });
     return {
-      names: [...new Set(wanted.map(({ budget }) => budget.key))],
+      names: [...new Set(budgets.map(({ budget }) => budget.key))],
       buckets: held,
       [Symbol.dispose]: () => {
         for (const { id, bucket } of held) {
@@ -94,36 +104,30 @@ export class HookBudgets {
     };
   }
 
-  async #answer(from: Identified): Promise<readonly Wanted[]> {
-    try {
-      const answer = await decided(Promise.resolve(this.#hook(contextOf(from))), from.request.signal, this.#clock);
-      return DIRECTIONS.flatMap((direction) =>
-        (answer?.[direction] ?? []).map((budget) => wantedOf(direction, budget)),
-      );
-    } catch (cause) {
-      if (cause instanceof ProxyError) throw cause;
-      throw new ProxyError('hook_failed', `limit hook: ${cause instanceof Error ? cause.message : 'threw'}`, { cause });
-    }
-  }
-
-  #hold(id: string, pace: Pace): Bucket {
+  #hold(id: string, rate: FillRate): Bucket {
     const nowMs = this.#clock.now();
-    const bucket = this.#buckets.hold(id, () => new Bucket(pace, { bytes: 0 }, nowMs));
+    const bucket = this.#buckets.hold(id, () => new Bucket(new LocalRefill(rate, nowMs), { bytes: 0 }, nowMs));
     bucket.users++;
-    bucket.setPace(pace, nowMs);
-    this.#repaced(bucket);
+    bucket.setRate(rate, nowMs);
+    this.#onRateChanged(bucket);
     return bucket;
   }
 }
 
-interface Wanted {
+interface ParsedBudget {
   readonly direction: LimitDirection;
   readonly budget: Budget;
-  readonly pace: Pace;
+  readonly rate: FillRate;
 }
 
-function wantedOf(direction: LimitDirection, budget: Budget): Wanted {
+/** A program may be written in JavaScript, so that a direction may hold anything. */
+function parseBudgets(answer: RequestBudgets | null | undefined): readonly ParsedBudget[] {
+  if (answer === null || answer === undefined) return [];
+  return DIRECTIONS.flatMap((direction) => (answer[direction] ?? []).map((budget) => parseBudget(direction, budget)));
+}
+
+function parseBudget(direction: LimitDirection, budget: Budget): ParsedBudget {
   if (typeof budget.key !== 'string' || budget.key === '') throw new Error(`a budget under ${direction} has no key`);
   const burst = budget.burst === undefined ? undefined : parseBytes(budget.burst);
-  return { direction, budget, pace: { rate: parseRate(budget.rate), burst } };
+  return { direction, budget, rate: new FillRate(parseRate(budget.rate), burst) };
 }

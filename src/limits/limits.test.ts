@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { tunnelOf } from '../../test/support/gate-consumers.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { tunnelOf } from '../../test/support/takers.ts';
-import type { Gate, Permit } from '../core/stages.ts';
+import type { Gate, Permit } from '../contracts/stages.ts';
 import { createLimits } from './limits.ts';
 import { type LimitsInput, limitsSchema } from './options.ts';
 
@@ -24,12 +24,12 @@ test('names the limits that apply, and only those', () => {
     requests: { per: 'user', rate: 50 },
     quota: { per: 'user', bytes: '50GiB', every: '30d' },
   });
-  const always = ['tunnels total', 'user 50 requests/s', 'user 50GiB per 30d'];
-  assert.deepEqual(limits.namesFor(tunnelOf()), ['proxy 20MiB/s', 'user down 2MiB/s', ...always]);
+  const always = ['tunnels total', 'requests-1', 'quota-1'];
+  assert.deepEqual(limits.namesFor(tunnelOf()), ['bandwidth-1', 'bandwidth-2', ...always]);
   assert.deepEqual(limits.namesFor(tunnelOf({ host: 'x.steam.example', client: '192.0.2.7' })), [
-    'proxy 20MiB/s',
-    'user down 2MiB/s',
-    'proxy .steam.example +1 512KiB/s',
+    'bandwidth-1',
+    'bandwidth-2',
+    'bandwidth-3',
     'guests',
     ...always,
   ]);
@@ -38,18 +38,22 @@ test('names the limits that apply, and only those', () => {
   assert.deepEqual(permit.limits, limits.namesFor(tunnelOf()));
 });
 
-test('limits that would have the same name are numbered, and none takes a given one', () => {
+test('an unnamed limit is called by its place in the list, also when its rate is changed, and takes no given name', () => {
   const { limits } = start({
     bandwidth: [
       { rate: '1MiB', burst: 1_000 },
       { rate: '1MiB', burst: 5_000 },
-      { name: 'user 64KiBps', per: 'user', rate: '64KiB' },
+      { name: 'bandwidth-1', per: 'user', rate: '64KiB' },
+      { rate: '2MiB', direction: 'up' },
     ],
   });
-  assert.deepEqual(limits.namesFor(tunnelOf()), ['proxy 1MiB/s', 'proxy 1MiB/s #2', 'user 64KiBps']);
+  const names = ['bandwidth-1-unnamed', 'bandwidth-2', 'bandwidth-1', 'bandwidth-4'];
+  assert.deepEqual(limits.namesFor(tunnelOf()), names);
+  assert.ok(limits.setRate('bandwidth-2', 5_000));
+  assert.deepEqual(limits.namesFor(tunnelOf()), names);
 });
 
-test('describes what goes on under each limit', async () => {
+test('describes what is counted under each limit', async () => {
   const { limits, clock } = start({
     bandwidth: { name: 'all', rate: '1KiB', burst: 100 },
     tunnels: { client: 3 },
@@ -60,7 +64,7 @@ test('describes what goes on under each limit', async () => {
   assert.ok(!(permit instanceof Promise));
   assert.equal(permit.down?.take(100), 100);
   const waiting = permit.down?.take(100);
-  assert.deepEqual(limits.describe(), [
+  assert.deepEqual(await limits.describe(), [
     {
       kind: 'bandwidth',
       name: 'all',
@@ -75,7 +79,7 @@ test('describes what goes on under each limit', async () => {
     { kind: 'tunnels', name: 'tunnels client', per: 'client', max: 3, open: 1, waiting: 0, refused: 0 },
     {
       kind: 'requests',
-      name: 'client 5 requests/s',
+      name: 'requests-1',
       per: 'client',
       rate: 5,
       burst: 5,
@@ -119,12 +123,12 @@ test('buckets of clients that went away are forgotten once they are full', async
     permit[Symbol.dispose]();
     clock.advance(1);
   }
-  const states = limits.describe();
+  const states = await limits.describe();
   const requests = states.find((state) => state.kind === 'requests');
   assert.ok(requests?.kind === 'requests' && requests.users < 50, `${requests?.kind === 'requests' && requests.users}`);
 });
 
-/** What a person could do to a proxy, one after another. */
+/** What can happen to a proxy, one after another. */
 type Step =
   | { readonly do: 'open'; readonly client: number; readonly user: number; readonly host: number }
   | { readonly do: 'take'; readonly which: number; readonly direction: 'up' | 'down'; readonly bytes: number }
@@ -185,7 +189,7 @@ interface Opened {
   granted: number;
 }
 
-test('whatever is done in whatever order, every take is answered once, and counters balance', async () => {
+test('in any order of operations every take is granted once, and counters balance', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
       const { clock, limits } = start(variants[0] ?? {});
@@ -224,7 +228,7 @@ test('whatever is done in whatever order, every take is answered once, and count
           const bytes = Math.min(step.bytes, one.granted);
           one.granted -= bytes;
           sum -= bytes;
-          one.gates.down.giveBack(bytes);
+          one.gates.down.refund(bytes);
         } else if (step.do === 'close' && one) {
           one.permit[Symbol.dispose]();
           opened.splice(opened.indexOf(one), 1);
@@ -239,12 +243,12 @@ test('whatever is done in whatever order, every take is answered once, and count
       assert.deepEqual(
         opened.map(({ waiting }) => waiting),
         opened.map(() => 0),
-        'nobody waits without a limit',
+        'no take waits without a limit',
       );
       assert.ok(sum >= 0);
       limits.update(limitsSchema.parse({ bandwidth: { rate: 1_000 } }));
       for (const { permit } of opened) permit[Symbol.dispose]();
-      const [state] = limits.describe();
+      const [state] = await limits.describe();
       assert.deepEqual(state?.kind === 'bandwidth' && [state.users, state.waiting], [0, 0]);
       assert.equal(clock.pending, 0);
     }),

@@ -1,12 +1,14 @@
-import { HostIndex, hostQuery } from '../protocol/host-index.ts';
-import { CidrSet, knownCidr } from '../protocol/ip-address.ts';
+import { CidrSet, knownCidr } from '../protocol/addresses/ip-address.ts';
+import { HostIndex, hostQuery } from '../protocol/matching/host-index.ts';
+import type { Sliced } from '../util/slices.ts';
 import type { LimitMatch } from './options.ts';
 import type { Subject } from './subject.ts';
 
 export type Matcher = (subject: Subject) => boolean;
 
-/** Whether everything that `match` names fits a request; without `match` everything does. */
-export function matcherOf(match: LimitMatch | undefined): Matcher {
+/** Whether a request meets all conditions of `match`; without `match` every request does. */
+export function* buildMatcher(match: LimitMatch | undefined): Sliced<Matcher> {
+  yield;
   const { hosts, users, clients, ports } = match ?? {};
   const needs: Matcher[] = [];
   if (ports) {
@@ -18,12 +20,19 @@ export function matcherOf(match: LimitMatch | undefined): Matcher {
     needs.push(({ user }) => wanted.has(user));
   }
   if (clients) {
-    const wanted = new CidrSet(clients.map(knownCidr));
+    const wanted = new CidrSet();
+    for (const block of clients) {
+      yield;
+      wanted.add(knownCidr(block));
+    }
     needs.push(({ address }) => address !== undefined && wanted.has(address));
   }
   if (hosts) {
     const wanted = new HostIndex();
-    for (const host of hosts) wanted.add(host, 0, 'reached');
+    for (const host of hosts) {
+      yield;
+      wanted.add(host, 0, 'reached');
+    }
     needs.push(({ host }) => wanted.matches(hostQuery(host)));
   }
   return (subject) => needs.every((fits) => fits(subject));

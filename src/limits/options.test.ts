@@ -26,7 +26,7 @@ test('reads the limits of the documentation', () => {
   assert.deepEqual(limitsSchema.parse({}), NO_LIMITS);
 });
 
-test('refuses what makes no sense, with its place and a sentence', () => {
+test('refuses invalid limits, with a path and a sentence', () => {
   const cases: [unknown, path: string, message: RegExp][] = [
     [{ bandwidth: [{ per: 'user', rate: -1 }] }, 'bandwidth.0.rate', /-1 is not a rate/],
     [{ bandwidth: [{ rate: 0 }] }, 'bandwidth.0.rate', /would let nothing pass/],
@@ -34,8 +34,12 @@ test('refuses what makes no sense, with its place and a sentence', () => {
     [{ bandwidth: [{ rate: '4Mb' }] }, 'bandwidth.0.rate', /bits or bytes/],
     [{ bandwidth: [{ per: 'user' }] }, 'bandwidth.0.rate', /needs a rate/],
     [{ bandwidth: [{ rate: 5, match: {}, burts: 1 }] }, 'bandwidth.0', /burts/],
-    [{ bandwidth: [{ rate: 5, match: { clients: ['10.0.0.0/33'] } }] }, 'bandwidth.0.match.clients.0', /is no address/],
-    [{ bandwidth: [{ rate: 5, match: { hosts: ['http://x'] } }] }, 'bandwidth.0.match.hosts.0', /is no host/],
+    [
+      { bandwidth: [{ rate: 5, match: { clients: ['10.0.0.0/33'] } }] },
+      'bandwidth.0.match.clients.0',
+      /is neither a valid address/,
+    ],
+    [{ bandwidth: [{ rate: 5, match: { hosts: ['http://x'] } }] }, 'bandwidth.0.match.hosts.0', /is not a valid host/],
     [{ tunnels: { total: -1 } }, 'tunnels.total', /./],
     [{ requests: [{ per: 'user', rate: 0 }] }, 'requests.0.rate', /./],
     [{ requests: [{ per: 'user', rate: 1e-7 }] }, 'requests.0.rate', /0\.000001/],

@@ -1,15 +1,16 @@
-import { z } from 'zod';
-import { addressBlock } from '../core/address-setting.ts';
-import { hostPattern } from '../core/host-setting.ts';
-import { duration } from '../core/setting.ts';
-import { parseBytes, parseDuration, parseRate } from '../core/units.ts';
+import * as z from 'zod';
+import { addressBlock } from '../settings/address-setting.ts';
+import { duration } from '../settings/duration-setting.ts';
+import { hostPattern } from '../settings/host-setting.ts';
+import { listOrOne, type OneOrList } from '../settings/list-setting.ts';
+import { parseBytes, parseDuration, parseRate } from '../settings/units.ts';
 
 /** What a limit counts by: everything together, or each client address, user, target host or tunnel by itself. */
 export type Per = 'proxy' | 'client' | 'user' | 'host' | 'tunnel';
 export type LimitDirection = 'up' | 'down' | 'both';
 export type Priority = 'normal' | 'background';
 
-/** Whom a bandwidth limit concerns; what is not named does not matter, and everything named must fit. */
+/** Conditions on the requests that a bandwidth limit applies to: all that are set must be met. */
 export interface LimitMatch {
   readonly hosts?: readonly string[] | undefined;
   readonly users?: readonly string[] | undefined;
@@ -59,21 +60,27 @@ export interface LimitsOptions {
   readonly state?: string | undefined;
 }
 
-type Written = string | number;
-type OneOrList<T> = T | readonly T[];
-interface Named {
+type UnitValue = string | number;
+interface NamedEntry {
   readonly name?: string | undefined;
 }
-/** Limits as a person or a program writes them. */
+/** `LimitMatch` as written in a configuration: one value may stand for a list of one. */
+export interface LimitMatchInput {
+  readonly hosts?: OneOrList<string> | undefined;
+  readonly users?: OneOrList<string> | undefined;
+  readonly clients?: OneOrList<string> | undefined;
+  readonly ports?: OneOrList<number> | undefined;
+}
+/** Limits as written in a configuration or by a program. */
 export interface LimitsInput {
   readonly bandwidth?:
     | OneOrList<
-        Named & {
+        NamedEntry & {
           readonly per?: Per | undefined;
-          readonly rate?: Written | undefined;
+          readonly rate?: UnitValue | undefined;
           readonly direction?: LimitDirection | undefined;
-          readonly burst?: Written | undefined;
-          readonly match?: LimitMatch | undefined;
+          readonly burst?: UnitValue | undefined;
+          readonly match?: LimitMatchInput | undefined;
           readonly priority?: Priority | undefined;
         }
       >
@@ -83,39 +90,45 @@ export interface LimitsInput {
         readonly total?: number | undefined;
         readonly client?: number | undefined;
         readonly user?: number | undefined;
-        readonly wait?: Written | undefined;
+        readonly wait?: UnitValue | undefined;
         readonly queue?: number | undefined;
       }
     | undefined;
   readonly requests?:
     | OneOrList<
-        Named & { readonly per: Exclude<Per, 'tunnel'>; readonly rate: number; readonly burst?: number | undefined }
+        NamedEntry & {
+          readonly per: Exclude<Per, 'tunnel'>;
+          readonly rate: number;
+          readonly burst?: number | undefined;
+        }
       >
     | undefined;
   readonly quota?:
-    | OneOrList<Named & { readonly per: Exclude<Per, 'tunnel'>; readonly bytes: Written; readonly every: Written }>
+    | OneOrList<
+        NamedEntry & { readonly per: Exclude<Per, 'tunnel'>; readonly bytes: UnitValue; readonly every: UnitValue }
+      >
     | undefined;
   readonly state?: string | undefined;
 }
 
-/** A field that people write with a unit; what the parser says about it becomes the message. */
-const written = (parse: (given: string | number) => number) =>
-  z.union([z.number(), z.string()]).transform((given, context) => {
+/** A field with a unit; the message of the parser becomes that of the schema. */
+const unitValue = (parse: (value: string | number) => number) =>
+  z.union([z.number(), z.string()]).transform((value, context) => {
     try {
-      return parse(given);
+      return parse(value);
     } catch (error) {
       context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
       return z.NEVER;
     }
   });
 
-const atLeastOneByte = (given: string | number): number => {
-  const bytes = parseBytes(given);
+const atLeastOneByte = (value: string | number): number => {
+  const bytes = parseBytes(value);
   if (bytes < 1) throw new Error('must be at least one byte; leave the limit out for no limit');
   return bytes;
 };
-const period = (given: string | number): number => {
-  const ms = parseDuration(given);
+const period = (value: string | number): number => {
+  const ms = parseDuration(value);
   if (ms < 1000) throw new Error('must be at least one second');
   return ms;
 };
@@ -129,45 +142,49 @@ const name = z
   .string()
   .regex(/^[ !#-.0-[\]-~]{1,64}$/, 'must be 1 to 64 printable ASCII characters without quotes, slashes or backslashes')
   .optional()
-  .describe('Name that appears in logs, metrics, refusals and the admin API; generated when absent.');
+  .describe(
+    'Name that appears in logs, metrics, refusals and the admin API. Default: its kind and its place in the list, `bandwidth-1`.',
+  );
 
 const perKey = z.enum(['proxy', 'client', 'user', 'host']);
 const everyKey = z.enum(['proxy', 'client', 'user', 'host', 'tunnel']);
 
+const NO_MATCH = 'is empty: the limit would apply to no request; leave it out';
+
 const match = z
   .strictObject({
-    hosts: z
-      .array(hostPattern)
-      .min(1)
+    hosts: listOrOne(hostPattern, NO_MATCH)
       .optional()
       .describe(
-        'Target hosts: `www.example.com`, `.example.com` (the domain and everything below), names with `*`, addresses and blocks.',
+        'Target hosts: `www.example.com`, `.example.com` (the domain and everything below), names with `*`, addresses and blocks. Or `file:PATH`, a watched file with one on each line.',
       ),
-    users: z.array(z.string().min(1)).min(1).optional().describe('Names of users.'),
-    clients: z.array(addressBlock).min(1).optional().describe('Client addresses or blocks.'),
-    ports: z.array(z.int().min(1).max(65_535)).min(1).optional().describe('Target ports.'),
+    users: listOrOne(z.string().min(1), NO_MATCH).optional().describe('Names of users.'),
+    clients: listOrOne(addressBlock, NO_MATCH).optional().describe('Client addresses or blocks.'),
+    ports: listOrOne(z.int().min(1).max(65_535), NO_MATCH).optional().describe('Target ports.'),
   })
-  .describe('Whom the limit concerns; everything named must fit. Without it: everyone.');
+  .describe('Requests that the limit applies to: those that meet all of these conditions. Default: all.');
 
 const bandwidth = z
   .strictObject({
     name,
     per: everyKey
       .default('proxy')
-      .describe('Who shares one budget. An entry with `match` and no `per` is one budget for all that match.'),
-    rate: written(parseRate).optional().describe('Bytes per second, e.g. `512KiB` or `4Mbit`.'),
+      .describe(
+        'What has a budget of its own. An entry with `match` and no `per` is one budget for all requests that match.',
+      ),
+    rate: unitValue(parseRate).optional().describe('Bytes per second, e.g. `512KiB` or `4Mbit`.'),
     direction: z
       .enum(['up', 'down', 'both'])
       .default('both')
       .describe('`up` is from the client, `down` to it; `both` share one budget.'),
-    burst: written(atLeastOneByte)
+    burst: unitValue(atLeastOneByte)
       .optional()
       .describe('Bytes that may pass at once after a pause. Default: 200 ms of the rate.'),
     match: match.optional(),
     priority: z
       .enum(['normal', 'background'])
       .default('normal')
-      .describe('`background` takes only what the rest leaves, in every budget that it shares.'),
+      .describe('`background` takes only what other traffic leaves, in every budget that it shares.'),
   })
   .refine((entry) => entry.rate !== undefined || entry.priority === 'background', {
     message: 'needs a rate',
@@ -181,18 +198,18 @@ const tunnels = z.strictObject({
   user: count.describe('Open tunnels of one user. Default: no limit.'),
   wait: duration('may-be-0')
     .prefault('2s')
-    .describe('How long a request waits for a place before it is refused. Default 2s; 0 refuses at once.'),
+    .describe('How long a request waits until a tunnel closes before it is refused. Default 2s; 0 refuses at once.'),
   queue: z
     .int()
     .min(0)
     .default(1024)
-    .describe('How many requests may wait; one client holds at most a quarter of these places. Default 1024.'),
+    .describe('How many requests may wait; at most a quarter of them from one client. Default 1024.'),
 });
 
 const requests = z.strictObject({
   name,
-  per: perKey.describe('Who shares one budget.'),
-  // Less than one in 12 days would never come again; nearly 0, the wait is no number that a header can hold.
+  per: perKey.describe('What has a budget of its own.'),
+  // Less than one in 12 days is a mistake; for a rate near 0 the wait would not fit into Retry-After.
   rate: z.number().min(1e-6).max(1e9).describe('Requests a second; `0.5` is one every two seconds.'),
   burst: z
     .int()
@@ -204,18 +221,20 @@ const requests = z.strictObject({
 
 const quota = z.strictObject({
   name,
-  per: perKey.describe('Who shares one quota.'),
-  bytes: written(atLeastOneByte).describe('Bytes per period, both directions together.'),
-  every: written(period).describe('The period, e.g. `30d`; it begins with the first byte.'),
+  per: perKey.describe('What has a quota of its own.'),
+  bytes: unitValue(atLeastOneByte).describe('Bytes per period, both directions together.'),
+  every: unitValue(period).describe('The period, e.g. `30d`; it begins with the first byte.'),
 });
 
 /** `limits` of the configuration file. */
 export const limitsSchema: z.ZodType<LimitsOptions, LimitsInput> = z
   .strictObject({
     bandwidth: listOf(bandwidth).describe('Every limit that applies holds at once.'),
-    tunnels: tunnels.prefault({}).describe('Open tunnels; a request waits for a place, then it is refused.'),
-    requests: listOf(requests).describe('Requests a second, as a token bucket; what comes faster is answered 429.'),
-    quota: listOf(quota).describe('Bytes per period; what comes after that is answered 429, and open tunnels end.'),
+    tunnels: tunnels
+      .prefault({})
+      .describe('Open tunnels; above the limit a request waits until one closes, then it is refused.'),
+    requests: listOf(requests).describe('Requests a second, as a token bucket; above the rate a client gets 429.'),
+    quota: listOf(quota).describe('Bytes per period; after that a client gets 429, and open tunnels end.'),
     state: z
       .string()
       .min(1, 'write a path')
@@ -237,7 +256,7 @@ export const limitsSchema: z.ZodType<LimitsOptions, LimitsInput> = z
     }
   });
 
-/** Limits that limit nothing. */
+/** No limit at all. */
 export const NO_LIMITS: LimitsOptions = Object.freeze({
   bandwidth: [],
   tunnels: Object.freeze({ wait: 2000, queue: 1024 }),

@@ -1,79 +1,88 @@
-import { type Listed, NO_SLOT } from '../core/roster.ts';
-import type { Gate, Permit, Unheeding } from '../core/stages.ts';
-import type { Bandwidth, Passage } from './bandwidth.ts';
+import type { Gate, LimitListener, Permit } from '../contracts/stages.ts';
+import { NO_SLOT, type SlotItem } from '../util/slot-list.ts';
+import type { QuotaHold } from './counting/quotas.ts';
 import type { BudgetHold } from './hook.ts';
-import type { QuotaHold } from './quota.ts';
+import type { Bandwidth, RequestShaping } from './shaping/bandwidth.ts';
 import type { Subject } from './subject.ts';
 
 /** Where permits come from. */
-export interface PermitHome {
+export interface PermitOwner {
   readonly bandwidth: Bandwidth;
   namesOf(subject: Subject): readonly string[];
   /** Called once. */
-  closed(permit: LimitsPermit): void;
+  onClosed(permit: LimitsPermit): void;
 }
 
 /** What all limits together have granted to one request. */
-export class LimitsPermit implements Permit, Listed {
+export class LimitsPermit implements Permit, SlotItem {
   slot: number = NO_SLOT;
   readonly subject: Subject;
-  readonly #home: PermitHome;
-  readonly #passage: Passage;
+  readonly #owner: PermitOwner;
+  readonly #shaping: RequestShaping;
   readonly #budgets: BudgetHold;
-  readonly #place: Disposable;
+  readonly #tunnelSlot: Disposable;
   #quotas: QuotaHold;
   #isOpen = true;
 
-  /** Gives `place` back when it is over. */
-  constructor(subject: Subject, place: Disposable, quotas: QuotaHold, budgets: BudgetHold, home: PermitHome) {
+  /** Disposing ends all that it holds, `tunnelSlot` too. */
+  constructor(subject: Subject, tunnelSlot: Disposable, quotas: QuotaHold, budgets: BudgetHold, owner: PermitOwner) {
     this.subject = subject;
-    this.#place = place;
-    this.#home = home;
+    this.#tunnelSlot = tunnelSlot;
+    this.#owner = owner;
     this.#quotas = quotas;
     this.#budgets = budgets;
-    this.#passage = home.bandwidth.open(subject, quotas.counters, bucketsOf(budgets, quotas));
+    this.#shaping = owner.bandwidth.open(subject, quotas.counters, bucketsOf(budgets, quotas));
   }
 
-  /** Both gates are always there: a limit that is set later must find them. Without limits they grant at once. */
+  /** Both gates always exist, so that a limit that is set later can bind them. Without limits they grant at once. */
   get up(): Gate {
-    return this.#passage.up;
+    return this.#shaping.up;
   }
 
   get down(): Gate {
-    return this.#passage.down;
+    return this.#shaping.down;
   }
 
-  get unheeding(): Unheeding | undefined {
-    return this.#passage.unheeding;
+  get limitListener(): LimitListener | undefined {
+    return this.#shaping.limitListener;
   }
 
-  set unheeding(told: Unheeding | undefined) {
-    this.#passage.unheeding = told;
+  set limitListener(listener: LimitListener | undefined) {
+    this.#shaping.limitListener = listener;
   }
 
   get limits(): readonly string[] {
     const { names } = this.#budgets;
-    const own = this.#home.namesOf(this.subject);
+    const own = this.#owner.namesOf(this.subject);
     return names.length === 0 ? own : [...own, ...names];
   }
 
-  /** Counts by other quotas from now on; the bandwidth room passes them on to the gates at its next update. */
+  /** How many buckets of bandwidth limits it holds. */
+  get bucketCount(): number {
+    return this.#shaping.bindings.length;
+  }
+
+  get heldBy(): string | undefined {
+    return this.#owner.bandwidth.heldBy(this.#shaping);
+  }
+
+  /** Counts by other quotas from now on; `Bandwidth` passes them on to the gates at its next update. */
   countBy(quotas: QuotaHold): void {
     const before = this.#quotas;
     this.#quotas = quotas;
-    this.#passage.allowances = quotas.counters;
-    this.#passage.extras = bucketsOf(this.#budgets, quotas);
+    this.#shaping.quotas = quotas.counters;
+    this.#shaping.extras = bucketsOf(this.#budgets, quotas);
     before[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#home.bandwidth.close(this.#passage);
+    this.#owner.bandwidth.close(this.#shaping);
     this.#budgets[Symbol.dispose]();
     this.#quotas[Symbol.dispose]();
-    this.#home.closed(this);
-    this.#place[Symbol.dispose]();
+    this.#owner.onClosed(this);
+    this.#tunnelSlot[Symbol.dispose]();
   }
 }
 

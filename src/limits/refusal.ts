@@ -1,18 +1,28 @@
-import { type FailureCode, ProxyError } from '../core/failure.ts';
+import { type FailureCode, ProxyError } from '../contracts/failure.ts';
 
-/** What a limit says when it refuses. */
+export type RefusalCode = Extract<FailureCode, 'rate_limited' | 'quota_exceeded' | 'too_many_tunnels' | 'at_capacity'>;
+
+const REFUSAL_CODES: ReadonlySet<FailureCode> = new Set<RefusalCode>([
+  'rate_limited',
+  'quota_exceeded',
+  'too_many_tunnels',
+  'at_capacity',
+]);
+export const isRefusalCode = (code: FailureCode): code is RefusalCode => REFUSAL_CODES.has(code);
+
+/** A refusal by a limit. */
 export interface Refusal {
-  readonly code: Extract<FailureCode, 'over_rate' | 'at_capacity'>;
+  readonly code: RefusalCode;
   readonly limit: string;
-  /** Sentence for the client; it names the limit. */
-  readonly told: string;
-  /** For the log only: whose budget it was. */
+  /** Sentence for the client that names the limit. */
+  readonly clientDetail: string;
+  /** For the log only: the client, user or host whose budget it was. */
   readonly key: string;
   readonly retryAfterMs: number;
-  /** Of the limit: how much in which time, in which unit; absent for what is not counted over time. */
-  readonly policy?: Policy | undefined;
+  /** For `RateLimit-Policy` and `RateLimit`. */
+  readonly policy?: RateLimitPolicy | undefined;
 }
-interface Policy {
+interface RateLimitPolicy {
   readonly quota: number;
   readonly windowMs: number | undefined;
   readonly unit: 'requests' | 'content-bytes' | 'concurrent-requests';
@@ -24,14 +34,14 @@ const INTEGER_MAX = 999_999_999_999_999;
 const integer = (value: number): string => String(Math.min(INTEGER_MAX, Math.max(0, Math.floor(value))));
 const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
-/** A String of a structured field (RFC 9651 §3.3.3); what does not fit becomes `?`. */
+/** A String of a structured field (RFC 9651 §3.3.3); other characters become `?`. */
 const text = (value: string): string => `"${value.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"`;
 
 /**
  * The refusal as an error: `Retry-After` (RFC 9110 §10.2.3) for every client, and `RateLimit-Policy` and `RateLimit`
- * (draft-ietf-httpapi-ratelimit-headers-10 §3, §4) for programs that want to know how much of what is left.
+ * (draft-ietf-httpapi-ratelimit-headers-10 §3, §4) for programs that pace themselves.
  */
-export function refused({ code, limit, told, key, retryAfterMs, policy }: Refusal): ProxyError {
+export function refusalError({ code, limit, clientDetail, key, retryAfterMs, policy }: Refusal): ProxyError {
   const retryAfter = seconds(retryAfterMs);
   const fields: [string, string][] = [['Retry-After', integer(retryAfter)]];
   if (policy) {
@@ -42,7 +52,7 @@ export function refused({ code, limit, told, key, retryAfterMs, policy }: Refusa
     );
   }
   return new ProxyError(code, `limit ${JSON.stringify(limit)}${key === '' ? '' : ` of ${JSON.stringify(key)}`}`, {
-    told,
-    fields,
+    clientDetail,
+    headers: fields,
   });
 }

@@ -1,128 +1,125 @@
 import { createRequire } from 'node:module';
+import { ABI } from './abi.ts';
 
-/** Slots in one block of counters. */
-export const SLOTS_PER_BLOCK = 1_024;
+/** What async_hooks show of a thread: as a handle of Node's it says whether it keeps the process alive. */
+interface AsyncHandle {
+  hasRef(): boolean;
+}
 
-/** Codes of `Order` and `News` in native/relay.h. */
-export const ORDERS = { cut: 0, abort: 1, release: 2, probe: 3 } as const;
-export const NEWS = { half: 0, over: 1, released: 2 } as const;
-/** Codes of `End` in native/tunnel.h; the first two say who ended first. */
-export const ENDS = { client: 0, upstream: 1, error: 2, stopped: 3 } as const;
-
-/** What native/addon.cc exports. */
+/**
+ * What native/addon.cc exports. A tunnel has the number of a slot, a socket a number of its own; a call with the number of
+ * one that is over does nothing, or returns an error.
+ */
 export interface Addon {
-  /** Starts the thread. Throws when the system has none to give. */
-  start(onNews: (news: Int32Array) => void, slotsPerBlock: number): void;
+  readonly abi: number;
+  /** Starts the thread; `events` has space for RELAY_EVENTS_MAX events. Throws when the system has no thread left. */
+  start(onEvents: (events: number) => void, events: ArrayBuffer, resource: AsyncHandle): void;
   addBlock(counters: ArrayBuffer): void;
-  /** 0, or the errno for which nothing was taken. Bit 0 of `given`: it owns the client's descriptor, bit 1: the upstream's. */
-  take(
+  /** 0, or the errno for which nothing was taken. `flags` are `GIVEN_…` and `LIMITED_…` of abi.ts. */
+  add(
     slot: number,
     client: number,
     upstream: number,
     clientEarly: Buffer,
     upstreamEarly: Buffer,
-    given: number,
+    flags: number,
   ): number;
-  order(slot: number, order: number): void;
-  collect(
-    slot: number,
-  ): [client: number, upstream: number, fromClient: Buffer, fromUpstream: Buffer, firstToEnd: number];
+  command(slot: number, command: number, grantedBytes: number): void;
   hold(tunnels: number): void;
-  readonly lane: LaneAddon;
+  /** As `bound_silence` in native/silence.h, for a descriptor of Node's. */
+  boundSilence(fd: number, afterMs: number, isBound: boolean): boolean;
+  /** Keeps a descriptor from the programs that this one starts. 0, or an errno. */
+  closeOnExec(fd: number): number;
+  /** As sd_notify(3). 0, or an errno. */
+  notify(path: Uint8Array, text: Uint8Array): number;
+  /** The user at the other end of a Unix socket; -1: not known. */
+  peerUid(fd: number): number;
+  readonly epollSockets: EpollAddon;
 }
 
-/** Sizes and codes of native/lane.h. */
-export const LANE = {
-  socketsMax: 262_144,
-  bufferBytes: 262_144,
-  readBytes: 65_536,
-  happenedMax: 1_024,
-  numbersEach: 5,
-} as const;
-export const HAPPENED = {
-  accepted: 0,
-  connected: 1,
-  bytes: 2,
-  ended: 3,
-  failed: 4,
-  writable: 5,
-  readable: 6,
-  refused: 7,
-} as const;
-/** Bits of the byte that a socket shares with the lane. */
-export const WANTED = 1;
-export const READY = 2;
-export const READS_ITSELF = 4;
-
-/** What native/lane_module.cc exports: sockets are numbers, negative results are errnos. */
-export interface LaneAddon {
-  /** Throws when there is no lane on this Node or this system. */
+/** What native/epoll_sockets_module.cc exports: sockets are numbers, negative results are errnos. */
+export interface EpollAddon {
+  /** Throws when this Node or this system cannot have them. */
   start(
-    onTurn: (happened: number, hasMore: boolean) => void,
+    onTick: (events: number, hasMore: boolean) => void,
     states: ArrayBuffer,
-    happened: ArrayBuffer,
+    events: ArrayBuffer,
     buffer: ArrayBuffer,
   ): void;
-  turn(): void;
+  tick(): void;
   listen(address: string, port: number, backlog: number, sharesPort: boolean): number;
   serve(listener: number): number;
+  pause(listener: number): void;
   dial(address: string, port: number): number;
-  later(socket: number): void;
+  readLater(socket: number): void;
   write(socket: number, bytes: Uint8Array): number;
   writeText(socket: number, latin1: string): number;
   read(socket: number, into: Uint8Array): number;
+  /** Whether there is nothing to be read, not even an end. */
+  isQuiet(socket: number): boolean;
   shutDown(socket: number): number;
   close(socket: number): void;
   reset(socket: number): void;
-  release(socket: number): number;
+  /** -1 when it is closed. */
+  takeFd(socket: number): number;
   size(): number;
   keepAlive(socket: number, afterSeconds: number): void;
+  boundSilence(socket: number, afterMs: number): void;
   peer(socket: number): readonly [address: string, port: number];
-  own(socket: number): readonly [address: string, port: number];
+  local(socket: number): readonly [address: string, port: number];
 }
 
-export type Loaded = { readonly addon: Addon } | { readonly addon: undefined; readonly why: string };
+export type LoadedAddon = { readonly addon: Addon } | { readonly addon: undefined; readonly why: string };
 
-/** Where the build puts it, seen from the bundled command, from the library in dist/lib/native/, and from src/native/. */
+/** Where the build puts it, as seen from the bundled command, from the library in dist/lib/native/, and from src/native/. */
 const FOLDERS = ['./native/', '../../native/', '../../dist/native/'];
 
-/** One binary for each C library; that which does not fit does not load. */
-const namesHere = (): string[] => ['', '-musl'].map((libc) => `${process.platform}-${process.arch}${libc}.node`);
+/** One binary for each C library; the one for another library does not load. */
+const machines = (): string[] => ['', '-musl'].map((libc) => `${process.platform}-${process.arch}${libc}`);
 
-let loaded: Loaded | undefined;
+/** The build of a checkout, then the packages that npm installs beside the published one. */
+function candidates(): { readonly name: string; readonly path: string }[] {
+  const built = FOLDERS.flatMap((folder) =>
+    machines().map((one) => ({ name: `${one}.node`, path: `${folder}${one}.node` })),
+  );
+  const packaged = machines().map((one) => ({ name: `viaduct-native-${one}`, path: `viaduct-native-${one}` }));
+  return [...built, ...packaged];
+}
+
+let loaded: LoadedAddon | undefined;
 
 /** The addon for this machine, where it was built. Never throws: everything works without it. */
-export function loadAddon(): Loaded {
+export function loadAddon(): LoadedAddon {
   loaded ??= find();
   return loaded;
 }
 
-function find(): Loaded {
+function find(): LoadedAddon {
   if (process.platform !== 'linux') return { addon: undefined, why: 'it is for Linux only' };
   const require = createRequire(import.meta.url);
-  let why = 'it is not built; `npm run build` does so where there is a C++ compiler';
-  for (const folder of FOLDERS) {
-    for (const name of namesHere()) {
-      try {
-        const addon: unknown = require(folder + name);
-        if (isAddon(addon)) return { addon };
-        why = `${name} is another one; \`npm run build\``;
-      } catch (error) {
-        if (!isMissing(error)) why = `${name}: ${error instanceof Error ? error.message : error}`;
-      }
+  let why = 'it is not built; `npm run build` builds it where there is a C++ compiler';
+  for (const { name, path } of candidates()) {
+    try {
+      const checked = checkAbi(name, require(path));
+      if (checked.addon !== undefined) return checked;
+      why = checked.why;
+    } catch (error) {
+      if (!isMissing(error)) why = `${name}: ${error instanceof Error ? error.message : error}`;
     }
   }
   return { addon: undefined, why };
 }
 
+/** Codes, sizes and calls of another ABI would read and write the wrong memory, so such an addon is not used. */
+export function checkAbi(name: string, exported: unknown): LoadedAddon {
+  if (hasOurAbi(exported)) return { addon: exported };
+  const abi: unknown = typeof exported === 'object' && exported !== null ? Reflect.get(exported, 'abi') : undefined;
+  const why = `${name} was built from other sources (ABI ${abi ?? 'unknown'}, not ${ABI}); run \`npm run build\``;
+  return { addon: undefined, why };
+}
+
+const hasOurAbi = (exported: unknown): exported is Addon =>
+  typeof exported === 'object' && exported !== null && Reflect.get(exported, 'abi') === ABI;
+
 const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND';
-
-function isAddon(value: unknown): value is Addon {
-  if (typeof value !== 'object' || value === null) return false;
-  return (
-    ['start', 'addBlock', 'take', 'order', 'collect', 'hold'].every(
-      (name) => typeof Reflect.get(value, name) === 'function',
-    ) && typeof Reflect.get(value, 'lane') === 'object'
-  );
-}

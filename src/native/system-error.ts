@@ -1,7 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 
-/** What the system says by a number, as Node says it. */
-export function systemError(errno: number, doing: string): NodeJS.ErrnoException {
+/** An errno of a system call as the error that Node would throw. */
+export function systemError(errno: number, syscall: string): NodeJS.ErrnoException {
   const code = getSystemErrorName(-errno);
-  return Object.assign(new Error(`${doing} ${code}`), { code, errno: -errno, syscall: doing });
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: -errno, syscall });
 }

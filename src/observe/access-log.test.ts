@@ -7,20 +7,18 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { systemClock } from '../core/clock.ts';
-import type { ProxyEvent } from '../core/event.ts';
-import { ProxyError } from '../core/failure.ts';
-import { type AccessLog, accessLog, wantsColours } from './access-log.ts';
+import type { ProxyEvent } from '../contracts/event.ts';
+import { systemClock } from '../util/clock.ts';
+import { type AccessLog, type AccessLogOptions, accessLog, wantsColours } from './access-log.ts';
 import { notices } from './notices.ts';
-import type { LogOptions } from './options.ts';
 
 const closed = (method: string): ProxyEvent => ({
-  type: 'closed',
+  type: 'close',
   id: 'r1',
   record: {
     id: 'r1',
     kind: 'forward',
-    protocol: '1.1',
+    protocol: 'http/1.1',
     startedAt: new Date(0),
     durationMs: 1,
     client: { address: '127.0.0.1', port: 1, listener: 'http://127.0.0.1:3128' },
@@ -29,14 +27,15 @@ const closed = (method: string): ProxyEvent => ({
     status: 200,
     bytesUp: 0,
     bytesDown: 7,
-    stageMs: {},
+    timings: {},
   },
 });
 const clf = (method: string): string => `127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] "${method} HTTP/1.1" 200 7\n`;
 
-function open(options: LogOptions, said: string[] = []): { log: AccessLog; stdout: PassThrough } {
+function open(given: Partial<AccessLogOptions>, notices: string[] = []): { log: AccessLog; stdout: PassThrough } {
+  const options: AccessLogOptions = { format: 'clf', keep: 5, url: 'full', ...given };
   const stdout = new PassThrough();
-  const observe = (event: ProxyEvent) => void said.push(event.type === 'notice' ? event.message : event.type);
+  const observe = (event: ProxyEvent) => void notices.push(event.type === 'notice' ? event.message : event.type);
   const log = accessLog(options, { stdout, clock: systemClock, observe, env: {} });
   assert.ok(log);
   return { log, stdout };
@@ -52,12 +51,15 @@ test('one line for each request that has ended, on standard output', async () =>
   assert.equal(await text(stdout), clf('GET') + clf('PUT'));
 });
 
-test('off is no exporter at all', () => {
+test('off makes no exporter', () => {
   const stdout = new PassThrough();
-  assert.equal(accessLog({ format: 'off' }, { stdout, clock: systemClock, observe: () => {}, env: {} }), undefined);
+  assert.equal(
+    accessLog({ format: 'off', keep: 5, url: 'full' }, { stdout, clock: systemClock, observe: () => {}, env: {} }),
+    undefined,
+  );
 });
 
-test('colours need a terminal, and a user who has not said no', () => {
+test('colours need a terminal without NO_COLOR', () => {
   assert.equal(wantsColours({ isTTY: true }, {}), true);
   assert.equal(wantsColours({ isTTY: true }, { NO_COLOR: '1' }), false);
   assert.equal(wantsColours({ isTTY: true }, { NO_COLOR: '' }), true);
@@ -86,13 +88,15 @@ test('a file is appended to, and made anew when it was rotated away', async (t) 
 });
 
 test('a file that cannot be opened is an error at the start that names it', () => {
-  assert.throws(
-    () => open({ format: 'clf', file: '/nowhere/access.log' }),
-    (error) => error instanceof ProxyError && error.detail.includes("'/nowhere/access.log'"),
-  );
+  assert.throws(() => open({ format: 'clf', file: '/nowhere/access.log' }), {
+    name: 'LogFileError',
+    message: 'log.file: /nowhere/access.log cannot be written: there is no such folder',
+  });
 });
 
-test('a full disk crashes nothing and says so', { skip: !existsSync('/dev/full') && 'needs /dev/full' }, async () => {
+test('a full disk crashes nothing and is reported', {
+  skip: !existsSync('/dev/full') && 'needs /dev/full',
+}, async () => {
   const said: string[] = [];
   const { log } = open({ format: 'clf', file: '/dev/full' }, said);
   log.observe(closed('GET'));
@@ -104,7 +108,7 @@ test('a full disk crashes nothing and says so', { skip: !existsSync('/dev/full')
 const FLOOD = `
   const extension = ${JSON.stringify(import.meta.url.slice(import.meta.url.lastIndexOf('.')))};
   const { accessLog } = await import(${JSON.stringify(new URL('.', import.meta.url).href)} + 'access-log' + extension);
-  const { systemClock } = await import(${JSON.stringify(new URL('../core/', import.meta.url).href)} + 'clock' + extension);
+  const { systemClock } = await import(${JSON.stringify(new URL('../util/', import.meta.url).href)} + 'clock' + extension);
   const said = [];
   const log = accessLog({ format: 'clf' }, {
     stdout: process.stdout, clock: systemClock, env: {}, observe: (event) => said.push(event.message),
@@ -120,7 +124,7 @@ const FLOOD = `
   process.exit(0);
 `;
 
-test('a standard output that nobody reads stops neither the event loop nor the exit, and holds bounded memory', async () => {
+test('a standard output without a reader stops neither the event loop nor the exit, and holds bounded memory', async () => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', FLOOD], { stdio: ['ignore', 'pipe', 'pipe'] });
   const report = text(child.stderr);
   const [code] = await once(child, 'exit');
@@ -131,21 +135,26 @@ test('a standard output that nobody reads stops neither the event loop nor the e
   child.stdout.destroy();
 });
 
-test('a standard output whose reader has left is no error', async () => {
+test('a standard output whose reader has left is not an error', async () => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', FLOOD], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.destroy();
   const report = text(child.stderr);
   const [code] = await once(child, 'exit');
   assert.equal(code, 0);
-  assert.deepEqual(JSON.parse(await report).said, ['access log: nobody reads it any more, it has ended: write EPIPE']);
+  assert.deepEqual(JSON.parse(await report).said, [
+    'access log: its reader has closed it, no more lines are written: write EPIPE',
+  ]);
 });
 
-test('notices are one line each, as loud as asked for', async () => {
+test('notices are one line each, from the level on that holds when they come', async () => {
   const stderr = new PassThrough();
-  const quiet = notices({ stderr, clock: systemClock, from: 'warn' });
+  let from: 'warn' | 'error' = 'warn';
+  const quiet = notices({ stderr, clock: systemClock, from: () => from });
   quiet.observe({ type: 'notice', level: 'info', message: 'reloaded' });
   quiet.observe({ type: 'notice', level: 'warn', message: 'PAC "x" is gone\nviaduct: forged \x1b[2J' });
   quiet.observe(closed('GET'));
+  from = 'error';
+  quiet.observe({ type: 'notice', level: 'warn', message: 'after quiet was set' });
   await quiet[Symbol.asyncDispose]();
   stderr.end();
   assert.equal(await text(stderr), 'viaduct: PAC "x" is gone\\x0aviaduct: forged \\x1b[2J\n');

@@ -1,41 +1,50 @@
-import type { Clock } from '../core/clock.ts';
-import type { Exporter, Observe } from '../core/contracts.ts';
-import type { ProxyRecord } from '../core/record.ts';
+import type { Exporter, Observe } from '../contracts/event.ts';
+import type { ProxyRecord } from '../contracts/record.ts';
+import type { Clock } from '../util/clock.ts';
+import { redact } from '../util/redact.ts';
+import { originOf } from './escape.ts';
 import { commonDropped, commonRecord, squidRecord } from './format-common.ts';
 import { jsonDropped, jsonRecord } from './format-json.ts';
 import { colourful, type Paint, plain, prettyDropped, prettyRecord } from './format-pretty.ts';
 import type { LogFormat, LogOptions } from './options.ts';
 import { fileOutlet, type OutputStream, outputOutlet } from './outlet.ts';
+import { oneAtATime, type RotateFile, rotateFile } from './rotate-file.ts';
+import { Rotation } from './rotation.ts';
 import { sink } from './sink.ts';
 
-export interface AccessLogParts {
+export interface AccessLogDeps {
+  /** Read only when lines go there: Node opens a handle for it then. */
   readonly stdout: OutputStream;
   readonly clock: Clock;
-  /** Hears that lines were lost or that the file cannot be written. */
+  /** Receives a notice when lines were lost or the file cannot be written. */
   readonly observe: Observe;
   /** The environment, for NO_COLOR. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Moves a full file away. Default: this process does; of several that write the same file, one must. */
+  readonly rotate?: RotateFile | undefined;
 }
 
+/** What concerns the access log; the level is that of the diagnostic log. */
+export type AccessLogOptions = Pick<LogOptions, 'format' | 'file' | 'maxBytes' | 'keep' | 'url'>;
+
 export interface AccessLog extends Exporter {
-  /** After a log rotation (SIGHUP): goes on in a new file of the same name. */
+  /** After a log rotation (SIGUSR2, SIGHUP): goes on in a new file of the same name. */
   reopen(): void;
 }
 
 /**
  * One line for each request that has ended. A reader that is slow or gone costs lines, never traffic.
- * `undefined` for `off`. Throws ProxyError `internal` when the file cannot be opened.
+ * `undefined` for `off`. Throws LogFileError when the file cannot be opened.
  */
-export function accessLog(
-  { format, file }: LogOptions,
-  { stdout, clock, observe, env }: AccessLogParts,
-): AccessLog | undefined {
+export function accessLog(options: AccessLogOptions, deps: AccessLogDeps): AccessLog | undefined {
+  const { format, file, url } = options;
   if (format === 'off') return undefined;
-  const paint = file === undefined && wantsColours(stdout, env) ? colourful : plain;
+  const { clock, observe, env } = deps;
+  const paint = file === undefined && wantsColours(deps.stdout, env) ? colourful : plain;
   const { line, dropped } = formatter(format, paint, clock);
   const out = sink({
     name: 'access log',
-    outlet: file === undefined ? outputOutlet(stdout) : fileOutlet(file),
+    outlet: file === undefined ? outputOutlet(deps.stdout) : fileOutlet(file, rotationOf(file, options, deps)),
     clock,
     observe,
     dropped,
@@ -43,11 +52,33 @@ export function accessLog(
   return {
     name: 'access log',
     observe(event) {
-      if (event.type === 'closed') out.write(line(event.record));
+      if (event.type === 'close') out.write(line(url === 'origin' ? withoutPath(event.record) : event.record));
     },
     reopen: () => out.reopen(),
     [Symbol.asyncDispose]: () => out[Symbol.asyncDispose](),
   };
+}
+
+function rotationOf(
+  path: string,
+  { maxBytes, keep }: AccessLogOptions,
+  { clock, observe, rotate = oneAtATime(rotateFile) }: AccessLogDeps,
+): Rotation | undefined {
+  if (maxBytes === undefined) return undefined;
+  const onFailure = (why: string): void => {
+    const message = `access log: ${redact(path)} cannot be rotated, it goes on growing: ${why}`;
+    observe({ type: 'notice', level: 'warn', message });
+  };
+  return new Rotation({ path, maxBytes, keep, rotate, clock, onFailure });
+}
+
+/** For `log.url: origin`: whom a client asks for, and not what. */
+function withoutPath(record: ProxyRecord): ProxyRecord {
+  const { url, detail } = record;
+  if (url === undefined) return record;
+  const origin = originOf(url);
+  // What a PAC throws may repeat the URL.
+  return { ...record, url: origin, detail: detail?.replaceAll(url, origin) };
 }
 
 interface Formatter {
@@ -69,7 +100,7 @@ function formatter(format: Exclude<LogFormat, 'off'>, paint: Paint, clock: Clock
   }
 }
 
-/** Colours for a person at a terminal who has not said no (https://no-color.org: set and not empty means no). */
+/** Colours at a terminal, unless NO_COLOR is set and not empty (https://no-color.org). */
 export const wantsColours = (
   output: { readonly isTTY?: boolean },
   env: Readonly<Record<string, string | undefined>>,

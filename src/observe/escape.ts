@@ -1,6 +1,6 @@
 /**
  * Text that a client chose, made harmless for a log. What is at stake: a line break forges a line, a quote or a space
- * forges a field, and ESC or a C1 control (0x9b) drives the terminal of whoever reads the log.
+ * forges a field, and ESC or a C1 control (0x9b) drives the terminal on which the log is read.
  */
 
 /** Longest single value in a line. A head may hold 30 kB of User-Agent; a log that repeats it is the client's to fill. */
@@ -44,9 +44,12 @@ export const jsonLine = (value: unknown): string =>
 
 /**
  * A URL without what may be secret: userinfo, query and fragment.
- * The record promises the same; a log that trusted it would leak for as long as nobody noticed the mistake.
+ * The record promises the same; a log that relied on it would leak secrets until the mistake was noticed.
  */
 export const publicUrl = (url: string): string =>
   // Both expressions together cost as much as the rest of a log line, and nearly no URL has anything for them.
   MAYBE_SECRET.test(url) ? url.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/]*@/i, '$1') : url;
 const MAYBE_SECRET = /[?#@]/;
+
+/** `http://host:port/`, and `/` of a path for the proxy itself. */
+export const originOf = (url: string): string => `${/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i.exec(publicUrl(url))?.[0] ?? ''}/`;

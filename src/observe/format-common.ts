@@ -1,24 +1,21 @@
-import type { ProxyRecord } from '../core/record.ts';
-import { formatAuthority } from '../protocol/authority.ts';
-import { publicUrl, quotable, word } from './escape.ts';
+import { FAILURES } from '../contracts/failure.ts';
+import type { ProxyRecord } from '../contracts/record.ts';
+import { quotable, word } from './escape.ts';
+import { missingLines, protocolText, requestTarget } from './record-text.ts';
+import { twoDigits } from './units.ts';
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
-const two = (n: number): string => String(n).padStart(2, '0');
 const three = (status: number): string => String(status).padStart(3, '0');
 
 const commonTime = (at: Date): string =>
-  `${two(at.getUTCDate())}/${MONTHS[at.getUTCMonth()] ?? ''}/${at.getUTCFullYear()}:` +
-  `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())} +0000`;
-
-/** What was asked for: `host:port` of a CONNECT, else the URL. */
-const asked = (record: ProxyRecord): string => {
-  if (record.url !== undefined) return publicUrl(record.url);
-  return record.target === undefined ? '' : formatAuthority(record.target);
-};
+  `${twoDigits(at.getUTCDate())}/${MONTHS[at.getUTCMonth()] ?? ''}/${at.getUTCFullYear()}:` +
+  `${twoDigits(at.getUTCHours())}:${twoDigits(at.getUTCMinutes())}:${twoDigits(at.getUTCSeconds())} +0000`;
 
 /** NCSA Common Log Format: `client - user [start, UTC] "request line" status bytes-down`. */
 export function commonRecord(record: ProxyRecord): string {
-  const line = [record.method, asked(record), `HTTP/${record.protocol}`].filter((part) => part !== '').join(' ');
+  const line = [record.method, requestTarget(record) ?? '', protocolText(record.protocol)]
+    .filter((part) => part !== '')
+    .join(' ');
   const request = record.method === '' ? '-' : quotable(line);
   const bytes = record.bytesDown > 0 ? record.bytesDown : '-';
   return (
@@ -41,27 +38,30 @@ export function squidRecord(record: ProxyRecord): string {
     `${squidResult(record)}/${three(record.status)}`,
     record.bytesDown,
     word(record.method),
-    record.kind === 'malformed' ? 'error:invalid-request' : word(asked(record)),
+    record.kind === 'malformed' ? 'error:invalid-request' : word(requestTarget(record)),
     word(record.principal),
     squidHierarchy(record),
     '-',
   ].join(' ');
 }
 
-/** Viaduct has no cache, so whatever was fetched is a MISS; what never left is a refusal of ours or no request at all. */
+/** Viaduct has no cache, so each response from elsewhere is a MISS; the rest are refusals of ours, or not requests at all. */
 function squidResult(record: ProxyRecord): string {
-  if (record.kind === 'malformed' || record.kind === 'own') return 'NONE_NONE';
-  if (DENIED.has(record.failure ?? '')) return 'TCP_DENIED';
+  if (record.kind === 'malformed' || record.kind === 'local') return 'NONE_NONE';
+  if (isDenied(record)) return 'TCP_DENIED';
   const result = record.kind === 'tunnel' ? 'TCP_TUNNEL' : 'TCP_MISS';
   return record.failure === 'client_gone' ? `${result}_ABORTED` : result;
 }
-const DENIED: ReadonlySet<string> = new Set([
-  'denied',
-  'address_prohibited',
-  'credentials_required',
-  'over_rate',
-  'at_capacity',
-  'draining',
+/** Whether the client received a refusal of ours, instead of what it asked for. */
+function isDenied({ failure, status }: ProxyRecord): boolean {
+  if (failure === undefined) return false;
+  const { about, status: refusal, token } = FAILURES[failure];
+  return about === 'us' && (status === refusal || failure === 'custom') && DENIAL_TOKENS.has(token);
+}
+const DENIAL_TOKENS: ReadonlySet<string> = new Set([
+  'http_request_denied',
+  'destination_ip_prohibited',
+  'connection_limit_reached',
 ]);
 
 function squidHierarchy({ route, address }: ProxyRecord): string {
@@ -69,6 +69,5 @@ function squidHierarchy({ route, address }: ProxyRecord): string {
   return address === undefined ? 'HIER_NONE/-' : `HIER_DIRECT/${word(address)}`;
 }
 
-/** Neither format has a place for this; `#` starts a comment for the tools that read them. */
-export const commonDropped = (lines: number): string =>
-  `# viaduct: ${lines} lines are missing here, the log was too slow`;
+/** Neither format has a record for this; `#` starts a comment for the tools that read them. */
+export const commonDropped = (lines: number): string => `# viaduct: ${missingLines(lines)}`;

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { ProxyRecord } from '../core/record.ts';
+import type { ProxyRecord } from '../contracts/record.ts';
 import { jsonRecord } from './format-json.ts';
 
 const everything: ProxyRecord = {
   id: 'r1',
   kind: 'forward',
-  protocol: '1.1',
+  protocol: 'http/1.1',
   startedAt: new Date(0),
   durationMs: 1,
   client: { address: '127.0.0.1', port: 1, listener: 'http://127.0.0.1:3128' },
@@ -16,6 +16,7 @@ const everything: ProxyRecord = {
   target: { host: 'example.org', port: 80 },
   url: 'http://example.org/',
   userAgent: 'x',
+  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
   rule: 'r',
   wouldDeny: 'w',
   wouldAllow: 'v',
@@ -23,12 +24,12 @@ const everything: ProxyRecord = {
   route: { via: 'direct' },
   address: '192.0.2.7',
   status: 502,
-  failure: 'cut',
+  failure: 'shutdown',
   detail: 'd',
   bytesUp: 0,
   bytesDown: 0,
   end: 'idle',
-  stageMs: {},
+  timings: {},
 };
 
 test('docs/access-log.md names every field, and no other', () => {

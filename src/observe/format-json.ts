@@ -1,17 +1,11 @@
-import { type ProxyRecord, STAGES } from '../core/record.ts';
-import type { Route } from '../core/stages.ts';
-import { formatAuthority } from '../protocol/authority.ts';
+import { type ProxyRecord, TIMED_STEPS } from '../contracts/record.ts';
+import { formatAuthority } from '../protocol/addresses/authority.ts';
 import { cut, jsonLine, publicUrl } from './escape.ts';
-
-/** `direct`, or the hops nearest first: `http://proxy.corp:8080`. */
-export const routeText = (route: Route): string =>
-  route.via === 'direct'
-    ? 'direct'
-    : route.hops.map(({ scheme, proxy }) => `${scheme}://${formatAuthority(proxy)}`).join(' ');
+import { protocolText, routeText } from './record-text.ts';
 
 /**
  * One object per line. The names are a promise to log pipelines: they are added to, never renamed or reused.
- * `time` is the start, in UTC; `ms` and `stages` are milliseconds; `up` is from the client, `down` is to it.
+ * `time` is the start, in UTC; `durationMs` and `timings` are milliseconds; `up` is from the client, `down` is to it.
  * What is unknown is absent, not null.
  */
 export function jsonRecord(record: ProxyRecord): string {
@@ -27,23 +21,24 @@ export function jsonRecord(record: ProxyRecord): string {
     text('method', record.method) +
     text('target', target && formatAuthority(target)) +
     text('url', url && publicUrl(url)) +
-    text('protocol', `HTTP/${record.protocol}`) +
+    text('protocol', protocolText(record.protocol)) +
     text('userAgent', record.userAgent) +
+    text('traceId', record.traceId) +
     text('rule', record.rule) +
     text('wouldDeny', record.wouldDeny) +
     text('wouldAllow', record.wouldAllow) +
     (limits.length > 0 ? `,"limits":${jsonLine(limits)}` : '') +
     text('route', route && routeText(route)) +
-    text('address', record.address) +
+    text('upstreamAddress', record.address) +
     number('status', record.status) +
     text('failure', record.failure) +
     text('detail', record.detail) +
     text('end', record.end) +
     number('bytesUp', record.bytesUp) +
     number('bytesDown', record.bytesDown) +
-    tenths('ms', record.durationMs) +
-    number('rate', bytesPerSecond(record)) +
-    `,"stages":{${stages(record.stageMs)}}}`
+    tenths('durationMs', record.durationMs) +
+    number('bytesPerSecond', bytesPerSecond(record)) +
+    `,"timings":{${timings(record.timings)}}}`
   );
 }
 
@@ -71,14 +66,14 @@ const text = (name: string, value: string | undefined): string => {
 
 const number = (name: string, value: number): string => `,"${name}":${value}`;
 
-/** Stages that took less than a twentieth of a millisecond say nothing. */
-function stages(stageMs: ProxyRecord['stageMs']): string {
-  let said = '';
-  for (const stage of STAGES) {
-    const ms = stageMs[stage];
-    if (ms !== undefined && ms >= 0.05) said += tenths(stage, ms);
+/** Steps that took less than a twentieth of a millisecond are left out. */
+function timings(stepMs: ProxyRecord['timings']): string {
+  let fields = '';
+  for (const step of TIMED_STEPS) {
+    const ms = stepMs[step];
+    if (ms !== undefined && ms >= 0.05) fields += tenths(step, ms);
   }
-  return said.slice(1);
+  return fields.slice(1);
 }
 
 /** Of both directions together, over the whole request. */

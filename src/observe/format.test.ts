@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { ProxyRecord } from '../core/record.ts';
+import type { ProxyRecord } from '../contracts/record.ts';
 import { commonDropped, commonRecord, squidRecord } from './format-common.ts';
 import { jsonDropped, jsonRecord } from './format-json.ts';
 import { colourful, plain, prettyDropped, prettyRecord } from './format-pretty.ts';
@@ -10,7 +11,7 @@ process.env.TZ = 'UTC';
 const tunnel: ProxyRecord = {
   id: 'r1',
   kind: 'tunnel',
-  protocol: '1.1',
+  protocol: 'http/1.1',
   startedAt: new Date('2026-03-01T12:00:00.250Z'),
   durationMs: 2500.04,
   client: { address: '127.0.0.1', port: 50_000, listener: 'http://127.0.0.1:3128' },
@@ -25,7 +26,7 @@ const tunnel: ProxyRecord = {
   bytesUp: 1229,
   bytesDown: 1_048_576,
   end: 'client',
-  stageMs: { dns: 1.23, dial: 20.06, relay: 2000 },
+  timings: { route: 1.23, connect: 20.06, relay: 2000 },
 };
 const get: ProxyRecord = {
   ...tunnel,
@@ -36,7 +37,7 @@ const get: ProxyRecord = {
   durationMs: 30,
   bytesUp: 0,
   bytesDown: 512,
-  stageMs: {},
+  timings: {},
 };
 const refused: ProxyRecord = {
   ...tunnel,
@@ -48,7 +49,7 @@ const refused: ProxyRecord = {
   durationMs: 0.31,
   bytesUp: 0,
   bytesDown: 0,
-  stageMs: {},
+  timings: {},
 };
 const { route: _route, address: _address, end: _end, ...refusedEarly } = refused;
 
@@ -66,7 +67,7 @@ test('pretty: a plain request by its URL, without the query', () => {
   );
 });
 
-test('pretty: why it failed, who asked, and a rule that would have said no', () => {
+test('pretty: why it failed, who asked, and a rule that would have denied it', () => {
   assert.equal(
     prettyRecord({ ...refusedEarly, wouldDeny: 'night' }, plain),
     '12:00:00 CONNECT example.org:443                      403 ↑     0 B ↓     0 B    0.3 ms          - ' +
@@ -108,14 +109,14 @@ test('json: every field by its promised name, and nothing for what is unknown', 
     userAgent: 'curl/8.5.0',
     rule: 'default',
     route: 'direct',
-    address: '192.0.2.7',
+    upstreamAddress: '192.0.2.7',
     status: 200,
     end: 'client',
     bytesUp: 1229,
     bytesDown: 1_048_576,
-    ms: 2500,
-    rate: 419915,
-    stages: { dns: 1.2, dial: 20.1, relay: 2000 },
+    durationMs: 2500,
+    bytesPerSecond: 419915,
+    timings: { route: 1.2, connect: 20.1, relay: 2000 },
   });
   assert.equal(JSON.parse(jsonRecord(get)).url, 'http://example.org/a');
 });
@@ -177,8 +178,68 @@ test('no client forges a line, a field, or drives the terminal', () => {
   assert.equal(JSON.parse(jsonRecord({ ...get, userAgent: 'x" 200 0 "FAKE' })).userAgent, 'x" 200 0 "FAKE');
 });
 
-test('a gap says how long it is, in the way of its format', () => {
+test('a gap has its number of lines, in each format', () => {
   assert.equal(prettyDropped(3, plain), '* 3 lines are missing here: the log was too slow');
   assert.equal(jsonDropped(3, new Date(0)), '{"time":"1970-01-01T00:00:00.000Z","type":"dropped","lines":3}');
-  assert.equal(commonDropped(3), '# viaduct: 3 lines are missing here, the log was too slow');
+  assert.equal(commonDropped(3), '# viaduct: 3 lines are missing here: the log was too slow');
+});
+
+/**
+ * A line as GoAccess reads it by its `--log-format`: a specifier takes what stands before the character behind it, `%^`
+ * throws that away, `%~` passes over blanks. `undefined`: the line does not fit.
+ */
+function byGoAccess(format: string, line: string): Record<string, string> | undefined {
+  const fields: Record<string, string> = {};
+  let at = 0;
+  for (let next = 0; next < format.length; next++) {
+    if (format[next] !== '%') {
+      if (line[at] !== format[next]) return undefined;
+      at += 1;
+      continue;
+    }
+    const specifier = format[++next] ?? '';
+    if (specifier === '~') {
+      while (line[at] === ' ') at += 1;
+      continue;
+    }
+    const delimiter = format[next + 1];
+    const end = delimiter === undefined ? line.length : line.indexOf(delimiter, at);
+    if (end < 0) return undefined;
+    if (specifier !== '^') fields[specifier] = line.slice(at, end);
+    at = end;
+  }
+  return fields;
+}
+
+test('squid: GoAccess reads it by the form that docs/access-log.md gives', () => {
+  // Compiled tests lie elsewhere, so the page is looked for.
+  let folder = new URL('./', import.meta.url);
+  while (folder.pathname !== '/' && !existsSync(new URL('docs/access-log.md', folder))) folder = new URL('../', folder);
+  const page = readFileSync(new URL('docs/access-log.md', folder), 'utf8');
+  const format = /--log-format='([^']+)'/.exec(page)?.[1] ?? '';
+  const read = (record: ProxyRecord) => byGoAccess(format, squidRecord(record));
+  assert.deepEqual(read(tunnel), {
+    x: '1772366402',
+    L: '2500',
+    h: '127.0.0.1',
+    s: '200',
+    b: '1048576',
+    m: 'CONNECT',
+    U: 'example.org:443',
+    e: '-',
+  });
+  assert.deepEqual(
+    read({ ...get, durationMs: 1_234_567, principal: 'ann', client: { ...get.client, address: '2001:db8::1' } }),
+    {
+      x: '1772367634',
+      L: '1234567',
+      h: '2001:db8::1',
+      s: '200',
+      b: '512',
+      m: 'GET',
+      U: 'http://example.org/a',
+      e: 'ann',
+    },
+  );
+  assert.equal(read(refusedEarly)?.s, '403');
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Exporter } from '../core/contracts.ts';
-import type { ProxyEvent } from '../core/event.ts';
+import type { Exporter, ProxyEvent } from '../contracts/event.ts';
 import { hub } from './hub.ts';
 
 const listener = (name: string, observe: Exporter['observe'], closed: string[] = []): Exporter => ({
@@ -11,7 +10,7 @@ const listener = (name: string, observe: Exporter['observe'], closed: string[] =
 });
 const event: ProxyEvent = { type: 'established', id: '1' };
 
-test('every exporter hears every event, in the order in which they were added', () => {
+test('every exporter receives every event, in the order in which they were added', () => {
   const heard: string[] = [];
   const all = hub([listener('a', (e) => heard.push(`a ${e.type}`))]);
   all.add(listener('b', (e) => heard.push(`b ${e.type}`)));
@@ -20,7 +19,7 @@ test('every exporter hears every event, in the order in which they were added', 
   assert.equal(all.size, 2);
 });
 
-test('an exporter that throws hurts nobody, is reported once, and is called again', () => {
+test('an exporter that throws does not affect the others, is reported once, and is called again', () => {
   const heard: string[] = [];
   let calls = 0;
   const all = hub([

@@ -1,26 +1,25 @@
-import type { Exporter, Observe } from '../core/contracts.ts';
-import type { ProxyEvent } from '../core/event.ts';
+import type { Exporter, Observe, ProxyEvent } from '../contracts/event.ts';
 
 /** Hands every event to every exporter. */
 export interface Hub extends AsyncDisposable {
   readonly observe: Observe;
-  /** How many listen; with 0 a caller need not even build the event. */
+  /** The number of exporters; with 0 a caller need not build the event. */
   readonly size: number;
   /** Adds one more listener; disposing takes it out again, and flushes it. */
   add(exporter: Exporter): AsyncDisposable;
 }
 
 /**
- * The fan-out between the rooms and those who tell the world.
+ * Distributes the events of the modules to exporters: logs, the listeners of a program, a trace.
  * An exporter that throws is our bug or the user's, never the traffic's: it is reported once and goes on being called.
  */
 export function hub(first: readonly Exporter[] = []): Hub {
   const exporters = new Set<Exporter>(first);
-  const blamed = new WeakSet<Exporter>();
+  const reported = new WeakSet<Exporter>();
 
-  const blame = (exporter: Exporter, error: unknown) => {
-    if (blamed.has(exporter)) return;
-    blamed.add(exporter);
+  const reportFailure = (exporter: Exporter, error: unknown) => {
+    if (reported.has(exporter)) return;
+    reported.add(exporter);
     const why = error instanceof Error ? error.message : String(error);
     observe({ type: 'notice', level: 'error', message: `the exporter "${exporter.name}" failed: ${why}` });
   };
@@ -30,7 +29,7 @@ export function hub(first: readonly Exporter[] = []): Hub {
       try {
         exporter.observe(event);
       } catch (error) {
-        blame(exporter, error);
+        reportFailure(exporter, error);
       }
     }
   };
@@ -40,7 +39,7 @@ export function hub(first: readonly Exporter[] = []): Hub {
     try {
       await exporter[Symbol.asyncDispose]();
     } catch (error) {
-      blame(exporter, error);
+      reportFailure(exporter, error);
     }
   };
 
@@ -53,7 +52,7 @@ export function hub(first: readonly Exporter[] = []): Hub {
       exporters.add(exporter);
       return { [Symbol.asyncDispose]: () => remove(exporter) };
     },
-    /** Last in, first out: what was set up first (the notices) hears what goes wrong while the others close. */
+    /** Last in, first out: the first exporter (notices) still reports what fails while the others close. */
     async [Symbol.asyncDispose]() {
       for (const exporter of [...exporters].reverse()) await remove(exporter);
     },

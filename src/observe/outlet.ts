@@ -1,7 +1,9 @@
 import { close, constants, fstatSync, open, openSync, type Stats, write } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { ProxyError } from '../core/failure.ts';
+import { asFileError, FileError } from '../files/file-terms.ts';
+import { redact } from '../util/redact.ts';
+import type { Rotation } from './rotation.ts';
 
 /**
  * Where bytes leave the process. At most one write is under way; the sink sees to that.
@@ -30,29 +32,48 @@ export type WriteResult =
 const PIPE_CHUNK_BYTES_MAX = 4096;
 const FILE_CHUNK_BYTES_MAX = 64 * 1024;
 
-/** O_NONBLOCK: opening a named pipe that nobody reads must fail (ENXIO) instead of waiting. Absent on Windows. */
+/** O_NONBLOCK: opening a named pipe without a reader must fail (ENXIO) instead of waiting. Absent on Windows. */
 const NONBLOCK = constants.O_NONBLOCK ?? 0;
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | NONBLOCK;
-/** A log says who went where: not for everybody on the machine. */
+/** A log says which user requested what: not readable for every user of the machine. */
 const FILE_MODE = 0o640;
 
 /** What `accessLog` is given as standard output: `process.stdout`, or any stream. */
 export type OutputStream = Writable & { readonly fd?: number; readonly isTTY?: boolean };
 
-/** Opens `path` for appending. Throws ProxyError `internal` with the path and the reason. */
-export function fileOutlet(path: string): Outlet {
+/** A log file that cannot be written: a mistake of the configuration. The message is one whole sentence. */
+export class LogFileError extends Error {
+  override readonly name = 'LogFileError';
+}
+
+/** Opens `path` for appending; only a plain file is rotated. Throws LogFileError. */
+export function fileOutlet(path: string, rotation?: Rotation): Outlet {
   let fd: number;
   try {
     fd = openSync(path, APPEND, FILE_MODE);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new ProxyError('internal', `cannot write to the log file: ${why}`, { cause });
+    throw new LogFileError(`log.file: ${redact(path)} cannot be written: ${whyUnwritable(cause)}`, { cause });
   }
-  if (fstatSync(fd).isFIFO()) return streamOutlet(new Socket({ fd, readable: false, writable: true }));
-  return descriptorOutlet(fd, path);
+  const stat = fstatSync(fd);
+  if (stat.isFIFO()) return streamOutlet(new Socket({ fd, readable: false, writable: true }));
+  return descriptorOutlet(fd, path, stat.isFile() ? rotation : undefined);
 }
 
-/** Whatever standard output or standard error is connected to. */
+function whyUnwritable(cause: unknown): string {
+  const error = asFileError(cause);
+  if (!(error instanceof FileError)) return error.message;
+  const own: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such folder',
+    ENOTDIR: 'there is no such folder',
+    EACCES: 'this user may not write it',
+    EPERM: 'this user may not write it',
+    EROFS: 'nothing can be written there',
+    ENXIO: 'it is a pipe that no program reads',
+  };
+  return own[error.code] ?? error.why;
+}
+
+/** An outlet for the file, terminal or pipe that standard output or standard error is connected to. */
 export function outputOutlet(output: OutputStream): Outlet {
   const fd = output.fd;
   const stat = fd === undefined ? undefined : statOf(fd);
@@ -100,30 +121,45 @@ function streamOutlet(stream: Writable): Outlet {
   };
 }
 
-/** After these the descriptor is of no use: the terminal hung up, the reader left, or somebody closed it. */
+/** After these the descriptor is of no use: the terminal hung up, the reader left, or the program closed it. */
 const FATAL: ReadonlySet<string> = new Set(['EPIPE', 'EIO', 'EBADF', 'ENXIO']);
 
-function descriptorOutlet(first: number, path: string | undefined): Outlet {
+function descriptorOutlet(first: number, path: string | undefined, rotation?: Rotation): Outlet {
   let fd = first;
-  return {
-    chunkBytesMax: FILE_CHUNK_BYTES_MAX,
+  let isClosed = false;
+  const outlet: Outlet = {
+    // One write is never split between two files.
+    chunkBytesMax: Math.min(FILE_CHUNK_BYTES_MAX, rotation?.maxBytes ?? FILE_CHUNK_BYTES_MAX),
     write(chunk, done) {
-      write(fd, chunk, (error, bytes) => {
-        if (!error) done({ at: 'written', bytes });
-        else done({ at: FATAL.has(error.code ?? '') && path === undefined ? 'fatal' : 'again', error });
+      if (rotation === undefined) return append(chunk, done);
+      rotation.needsNewFile(fd, chunk.length).then((isNeeded) => {
+        if (!isNeeded) return append(chunk, done);
+        // Where it cannot be opened, the line still belongs to the old file.
+        outlet.reopen(() => append(chunk, done));
       });
     },
     reopen(done) {
       if (path === undefined) return done(undefined);
       open(path, APPEND, FILE_MODE, (error, opened) => {
         if (error) return done(error);
+        // The number of the old one may be that of another file by now.
+        if (isClosed) return close(opened, () => {});
         close(fd, () => {});
         fd = opened;
         done(undefined);
       });
     },
     close() {
+      isClosed = true;
       if (fd > 2) close(fd, () => {});
     },
   };
+  const append: Outlet['write'] = (chunk, done) => {
+    if (isClosed) return;
+    write(fd, chunk, (error, bytes) => {
+      if (!error) done({ at: 'written', bytes });
+      else done({ at: FATAL.has(error.code ?? '') && path === undefined ? 'fatal' : 'again', error });
+    });
+  };
+  return outlet;
 }

@@ -76,7 +76,7 @@ test('a write that took only a part goes on where it stopped', async () => {
   assert.deepEqual(outlet.seen, ['abcdef\n', 'ef\n']);
 });
 
-test('a full queue drops lines, says so once, and tells the gap in the log when half of it has left', async () => {
+test('a full queue drops lines, with one notice, and writes the gap into the log when half of it has left', async () => {
   const { out, outlet, clock, said } = setUp(100);
   const line = 'x'.repeat(24);
   for (let n = 0; n < 4; n++) out.write(line);
@@ -130,7 +130,7 @@ test('a reader that has gone ends the log, not the process', async () => {
   out.write('two');
   clock.advance(50);
   assert.deepEqual(outlet.seen, ['one\n']);
-  assert.deepEqual(said, ['log: nobody reads it any more, it has ended: EPIPE: it failed']);
+  assert.deepEqual(said, ['log: its reader has closed it, no more lines are written: EPIPE: it failed']);
   await out[Symbol.asyncDispose]();
   assert.equal(outlet.closed, 1);
 });
@@ -151,7 +151,7 @@ test('reopening waits for the write under way, and goes on with the next line', 
   assert.deepEqual(said, ['log: the new file cannot be opened, the old one goes on: EACCES: it failed']);
 });
 
-test('reopening is what helps against a full disk: it does not wait for the next try', async () => {
+test('reopening does not wait for the next try on a full disk', async () => {
   const { out, outlet, clock } = setUp();
   out.write('kept');
   clock.advance(50);

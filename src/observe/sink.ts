@@ -1,21 +1,21 @@
-import type { Clock } from '../core/clock.ts';
-import type { Observe } from '../core/contracts.ts';
+import type { Observe } from '../contracts/event.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Outlet, WriteResult } from './outlet.ts';
 
 /** Lines on their way out. Writing never waits and never throws. */
 export interface Sink extends AsyncDisposable {
-  /** One line without its line end, in ASCII where a client had a hand in it. */
+  /** One line without its line end, in ASCII where it quotes a client. */
   write(line: string): void;
   /** Opens the file anew, after a rotation has moved it. */
   reopen(): void;
 }
 
-export interface SinkParts {
-  /** What a notice calls it: `access log`. */
+export interface SinkOptions {
+  /** Its name in notices: `access log`. */
   readonly name: string;
   readonly outlet: Outlet;
   readonly clock: Clock;
-  /** Hears the notices about lost lines. */
+  /** Receives notices about lost lines. */
   readonly observe: Observe;
   /** The line that stands where `lines` lines are missing. */
   readonly dropped: (lines: number) => string;
@@ -25,25 +25,25 @@ export interface SinkParts {
 
 /** A reader that stops for a second at 5,000 requests a second loses nothing; one that has died costs this much. */
 export const SINK_BYTES_MAX: number = 1024 * 1024;
-/** A stopped terminal is tried again this often, since nothing tells when it goes on. */
+/** A stopped terminal is tried again this often: no event reports that it goes on. */
 const STALLED_RETRY_MS = 20;
 /** A full disk is tried again this often. */
 const FAILED_RETRY_MS = 1000;
 /** Lines are gathered this long, or until there is a chunk of them: a system call for each costs more than the line. */
 const GATHER_MS = 50;
-/** At most one notice of a kind in this time: what is lost already floods, telling so must not. */
+/** At most one notice of a kind in this time: many lines are lost at once, and notices must not flood too. */
 const NOTICE_MS = 10_000;
 /** How long the end of the process waits for a reader that does not read. */
 const FLUSH_MS = 1000;
 
 /** A bounded queue before an outlet. When it is full, lines are dropped and counted, and the gap is written down later. */
-export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BYTES_MAX }: SinkParts): Sink {
+export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BYTES_MAX }: SinkOptions): Sink {
   const lines: string[] = [];
   /** Taken out of `lines`, not yet written in full. */
   let chunk: Buffer | undefined;
   /** Bytes in `lines` and `chunk`. */
   let waiting = 0;
-  /** Lines that found no room, and of which no line tells yet. */
+  /** Lines that were dropped, and that no line in the log reports yet. */
   let lost = 0;
   let state: 'open' | 'closing' | 'closed' = 'open';
   let at: 'rest' | 'scheduled' | 'busy' = 'rest';
@@ -84,7 +84,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   const written = (result: WriteResult) => {
     if (state === 'closed' || chunk === undefined) return;
     if (result.at === 'fatal') {
-      notice('gone', `${name}: nobody reads it any more, it has ended: ${result.error.message}`);
+      notice('gone', `${name}: its reader has closed it, no more lines are written: ${result.error.message}`);
       return finish();
     }
     if (result.at === 'again') {
@@ -98,7 +98,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
     }
     waiting -= result.bytes;
     // Only from half empty on, so that a queue that is just about full does not alternate between lines and gaps.
-    if (lost > 0 && waiting <= bytesMax / 2) tellLost();
+    if (lost > 0 && waiting <= bytesMax / 2) writeLost();
     chunk = result.bytes < chunk.length ? chunk.subarray(result.bytes) : undefined;
     at = 'rest';
     if (chunk !== undefined || reopening || state === 'closing' || waiting >= enough) next();
@@ -111,7 +111,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
     gathering = clock.after(GATHER_MS, next);
   };
 
-  const tellLost = () => {
+  const writeLost = () => {
     take(dropped(lost));
     lost = 0;
   };
@@ -149,7 +149,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
     async [Symbol.asyncDispose]() {
       if (state !== 'open') return;
       state = 'closing';
-      if (lost > 0) tellLost();
+      if (lost > 0) writeLost();
       if (waiting > 0) {
         // The clock's timers do not keep the process alive, and a flush that nothing keeps alive never ends.
         const alive = setInterval(() => {}, FLUSH_MS);

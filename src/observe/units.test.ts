@@ -7,7 +7,7 @@ test('sizes have at most three digits', () => {
   assert.deepEqual(text, ['0 B', '999 B', '1.0 KiB', '1.2 KiB', '10 KiB', '1.0 MiB', '5.0 GiB', '8.0 PiB']);
 });
 
-test('durations read as a person says them', () => {
+test('durations have the units of their size', () => {
   const text = [0, 0.44, 12.4, 999.4, 999.6, 1240, 59_940, 59_999, 200_000, 7_500_000].map(durationText);
   assert.deepEqual(text, [
     '0.0 ms',

@@ -1,6 +1,8 @@
+export const twoDigits = (n: number): string => String(n).padStart(2, '0');
+
 const STEPS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
-/** `0 B`, `999 B`, `1.2 KiB`, `34 MiB`: at most three digits, since nobody reads more. */
+/** `0 B`, `999 B`, `1.2 KiB`, `34 MiB`: at most three digits. */
 export function bytesText(bytes: number): string {
   let value = bytes;
   let step = 0;
@@ -19,9 +21,8 @@ export function durationText(ms: number): string {
   if (seconds < 9.995) return `${seconds.toFixed(2)} s`;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
-  const pad = (n: number) => String(n).padStart(2, '0');
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
-  return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${twoDigits(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${twoDigits(Math.floor((whole % 3600) / 60))} min`;
 }
 
 /** `1.2 MiB/s`; a dash when too little passed, or too briefly, for a rate to mean anything. */

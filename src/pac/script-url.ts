@@ -1,7 +1,7 @@
-import type { Authority, ProxyRequest } from '../core/request.ts';
-import { formatAuthority } from '../protocol/authority.ts';
+import type { Authority, ProxyRequest } from '../contracts/request.ts';
+import { formatAuthority } from '../protocol/addresses/authority.ts';
 
-/** What a script is told of a request. */
+/** The arguments of a script. */
 export interface ScriptUrl {
   readonly url: string;
   /** IPv6 without brackets. */
@@ -9,17 +9,17 @@ export interface ScriptUrl {
 }
 
 /**
- * A URL as Chromium shows it to scripts: never the login and the fragment; of an encrypted scheme not even path and
- * query, which would be told to whoever wrote the script (CVE-2016-5134). `//host` is taken for `https:`. Text that is no URL
- * stays as it is: only `viaduct pac` can be given any.
+ * A URL as Chromium passes it to scripts: without login and fragment, and for an encrypted scheme without path and query,
+ * which the author of the script could otherwise learn (CVE-2016-5134). `//host` is read as `https:`. A text that is not a
+ * URL stays unchanged: only `viaduct pac` can have one.
  */
 export function scriptUrl(text: string): ScriptUrl {
-  const given = text.startsWith('//') ? `https:${text}` : text;
-  if (!URL.canParse(given)) {
-    const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)/i.exec(given)?.[1] ?? '';
-    return { url: given, host: unbracketed(host.toLowerCase()) };
+  const full = text.startsWith('//') ? `https:${text}` : text;
+  if (!URL.canParse(full)) {
+    const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)/i.exec(full)?.[1] ?? '';
+    return { url: full, host: unbracketed(host.toLowerCase()) };
   }
-  const url = new URL(given);
+  const url = new URL(full);
   url.username = '';
   url.password = '';
   url.hash = '';
@@ -32,11 +32,12 @@ export function scriptUrl(text: string): ScriptUrl {
 
 const unbracketed = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
 
-/** A tunnel carries nearly always TLS, and scripts know no word for anything else. */
+/** A tunnel nearly always carries TLS, and scripts know `http:` and `https:` alone; so a plain `ws:` becomes `http:`. */
 export function scriptUrlOf(request: ProxyRequest): ScriptUrl {
   const { target } = request;
   const scheme = request.kind === 'tunnel' ? 'https:' : 'http:';
-  return scriptUrl(request.kind === 'forward' && URL.canParse(request.url) ? request.url : rootOf(scheme, target));
+  if (request.kind === 'tunnel' || !URL.canParse(request.url)) return scriptUrl(rootOf(scheme, target));
+  return scriptUrl(request.url.replace(/^ws:/i, scheme));
 }
 
 const rootOf = (scheme: string, target: Authority): string => `${scheme}//${formatAuthority(target)}/`;

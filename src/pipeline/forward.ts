@@ -1,86 +1,124 @@
-import type { ForwardSide, OriginReply, OutgoingBody } from '../core/contracts.ts';
-import type { ForwardRequest } from '../core/request.ts';
-import type { Permit, Received } from '../core/stages.ts';
-import { tokensOf } from '../protocol/header-list.ts';
-import { allowedTrailers } from '../protocol/hop-by-hop.ts';
-import type { Account } from './account.ts';
-import { answerItself } from './max-forwards.ts';
-import { interimHead, outgoingReply } from './outgoing-reply.ts';
+import type { ForwardResponder } from '../contracts/client.ts';
+import type { OriginResponse, OutgoingBody } from '../contracts/exchange.ts';
+import type { ForwardRequest } from '../contracts/request.ts';
+import type { Permit, ReceivedRequest } from '../contracts/stages.ts';
+import { tokensOf } from '../protocol/http1/header-list.ts';
+import { allowedTrailers } from '../protocol/http1/hop-by-hop.ts';
+import { originOwnerOf, withoutConnectionAuth } from './connection-auth.ts';
+import { maxForwardsResponse } from './max-forwards.ts';
 import { outgoingHeaders, upgradeOffered } from './outgoing-request.ts';
-import type { Rooms } from './rooms.ts';
-import { admit, dialScope, identify, route } from './steps.ts';
+import { interimHead, outgoingResponse } from './outgoing-response.ts';
+import type { RecordBuilder } from './record-builder.ts';
+import { sendLocal } from './respond.ts';
+import { type OwnResponse, ownResponse } from './respond-hook.ts';
+import type { Services } from './services.ts';
+import { admit, dialScope, identify, ownerOf, route } from './steps.ts';
 
-/** The story of a plain HTTP request: the same steps as a tunnel, then one exchange instead of two flows. */
+/** A plain HTTP request: the same steps as a tunnel, then one exchange instead of two flows. */
 export async function forward(
-  received: Received<ForwardRequest>,
-  client: ForwardSide,
-  rooms: Rooms,
-  account: Account,
+  received: ReceivedRequest<ForwardRequest>,
+  client: ForwardResponder,
+  services: Services,
+  record: RecordBuilder,
 ): Promise<void> {
   const { request } = received;
-  const identified = await identify(received, rooms, account);
-  const admitted = await admit(identified, rooms, account);
+  const identified = await identify(received, services, record);
+  const originOwner = originOwnerOf(client.connectionAuth, request, identified.principal);
+  const admitted = await admit(identified, services, record);
   using permit = admitted.permit;
-  const own = answerItself(request, rooms.identity);
-  if (own !== undefined) {
-    account.status = own.status;
-    return await client.refuse(own);
+  const localResponse = maxForwardsResponse(request, services.identity);
+  if (localResponse !== undefined) {
+    return sendLocal(localResponse, client, record);
   }
-  const routed = await route(admitted, rooms, account);
+  if (services.respond !== undefined) {
+    record.enter('wait');
+    using own = await ownResponse(services.respond, admitted, services);
+    if (own !== undefined) return await sendOwn(own, client, permit, services, record);
+  }
+  const routed = await route(admitted, services, record);
   const upgrade = upgradeOffered(request);
-  account.enter('head');
-  using reply = await rooms.exchange.send(
+  record.enter('wait');
+  using response = await services.exchange.send(
     {
+      owner: ownerOf(admitted),
       method: request.method,
       target: request.target,
       path: request.method === 'OPTIONS' && request.path === '' ? '*' : request.path,
-      headers: outgoingHeaders(request, upgrade, rooms.identity),
-      body: outgoingBody(request, permit, rooms, account),
+      headers: outgoingHeaders(request, upgrade, services),
+      body: outgoingBody(request, permit, services, record),
       upgrade,
-      inform: (head) => client.inform(interimHead(head, rooms.identity)),
+      originOwner,
+      sendInterim: (head) => client.sendInterim(interimHead(head, services.identity)),
     },
     routed.routes,
-    dialScope(request, rooms),
+    dialScope(admitted, services),
   );
-  account.route = reply.route;
-  account.address = reply.address;
-  account.status = reply.head.status;
-  if (reply.upgraded !== undefined) return await switchProtocols(reply, request, client, permit, rooms, account);
-  const nominated = tokensOf(reply.head.headers, 'connection');
-  account.enter('relay');
-  await client.respond(outgoingReply(reply, request, rooms), reply.body, {
+  record.route = response.route;
+  record.address = response.address;
+  if (response.upgraded !== undefined)
+    return await switchProtocols(response, request, client, permit, services, record);
+  const nominated = tokensOf(response.head.headers, 'connection');
+  record.enter('relay');
+  const shown = withoutConnectionAuth(response, client.connectionAuth, request, services, record);
+  const head = outgoingResponse(shown, request, services);
+  await client.respond(head, response.body, {
+    onHeadWritten: () => record.responseStarted(head),
     gate: permit.down,
     trailers: (arrived) => allowedTrailers(arrived, nominated),
-    idleMs: rooms.times.idleMs,
-    count: (bytes) => (account.down += bytes),
-    // An origin that refuses wants no more of the request; any other may be reading on while it answers.
-    upload: reply.head.status < 400 ? reply.sent : undefined,
+    silentMs: response.body?.framing.kind === 'length' ? services.timeouts.bodyMs : services.timeouts.idleMs,
+    stuckMs: services.timeouts.idleMs,
+    count: (bytes) => (record.down += bytes),
+    // An origin that refuses wants no more of the request; any other may read on while it responds.
+    upload: response.head.status < 400 ? response.sent : undefined,
+  });
+}
+
+/** A response that a program has made: it passes under the limits of the request, as an origin's does. */
+async function sendOwn(
+  { head, body }: OwnResponse,
+  client: ForwardResponder,
+  permit: Permit,
+  services: Services,
+  record: RecordBuilder,
+): Promise<void> {
+  record.enter('relay');
+  const { idleMs } = services.timeouts;
+  await client.respond(head, body, {
+    onHeadWritten: () => record.responseStarted(head),
+    gate: permit.down,
+    trailers: () => [],
+    silentMs: idleMs,
+    stuckMs: idleMs,
+    count: (bytes) => (record.down += bytes),
+    upload: undefined,
   });
 }
 
 /** After a 101 the connection is a tunnel like any other. */
 async function switchProtocols(
-  { upgraded, ...reply }: OriginReply,
+  { upgraded, ...response }: OriginResponse,
   request: ForwardRequest,
-  client: ForwardSide,
+  client: ForwardResponder,
   permit: Permit,
-  rooms: Rooms,
-  account: Account,
+  services: Services,
+  record: RecordBuilder,
 ): Promise<void> {
   if (upgraded === undefined) return;
-  const tunnel = await client.upgrade(outgoingReply({ ...reply, upgraded }, request, rooms));
-  const { idleMs, lingerMs } = rooms.times;
-  account.enter('relay');
-  const limits = { signal: request.signal, idleMs, lingerMs, permit, meter: account };
-  const result = await rooms.relay.run(tunnel, upgraded, limits);
-  account.end = result.end;
+  const head = outgoingResponse({ ...response, upgraded }, request, services);
+  const tunnel = await client.upgrade(head);
+  record.responseStarted(head);
+  const { idleMs, lingerMs } = services.timeouts;
+  record.enter('relay');
+  const limits = { signal: request.signal, idleMs, lingerMs, permit, meter: record };
+  const result = await services.relay.run(tunnel, upgraded, limits);
+  record.end = result.end;
 }
 
 function outgoingBody(
   { body, headers, signal }: ForwardRequest,
   permit: Permit,
-  rooms: Rooms,
-  account: Account,
+  services: Services,
+  record: RecordBuilder,
 ): OutgoingBody | undefined {
   if (body === undefined) return undefined;
   const nominated = tokensOf(headers, 'connection');
@@ -90,17 +128,18 @@ function outgoingBody(
       return complete;
     },
     async sendTo({ wire }) {
-      const bytes = await rooms.bodies.move(body, wire.stream, {
+      const bytes = await services.bodies.move(body, wire.stream, {
         head: undefined,
         coding: body.framing.kind === 'chunked' ? 'chunked' : 'raw',
         trailers: (arrived) => allowedTrailers(arrived, nominated),
         gate: permit.up,
         signal,
-        idleMs: rooms.times.requestBodyMs,
+        silentMs: services.timeouts.requestBodyMs,
+        stuckMs: services.timeouts.requestBodyMs,
         silent: 'client_too_slow',
-        stuck: 'origin_silent',
+        stuck: 'origin_timeout',
         broken: 'reset_before_head',
-        count: (sent) => (account.up += sent),
+        count: (sent) => (record.up += sent),
       });
       complete = true;
       return bytes;

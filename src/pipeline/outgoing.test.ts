@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Body, ForwardRequest, Framing, Headers } from '../core/request.ts';
-import { answerItself } from './max-forwards.ts';
-import { interimHead } from './outgoing-reply.ts';
+import type { Body, ForwardRequest, Framing, Headers } from '../contracts/request.ts';
+import { maxForwardsResponse } from './max-forwards.ts';
 import { outgoingHeaders, upgradeOffered } from './outgoing-request.ts';
-import type { ProxyIdentity } from './rooms.ts';
+import { interimHead } from './outgoing-response.ts';
+import type { ProxyIdentity } from './services.ts';
 
 const US: ProxyIdentity = { name: 'viaduct', pseudonym: 'viaduct-ab12' };
 
@@ -22,7 +22,8 @@ function request(headers: Headers, more: Partial<ForwardRequest> = {}): ForwardR
     id: 'r1',
     kind: 'forward',
     method: 'GET',
-    version: '1.1',
+    protocol: 'http/1.1',
+    credentials: undefined,
     headers,
     target: { host: 'a.test', port: 80 },
     url: 'http://a.test/',
@@ -31,13 +32,14 @@ function request(headers: Headers, more: Partial<ForwardRequest> = {}): ForwardR
     client: { address: '127.0.0.1', port: 1, listener: '' },
     signal: new AbortController().signal,
     startedMs: 0,
+    requestTarget: 'a.test:443',
     ...more,
   };
 }
 
 const sent = (headers: Headers, more?: Partial<ForwardRequest>): Headers => {
   const asked = request(headers, more);
-  return outgoingHeaders(asked, upgradeOffered(asked), US);
+  return outgoingHeaders(asked, upgradeOffered(asked), { identity: US });
 };
 
 test('Host is made from the target: without the default port, IPv6 in brackets', () => {
@@ -61,12 +63,12 @@ for (const [what, method, framing, fields] of FRAMINGS) {
   });
 }
 
-test('a GET that says that it is empty still does', () => {
+test('a GET with an explicit length of 0 keeps it', () => {
   assert.deepEqual(sent([['content-length', '0']]).at(-1), ['Content-Length', '0']);
 });
 
-test('the Via that is there stays in front of ours, which tells the version of the client', () => {
-  const fields = sent([['Via', '1.0 first']], { version: '1.0' });
+test('the Via of the request stays in front of ours, which names the version of the client', () => {
+  const fields = sent([['Via', '1.0 first']], { protocol: 'http/1.0' });
   assert.deepEqual(fields.slice(1), [
     ['Via', '1.0 first'],
     ['Via', '1.0 viaduct-ab12'],
@@ -80,7 +82,7 @@ test('Trailer goes on with a chunked body only, Expect only for HTTP/1.1', () =>
   ];
   const names = (more: Partial<ForwardRequest>) => sent(headers, more).map(([name]) => name);
   assert.deepEqual(names({ body: body({ kind: 'chunked' }) }).slice(1, 3), ['Trailer', 'Expect']);
-  assert.deepEqual(names({ body: body({ kind: 'length', bytes: 1 }), version: '1.0' }), [
+  assert.deepEqual(names({ body: body({ kind: 'length', bytes: 1 }), protocol: 'http/1.0' }), [
     'Host',
     'Via',
     'Content-Length',
@@ -121,7 +123,7 @@ const UPGRADES: readonly (readonly [
       ['Connection', 'upgrade'],
       ['Upgrade', 'websocket'],
     ],
-    { version: '1.0' },
+    { protocol: 'http/1.0' },
     undefined,
   ],
   [
@@ -169,18 +171,60 @@ const UPGRADES: readonly (readonly [
     {},
     undefined,
   ],
+  ...[
+    ...['h2c;q=1', 'h2c; q=1', '"h2c"', "'h2c'", 'H2C', 'h2c/1', 'h2c-14', 'h2-16', 'h2', 'HTTP2.0', 'HTTP/2', 'HTTP2'],
+    ...['http/2.0;x', '"HTTP/2.0"', 'h3', 'HTTP/3', 'HTTPS/1.1', 'TLS', 'tls/1.0;a', 'SPDY/3.1', '\xa0h2c', 'h2c\xa0'],
+    ...['"h2c, x"', '\\h2c', ', h2c ,', 'h2c, HTTP/2.0', 'websocket;a=b', '"websocket"', 'web socket', 'websocket\xa0'],
+  ].map(
+    (upgrade) =>
+      [
+        upgrade,
+        [
+          ['Connection', 'Upgrade, HTTP2-Settings'],
+          ['Upgrade', upgrade],
+          ['HTTP2-Settings', 'AAMAAABk'],
+        ],
+        {},
+        undefined,
+      ] as const,
+  ),
+  ...['h2c, websocket', 'websocket, h2c;q=1', '"h2c", websocket, HTTP2.0', 'WebSocket, h2c-14'].map(
+    (upgrade) =>
+      [
+        upgrade,
+        [
+          ['Connection', 'HTTP2-Settings, Upgrade'],
+          ['HTTP2-Settings', 'AAMAAABk'],
+          ['Upgrade', upgrade],
+        ],
+        {},
+        'websocket',
+      ] as const,
+  ),
+  [
+    'WebSocket on one line and h2c on another',
+    [
+      ['Connection', 'upgrade'],
+      ['Upgrade', 'h2c'],
+      ['Upgrade', 'websocket'],
+    ],
+    {},
+    'websocket',
+  ],
 ];
 for (const [what, headers, more, offered] of UPGRADES) {
   test(`an upgrade: ${what} is ${offered === undefined ? 'not ' : ''}offered on`, () => {
     const asked = request(headers, more);
     assert.equal(upgradeOffered(asked), offered);
-    const names = outgoingHeaders(asked, offered, US).map(([name]) => name);
+    const names = outgoingHeaders(asked, offered, { identity: US }).map(([name]) => name);
     assert.equal(names.includes('Upgrade'), offered !== undefined);
     assert.equal(names.includes('Connection'), offered !== undefined);
+    const text = JSON.stringify(outgoingHeaders(asked, offered, { identity: US }));
+    assert.doesNotMatch(text, /http2|h2c/i);
   });
 }
 
-test('an interim answer loses what is of its hop and gets a Via', () => {
+test('an interim response loses what is of its hop and gets a Via', () => {
   const head = {
     status: 103,
     reason: 'Early Hints',
@@ -198,15 +242,15 @@ test('an interim answer loses what is of its hop and gets a Via', () => {
 
 test('TRACE and OPTIONS with Max-Forwards 0 are answered here, and other requests are not', () => {
   const zero: Headers = [['Max-Forwards', '0']];
-  const trace = answerItself(request([...zero, ['Cookie', 's'], ['X', 'caf\xe9']], { method: 'TRACE' }), US);
+  const trace = maxForwardsResponse(request([...zero, ['Cookie', 's'], ['X', 'caf\xe9']], { method: 'TRACE' }), US);
   assert.equal(
     trace?.body.toString('latin1'),
     'TRACE http://a.test/ HTTP/1.1\r\nMax-Forwards: 0\r\nX: caf\xe9\r\n\r\n',
   );
-  assert.equal(answerItself(request(zero, { method: 'OPTIONS' }), US)?.status, 200);
-  assert.equal(answerItself(request(zero), US), undefined);
-  assert.equal(answerItself(request([['Max-Forwards', '1']], { method: 'TRACE' }), US), undefined);
-  assert.equal(answerItself(request([], { method: 'TRACE' }), US), undefined);
+  assert.equal(maxForwardsResponse(request(zero, { method: 'OPTIONS' }), US)?.status, 200);
+  assert.equal(maxForwardsResponse(request(zero), US), undefined);
+  assert.equal(maxForwardsResponse(request([['Max-Forwards', '1']], { method: 'TRACE' }), US), undefined);
+  assert.equal(maxForwardsResponse(request([], { method: 'TRACE' }), US), undefined);
 });
 
 for (const [what, headers, more] of [
@@ -222,6 +266,8 @@ for (const [what, headers, more] of [
   ['a Max-Forwards that is no number', [['Max-Forwards', '-1']], {}],
 ] as const) {
   test(`TRACE with ${what} is refused`, () => {
-    assert.throws(() => answerItself(request(headers, { method: 'TRACE', ...more }), US), { code: 'bad_request' });
+    assert.throws(() => maxForwardsResponse(request(headers, { method: 'TRACE', ...more }), US), {
+      code: 'bad_request',
+    });
   });
 }

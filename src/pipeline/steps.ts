@@ -1,96 +1,159 @@
-import type { Clock } from '../core/clock.ts';
-import type { DialScope } from '../core/contracts.ts';
-import { decided } from '../core/deadline.ts';
-import { ProxyError } from '../core/failure.ts';
-import type { ProxyRequest } from '../core/request.ts';
-import type { Admitted, Connected, Identified, Received, Routed, RoutedBy } from '../core/stages.ts';
-import type { StopSignal } from '../core/stop.ts';
-import { hasBeenHere, viaList } from '../protocol/via.ts';
-import type { Account } from './account.ts';
-import type { Rooms } from './rooms.ts';
+import { awaitDecision } from '../contracts/deadline.ts';
+import type { DialScope } from '../contracts/dialing.ts';
+import { ProxyError } from '../contracts/failure.ts';
+import type { IdentifiableRequest } from '../contracts/identity.ts';
+import type { ProxyRequest } from '../contracts/request.ts';
+import type {
+  AdmittedRequest,
+  ConnectedRequest,
+  IdentifiedRequest,
+  Principal,
+  ReceivedRequest,
+  RoutedRequest,
+  RouteSource,
+} from '../contracts/stages.ts';
+import { receivedProtocol, viaIncludes, viaList } from '../protocol/http1/via.ts';
+import { isBlockedRoute } from '../protocol/routes/pac-result.ts';
+import type { Clock } from '../util/clock.ts';
+import type { StopSignal } from '../util/stop.ts';
+import { deniedTarget } from './literal-target.ts';
+import type { RecordBuilder } from './record-builder.ts';
+import { guardFor, type Services } from './services.ts';
 
-/** Who is asking. */
+/** Which user sends the request. */
 export async function identify<R extends ProxyRequest>(
-  received: Received<R>,
-  rooms: Rooms,
-  account: Account,
-): Promise<Identified<R>> {
-  account.enter('identify');
-  const answer = await inTime(rooms.authenticator.identify(received), received.request.signal, rooms.clock);
-  if ('challenge' in answer) {
-    throw new ProxyError('credentials_required', answer.reason ?? 'no credentials', {
-      fields: [['Proxy-Authenticate', answer.challenge]],
-    });
-  }
-  account.principal = answer;
-  return { ...received, principal: answer };
+  received: ReceivedRequest<R>,
+  services: Services,
+  record: RecordBuilder,
+): Promise<IdentifiedRequest<R>> {
+  record.enter('identify');
+  const principal = await identifyUser(received, services);
+  record.principal = principal;
+  return { ...received, principal };
 }
 
-/** May they go there, and is there room: first the rules, then the limits. */
-export async function admit<R extends ProxyRequest>(
-  identified: Identified<R>,
-  rooms: Rooms,
-  account: Account,
-): Promise<Admitted<R>> {
-  const { request } = identified;
-  account.enter('admit');
-  const decision = await inTime(rooms.policy.decide(identified), request.signal, rooms.clock);
-  account.decision = decision;
-  rooms.observe({ type: 'decided', id: request.id, decision });
-  if (decision.verdict === 'deny') {
-    throw new ProxyError(decision.code, `rule ${decision.rule}`, { told: `The rule is called "${decision.rule}".` });
-  }
-  if (hasBeenHere(request.headers, rooms.identity.pseudonym)) throw new ProxyError('loop', 'our own Via came back');
-  const permit = await rooms.limiter.acquire(identified);
-  account.permit = permit;
-  return { ...identified, decision, permit };
-}
-
-/** By which way. */
-export async function route<R extends ProxyRequest>(
-  admitted: Admitted<R>,
-  rooms: Rooms,
-  account: Account,
-): Promise<Routed<R>> {
-  account.enter('route');
-  const { routes, by } = await inTime(rooms.router.route(admitted), admitted.request.signal, rooms.clock);
-  const [best, ...others] = routes;
-  if (best === undefined) throw noRoute(by, admitted.request.target.host);
-  rooms.observe({ type: 'routed', id: admitted.request.id, routes, by });
-  return { ...admitted, routes: [best, ...others] };
-}
-
-function noRoute(by: RoutedBy, host: string): ProxyError {
-  if (by.kind !== 'pac') return new ProxyError('no_route', `nothing leads to ${host}`);
-  const why = `the PAC ${by.source} decides, and cannot be read: ${by.trouble ?? 'it gave no answer'}`;
-  return new ProxyError('no_route', `${why}; with routes.pacUnreachable: direct such requests go direct`, {
-    told: 'The PAC file that decides cannot be read at the moment; the log of this proxy says why.',
+/** Which user it is; of a login too that comes before the request, as in SOCKS5. Throws `client_auth_required`. */
+export async function identifyUser(from: IdentifiableRequest, services: Services): Promise<Principal> {
+  const found = await inTime(services.authenticator.identify(from), from.request.signal, services.clock);
+  if (!('challenge' in found)) return found;
+  throw new ProxyError('client_auth_required', found.reason ?? 'no credentials', {
+    headers: [found.challenge, ...(found.further ?? [])].map((challenge) => ['Proxy-Authenticate', challenge] as const),
+    clientMessage: found.clientMessage,
   });
 }
 
-/** Opens the way. */
+/** Whether the request is allowed, and whether a limit leaves it a place: first the rules, then the limits. */
+export async function admit<R extends ProxyRequest>(
+  identified: IdentifiedRequest<R>,
+  services: Services,
+  record: RecordBuilder,
+): Promise<AdmittedRequest<R>> {
+  const { request } = identified;
+  record.enter('admit');
+  const decision = await inTime(services.policy.decide(identified), request.signal, services.clock);
+  record.decision = decision;
+  services.observe({ type: 'decided', id: request.id, decision });
+  if (decision.verdict === 'deny') {
+    throw new ProxyError(decision.code, `rule ${decision.rule}`, {
+      clientDetail: `The rule is called "${decision.rule}".`,
+    });
+  }
+  if (viaIncludes(request.headers, services.identity.pseudonym))
+    throw new ProxyError('loop_detected', 'the Via of this proxy came back');
+  const permit = await services.limiter.acquire(identified, record);
+  record.permit = permit;
+  return { ...identified, decision, permit };
+}
+
+/** By which routes. */
+export async function route<R extends ProxyRequest>(
+  admitted: AdmittedRequest<R>,
+  services: Services,
+  record: RecordBuilder,
+): Promise<RoutedRequest<R>> {
+  record.enter('route');
+  const { routes, by } = await inTime(services.router.route(admitted), admitted.request.signal, services.clock);
+  const { target } = admitted.request;
+  const open = routes.some(isBlockedRoute) ? routes.filter((candidate) => !isBlockedRoute(candidate)) : routes;
+  const [best, ...others] = open;
+  if (best === undefined) throw routes.length > 0 ? blocked(by, target.host) : noRoute(by, target.host);
+  const denied = deniedTarget(target, open, guardFor(admitted.request.client, services));
+  if (denied !== undefined) {
+    const { address, decision } = denied;
+    throw new ProxyError(decision.code, `${address} port ${target.port}: ${decision.rule}`);
+  }
+  services.observe({ type: 'routed', id: admitted.request.id, routes, by });
+  return { ...admitted, routes: [best, ...others] };
+}
+
+/** What `PROXY 0.0.0.0:0` is in browsers: a proxy that refuses the connection. Nothing is sent, and nothing goes direct. */
+const blocked = (by: RouteSource, host: string): ProxyError =>
+  new ProxyError(
+    'connection_refused',
+    `${by.kind === 'pac' ? `the PAC ${by.source}` : 'a rule'} names port 0 for ${host}`,
+    {
+      clientMessage: 'The upstream proxy could not be reached.',
+      clientDetail: 'The routes of this proxy name one with port 0 for this destination, which blocks it.',
+    },
+  );
+
+function noRoute(by: RouteSource, host: string): ProxyError {
+  if (by.kind !== 'pac') return new ProxyError('no_route', `nothing leads to ${host}`);
+  if (by.ageMs !== undefined) {
+    return new ProxyError(
+      'no_route',
+      `the PAC ${by.source} did not decide about ${host}: ${by.failure ?? 'no result'}`,
+      {
+        clientDetail:
+          'The PAC file that decides has failed; the log of this proxy says why. viaduct why shows what it does.',
+      },
+    );
+  }
+  const why = `the PAC ${by.source} decides, and cannot be read: ${by.failure ?? 'it gave no result'}`;
+  const clientDetail = 'The PAC file that decides cannot be read at the moment; the log of this proxy says why.';
+  // Its server was reached: what it should have given may have named a proxy.
+  if (by.failedAs === 'unusable') return new ProxyError('no_route', why, { clientDetail });
+  const flag = '--direct-fallback (routes.unreachable: direct)';
+  return new ProxyError('no_route', `${why}; with ${flag} such requests go direct`, {
+    clientDetail: `${clientDetail} With ${flag} this proxy goes direct then.`,
+  });
+}
+
+/** Opens a connection along the first route that works. */
 export async function connect<R extends ProxyRequest>(
-  routed: Routed<R>,
-  rooms: Rooms,
-  account: Account,
-): Promise<Connected<R>> {
+  routed: RoutedRequest<R>,
+  services: Services,
+  record: RecordBuilder,
+): Promise<ConnectedRequest<R>> {
   const { request, routes } = routed;
-  account.enter('dial');
-  const connected = await rooms.connector.connect(routes, request.target, dialScope(request, rooms));
-  account.route = connected.route;
-  account.address = connected.upstream.address;
+  record.enter('connect');
+  const connected = await services.connector.connect(routes, request.target, dialScope(routed, services));
+  record.route = connected.route;
+  record.address = connected.upstream.address;
   return { ...routed, ...connected };
 }
 
-export const dialScope = (request: ProxyRequest, { guard, observe, tap, identity }: Rooms): DialScope => ({
-  id: request.id,
-  signal: request.signal,
-  guard,
-  observe,
-  tap,
-  via: viaList(request.headers, request.version, identity.pseudonym),
-});
+/** The user, or the client's address where clients need no account; no address begins like the name of a user. */
+export const ownerOf = ({ principal, request }: IdentifiedRequest): string =>
+  principal.name === '' ? request.client.address : `user ${principal.name}`;
+
+export const dialScope = (identified: IdentifiedRequest, services: Services): DialScope => {
+  const { request } = identified;
+  const { observe, tap, identity, clock } = services;
+  return {
+    clock,
+    id: request.id,
+    owner: ownerOf(identified),
+    client: request.client.address,
+    signal: request.signal,
+    state: request.state,
+    guard: guardFor(request.client, services),
+    observe,
+    tap,
+    via: viaList(request.headers, receivedProtocol(request.protocol), identity.pseudonym),
+  };
+};
 
 /** Most decisions are there at once, and cost no timer. */
-const inTime = <T>(answer: T | Promise<T>, signal: StopSignal, clock: Clock): T | Promise<T> =>
-  answer instanceof Promise ? decided(answer, signal, clock) : answer;
+const inTime = <T>(decision: T | Promise<T>, signal: StopSignal, clock: Clock): T | Promise<T> =>
+  decision instanceof Promise ? awaitDecision(decision, signal, clock) : decision;

@@ -1,16 +1,20 @@
-import type { Challenge, OwnAccount } from '../core/contracts.ts';
-import { asProxyError, type FailureCode } from '../core/failure.ts';
-import type { ProxyRequest } from '../core/request.ts';
-import type { Decision, Hop, Identified, Permit, Principal, Route, RoutedBy } from '../core/stages.ts';
-import type { Rooms } from './rooms.ts';
+import { asProxyError, type FailureCode } from '../contracts/failure.ts';
+import type { Challenge } from '../contracts/identity.ts';
+import type { ProxyRequest } from '../contracts/request.ts';
+import type { RouteMode } from '../contracts/routing.ts';
+import type { Decision, Hop, IdentifiedRequest, Permit, Principal, Route, RouteSource } from '../contracts/stages.ts';
+import type { UpstreamAccountSummary } from '../contracts/upstream-account.ts';
+import { isBlockedRoute } from '../protocol/routes/pac-result.ts';
+import { type DeniedTarget, deniedTarget } from './literal-target.ts';
+import { guardFor, type Services } from './services.ts';
 
-/** Who would ask. */
-export interface Asker {
-  /** Name of a user whose password is taken for right; `undefined` for a client that says nothing. */
+/** The client that would send the request. */
+export interface Caller {
+  /** Name of a user whose password is taken for right; `undefined` for a client without credentials. */
   readonly user: string | undefined;
 }
 
-/** What would be decided about a request, and why: the steps of its story without sending anything but DNS queries. */
+/** What would be decided about a request, and why: the steps of the request without sending anything but DNS queries. */
 export interface WhyReport {
   readonly target: ProxyRequest['target'];
   readonly kind: ProxyRequest['kind'];
@@ -21,83 +25,117 @@ export interface WhyReport {
     | { readonly at: 'refused'; readonly why: string };
   readonly decision: Decision;
   readonly limits: readonly string[];
+  /** Set by `viaduct mode`; absent: routes are as configured. */
+  readonly mode?: { readonly mode: RouteMode; readonly until?: string };
   readonly routing:
-    | { readonly at: 'found'; readonly by: RoutedBy; readonly ways: readonly Way[] }
+    | {
+        readonly at: 'found';
+        readonly by: RouteSource;
+        /** A literal address that is not requested of any upstream proxy. */
+        readonly denied?: DeniedTarget;
+        readonly routes: readonly RouteReport[];
+      }
     | { readonly at: 'failed'; readonly code: FailureCode; readonly why: string };
 }
 
 /** One route, with what this machine would dial for it. */
-export interface Way {
+export interface RouteReport {
   readonly route: Route;
-  /** How much longer its first proxy sits out; `undefined`: it does not. */
-  readonly sitsOutMs: number | undefined;
-  /** What its proxies would be told about us, if they asked; those that speak HTTP. */
-  readonly accounts: readonly { readonly hop: Hop; readonly account: OwnAccount }[];
+  /** How much longer its first proxy is down; `undefined`: it is in service. */
+  readonly downMs: number | undefined;
+  /** What its proxies that speak HTTP would be sent about us, if they asked. */
+  readonly accounts: readonly { readonly hop: Hop; readonly account: UpstreamAccountSummary }[];
   readonly addresses:
     | { readonly at: 'found'; readonly judged: readonly { readonly address: string; readonly decision: Decision }[] }
-    | { readonly at: 'failed'; readonly why: string };
+    | { readonly at: 'failed'; readonly why: string }
+    /** Its proxy has port 0: nothing is sent there. */
+    | { readonly at: 'nowhere' };
 }
 
 const NO_PERMIT: Permit = { limits: [], [Symbol.dispose]() {} };
 
-export async function why(request: ProxyRequest, asker: Asker, rooms: Rooms): Promise<WhyReport> {
+export async function why(request: ProxyRequest, caller: Caller, services: Services): Promise<WhyReport> {
   const { target, kind, client } = request;
-  const identity = await whoAsks(request, asker, rooms);
+  const identity = await identityReport(request, caller, services);
   const principal: Principal =
-    identity.at === 'known' ? identity.principal : { name: asker.user ?? '', scheme: asker.user ? 'basic' : 'none' };
-  const identified: Identified = { request, principal };
-  const decision = await rooms.policy.decide(identified);
+    identity.at === 'known' ? identity.principal : { name: caller.user ?? '', scheme: caller.user ? 'basic' : 'none' };
+  const identified: IdentifiedRequest = { request, principal };
+  const decision = await services.policy.decide(identified);
   return {
     target,
     kind,
     client: client.address,
     identity,
     decision,
-    limits: rooms.limiter.namesFor(identified),
-    routing: await routingOf(identified, decision, rooms),
+    limits: services.limiter.namesFor(identified),
+    ...modeReport(services),
+    routing: await routingReport(identified, decision, services),
   };
 }
 
-async function whoAsks(request: ProxyRequest, { user }: Asker, rooms: Rooms): Promise<WhyReport['identity']> {
+function modeReport(services: Services): Pick<WhyReport, 'mode'> {
+  const { mode, untilMs } = services.mode();
+  if (mode === 'configured') return {};
+  return { mode: { mode, ...(untilMs !== undefined && { until: new Date(untilMs).toISOString() }) } };
+}
+
+async function identityReport(
+  request: ProxyRequest,
+  { user }: Caller,
+  services: Services,
+): Promise<WhyReport['identity']> {
   try {
-    const answer = await rooms.authenticator.identify({ request });
-    if (!isChallenge(answer)) return { at: 'known', principal: answer };
+    const found = await services.authenticator.identify({ request });
+    if (!isChallenge(found)) return { at: 'known', principal: found };
     if (user !== undefined) return { at: 'known', principal: { name: user, scheme: 'basic' } };
-    return { at: 'asked', challenge: answer.challenge };
+    return { at: 'asked', challenge: found.challenge };
   } catch (error) {
     return { at: 'refused', why: asProxyError(error).detail };
   }
 }
 
-const isChallenge = (answer: Principal | Challenge): answer is Challenge => 'challenge' in answer;
+const isChallenge = (found: Principal | Challenge): found is Challenge => 'challenge' in found;
 
-async function routingOf(identified: Identified, { rule }: Decision, rooms: Rooms): Promise<WhyReport['routing']> {
+async function routingReport(
+  identified: IdentifiedRequest,
+  { rule }: Decision,
+  services: Services,
+): Promise<WhyReport['routing']> {
   try {
     const admitted = { ...identified, decision: { verdict: 'allow', rule }, permit: NO_PERMIT } as const;
-    const { routes, by } = await rooms.router.route(admitted);
-    return { at: 'found', by, ways: await Promise.all(routes.map((route) => wayOf(route, identified.request, rooms))) };
+    const { routes, by } = await services.router.route(admitted);
+    const open = routes.filter((route) => !isBlockedRoute(route));
+    const denied = deniedTarget(identified.request.target, open, guardFor(identified.request.client, services));
+    const reports = await Promise.all(routes.map((route) => routeReport(route, identified.request, services)));
+    return { at: 'found', by, ...(denied && { denied }), routes: reports };
   } catch (error) {
     const { code, detail } = asProxyError(error);
     return { at: 'failed', code, why: detail };
   }
 }
 
-async function wayOf(route: Route, { target, signal }: ProxyRequest, rooms: Rooms): Promise<Way> {
+async function routeReport(
+  route: Route,
+  { target, signal, client }: ProxyRequest,
+  services: Services,
+): Promise<RouteReport> {
+  if (isBlockedRoute(route)) return { route, downMs: undefined, accounts: [], addresses: { at: 'nowhere' } };
   const hop = route.via === 'direct' ? undefined : route.hops[0];
-  const untilMs = route.via === 'direct' ? undefined : rooms.health.sitsOutUntilMs(route.hops);
+  const untilMs = route.via === 'direct' ? undefined : services.health.downUntilMs(route.hops);
   const { host, port } = hop?.proxy ?? target;
+  const guard = guardFor(client, services);
   const judge = (address: string) =>
-    hop?.namedBy === 'user' ? rooms.guard.checkConfigured(address, port) : rooms.guard.check(address, port);
-  const sitsOutMs = untilMs && untilMs - rooms.clock.now();
+    hop?.namedBy === 'user' ? guard.checkConfigured(address, port) : guard.check(address, port);
+  const downMs = untilMs && untilMs - services.clock.now();
   const asking = route.via === 'direct' ? [] : route.hops.filter(({ scheme }) => scheme.startsWith('http'));
   const accounts = await Promise.all(
-    asking.map(async (hop) => ({ hop, account: await rooms.accounts.ownAccountAt(hop) })),
+    asking.map(async (hop) => ({ hop, account: await services.accounts.summaryAt(hop) })),
   );
   try {
-    const addresses = await rooms.resolver.resolve(host, signal);
+    const addresses = await services.resolver.resolve(host, signal, client.address);
     const judged = addresses.map((address) => ({ address, decision: judge(address) }));
-    return { route, sitsOutMs, accounts, addresses: { at: 'found', judged } };
+    return { route, downMs, accounts, addresses: { at: 'found', judged } };
   } catch (error) {
-    return { route, sitsOutMs, accounts, addresses: { at: 'failed', why: asProxyError(error).detail } };
+    return { route, downMs, accounts, addresses: { at: 'failed', why: asProxyError(error).detail } };
   }
 }

@@ -2,17 +2,20 @@ import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { addressGuard } from './address-guard.ts';
+import { atOnce } from '../util/slices.ts';
+import { buildAddressGuard } from './address-guard.ts';
+import { type ListenAddress, listenAddresses } from './listen-addresses.ts';
 import { type Exposure, type GuardOptions, guardSchema } from './options.ts';
-import { type OwnListener, ownAddresses } from './own-addresses.ts';
 
-function guard(options: GuardOptions, exposure: Exposure, listeners: readonly OwnListener[] = []) {
-  const own = ownAddresses(
+const guardOf = (...args: Parameters<typeof buildAddressGuard>) => atOnce(buildAddressGuard(...args));
+
+function guard(options: GuardOptions, exposure: Exposure, listeners: readonly ListenAddress[] = []) {
+  const own = listenAddresses(
     () => listeners,
     new ManualClock(),
     () => ['192.0.2.10', 'fe80::10%eth0'],
   );
-  const made = addressGuard(guardSchema.parse(options), exposure, own);
+  const made = guardOf(guardSchema.parse(options), exposure, own);
   return (address: string, port = 443) => {
     const { verdict, rule } = made.check(address, port);
     return `${verdict}: ${rule}`;
@@ -63,8 +66,8 @@ describe('the guard of an exposed proxy', () => {
       assert.equal(check(address), 'deny: guard: not an address');
   });
   test('answers 403 with a code of its own', () => {
-    const own = ownAddresses(() => [], new ManualClock());
-    assert.deepEqual(addressGuard({}, 'exposed', own).check('10.0.0.1', 443), {
+    const own = listenAddresses(() => [], new ManualClock());
+    assert.deepEqual(guardOf({}, 'exposed', own).check('10.0.0.1', 443), {
       verdict: 'deny',
       rule: 'guard: private',
       code: 'address_prohibited',
@@ -78,7 +81,7 @@ describe('the guard of a local proxy', () => {
     for (const address of ['127.0.0.1', '10.0.0.1', '169.254.169.254']) assert.equal(check(address), 'allow: guard');
     assert.equal(check('127.0.0.1', 3128), 'deny: own listener');
   });
-  test('denies what it is told to', () => {
+  test('denies what is configured', () => {
     const check = guard({ deny: ['metadata', '203.0.113.0/24', '2002::/16'] }, 'local');
     assert.equal(check('169.254.169.254'), 'deny: guard: metadata');
     assert.equal(check('169.254.1.1'), 'allow: guard');
@@ -124,7 +127,7 @@ describe('an exception', () => {
 });
 
 describe('our own listeners', () => {
-  const loop = (listener: OwnListener, address: string, port = listener.port) =>
+  const loop = (listener: ListenAddress, address: string, port = listener.port) =>
     guard({}, 'local', [listener])(address, port) === 'deny: own listener';
   test('on one address are there, and where the unspecified address leads', () => {
     const listener = { address: '127.0.0.1', port: 3128 };
@@ -165,22 +168,22 @@ describe('our own listeners', () => {
     assert.ok(loop({ address: 'fe80::5%eth0', port: 1 }, 'fe80::5%2'));
   });
   test('are asked for at every check, and come with code loop', () => {
-    const listeners: OwnListener[] = [];
-    const own = ownAddresses(
+    const listeners: ListenAddress[] = [];
+    const own = listenAddresses(
       () => listeners,
       new ManualClock(),
       () => [],
     );
-    const { check } = addressGuard({}, 'local', own);
+    const { check } = guardOf({}, 'local', own);
     assert.equal(check('127.0.0.1', 3128).verdict, 'allow');
     listeners.push({ address: '127.0.0.1', port: 3128 });
-    assert.deepEqual(check('127.0.0.1', 3128), { verdict: 'deny', rule: 'own listener', code: 'loop' });
+    assert.deepEqual(check('127.0.0.1', 3128), { verdict: 'deny', rule: 'own listener', code: 'loop_detected' });
   });
   test('follow the addresses of this machine within a second', () => {
     const clock = new ManualClock();
     let lookups = 0;
     let addresses = ['192.0.2.10'];
-    const own = ownAddresses(
+    const own = listenAddresses(
       () => [{ address: '::', port: 1 }],
       clock,
       () => {
@@ -188,7 +191,7 @@ describe('our own listeners', () => {
         return addresses;
       },
     );
-    const { check } = addressGuard({}, 'local', own);
+    const { check } = guardOf({}, 'local', own);
     assert.equal(check('192.0.2.10', 1).verdict, 'deny');
     addresses = ['192.0.2.20'];
     assert.equal(check('192.0.2.20', 1).verdict, 'allow');
@@ -199,8 +202,8 @@ describe('our own listeners', () => {
     assert.equal(lookups, 2);
   });
   test('are looked for on the interfaces of this very machine', () => {
-    const own = ownAddresses(() => [{ address: '0.0.0.0', port: 1 }], new ManualClock());
-    const { check } = addressGuard({}, 'local', own);
+    const own = listenAddresses(() => [{ address: '0.0.0.0', port: 1 }], new ManualClock());
+    const { check } = guardOf({}, 'local', own);
     for (const { address } of Object.values(networkInterfaces()).flatMap((addresses = []) => addresses)) {
       assert.equal(check(address, 1).verdict, 'deny', address);
     }

@@ -1,28 +1,42 @@
-import { contextOf, type RequestContext } from '../core/context.ts';
-import type { Policy } from '../core/contracts.ts';
-import type { Allow, Deny } from '../core/stages.ts';
+import { askHook } from '../contracts/ask-hook.ts';
+import { HookContext, type RequestContext } from '../contracts/context.ts';
+import type { Policy } from '../contracts/policy.ts';
+import type { Allow, Deny } from '../contracts/stages.ts';
 
-/** A request with the two answers that may be given to it. */
+/** A request with the two decisions that the hook may return. */
 export interface AuthorizeContext extends RequestContext {
   allow(): Allow;
-  /** Answers 403. `reason` becomes the name of the rule, in logs and in the refusal. */
+  /** The client gets 403. `reason` is the name of the rule, in logs and in the refusal. */
   deny(reason?: string): Deny;
 }
 
-/** May they go there? A throw, or anything but one of the two answers, refuses. */
+/**
+ * May the client go there? Any result but `allow()` or `deny()` denies the request. When it throws, the client gets 500
+ * `hook_failed`; when it throws a `ProxyError`, the response to that.
+ */
 export type AuthorizeHook = (context: AuthorizeContext) => Allow | Deny | Promise<Allow | Deny>;
 
 const allow = (): Allow => ({ verdict: 'allow', rule: 'authorize hook' });
 const deny = (reason = 'authorize hook'): Deny => ({ verdict: 'deny', rule: reason, code: 'denied' });
 
+class DecisionContext extends HookContext implements AuthorizeContext {
+  get allow(): () => Allow {
+    return allow;
+  }
+
+  get deny(): (reason?: string) => Deny {
+    return deny;
+  }
+}
+
 export const hookPolicy = (authorize: AuthorizeHook): Policy => ({
-  async decide(from) {
-    try {
-      const answer = await authorize({ ...contextOf(from), allow, deny });
-      return answer?.verdict === 'allow' || answer?.verdict === 'deny' ? answer : deny('authorize hook gave no answer');
-    } catch (error) {
-      // A hook that fails has not allowed anything.
-      return deny(`authorize hook failed: ${error instanceof Error ? error.name : 'unknown error'}`);
-    }
-  },
+  decide: ({ request, principal }) =>
+    askHook(
+      'authorize',
+      () => authorize(new DecisionContext(request, principal)),
+      (answer) =>
+        answer?.verdict === 'allow' || answer?.verdict === 'deny'
+          ? answer
+          : deny('authorize hook returned no decision'),
+    ),
 });

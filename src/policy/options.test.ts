@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type * as z from 'zod';
 import { accessSchema, guardSchema } from './options.ts';
 
 /** Paths of what is wrong, as `0.allow.ports.0`. */
 function problems(schema: typeof accessSchema | typeof guardSchema, value: unknown): string[] {
   const { error } = schema.safeParse(value);
-  return (error?.issues ?? []).map(({ path, ...issue }) => [...path, ...('keys' in issue ? issue.keys : [])].join('.'));
+  return (error?.issues ?? []).flatMap((issue) => pathsOf(issue));
+}
+
+/** Of a value that may also be a list: what is wrong with it as the list that it is. */
+function pathsOf(issue: z.core.$ZodIssue, before: readonly PropertyKey[] = []): string[] {
+  const path = [...before, ...issue.path];
+  const [asList = []] = issue.code === 'invalid_union' ? issue.errors : [];
+  if (asList.length > 0) return asList.flatMap((inner) => pathsOf(inner, path));
+  return [[...path, ...('keys' in issue ? issue.keys : [])].join('.')];
 }
 
 describe('a rule', () => {
@@ -65,6 +74,28 @@ describe('a rule', () => {
         );
       }
     }
+  });
+  test('may have one value in the place of a list', () => {
+    const times = { days: 'mon-fri', from: '08:00', to: '18:00' };
+    const single = { hosts: '.ads.example', ports: 443, methods: 'GET', users: 'ann', clients: '10.0.0.0/8', times };
+    const { data } = accessSchema.safeParse([{ deny: single }, { allow: { ports: '8000-8999' } }]);
+    assert.deepEqual(data, [
+      {
+        deny: {
+          hosts: ['.ads.example'],
+          ports: [443],
+          methods: ['GET'],
+          users: ['ann'],
+          clients: ['10.0.0.0/8'],
+          times: [{ days: ['mon-fri'], from: '08:00', to: '18:00' }],
+        },
+      },
+      { allow: { ports: ['8000-8999'] } },
+    ]);
+    assert.deepEqual(guardSchema.parse({ deny: 'private', allow: '10.20.0.0/16' }), {
+      deny: ['private'],
+      allow: ['10.20.0.0/16'],
+    });
   });
   test('may not list nothing, since it would match nothing', () => {
     assert.deepEqual(problems(accessSchema, [{ allow: { hosts: [] } }]), ['0.allow.hosts']);

@@ -1,12 +1,13 @@
-import { z } from 'zod';
-import { addressBlock, isAddressBlock } from '../core/address-setting.ts';
-import { hostPattern } from '../core/host-setting.ts';
-import { isPortRange, portPattern } from '../core/port-setting.ts';
+import * as z from 'zod';
+import { addressBlock, isAddressBlock } from '../settings/address-setting.ts';
+import { hostPattern } from '../settings/host-setting.ts';
+import { listOrOne, type OneOrList } from '../settings/list-setting.ts';
+import { isPortRange, portPattern } from '../settings/port-setting.ts';
 
-/** Whether others than this machine's own users can reach any listener: then the defaults are strict. */
-export type Exposure = 'local' | 'exposed';
+/** `exposed`: other machines can reach a listener; then the defaults are strict. `bridge`: containers of this machine can. */
+export type Exposure = 'local' | 'bridge' | 'exposed';
 
-/** Conditions of a rule: each that is listed must hold, and of each list any one member will do. */
+/** Conditions of a rule: all that are set must be met, each by any member of its list. */
 export interface AccessConditions {
   readonly hosts?: readonly string[] | undefined;
   readonly ports?: readonly (number | string)[] | undefined;
@@ -21,7 +22,7 @@ export interface TimeWindowOptions {
   readonly to?: string | undefined;
   readonly zone?: string | undefined;
 }
-/** Exactly one of `allow`, `deny` and `default` is there; `default` only in the last entry. */
+/** Exactly one of `allow`, `deny` and `default` is set; `default` only in the last entry. */
 export interface AccessEntry {
   readonly name?: string | undefined;
   readonly allow?: AccessConditions | undefined;
@@ -30,9 +31,27 @@ export interface AccessEntry {
   readonly report?: boolean | undefined;
 }
 export type AccessOptions = readonly AccessEntry[];
-export type AccessInput = AccessOptions;
 
-/** Words for kinds of addresses; `special` is every special-purpose block that has no word of its own. */
+/** The same as written in a configuration: one value may stand for a list of one. */
+export interface AccessConditionsInput {
+  readonly hosts?: OneOrList<string> | undefined;
+  readonly ports?: OneOrList<number | string> | undefined;
+  readonly methods?: OneOrList<string> | undefined;
+  readonly users?: OneOrList<string> | undefined;
+  readonly clients?: OneOrList<string> | undefined;
+  readonly times?: OneOrList<TimeWindowInput> | undefined;
+}
+export interface TimeWindowInput extends Omit<TimeWindowOptions, 'days'> {
+  readonly days?: OneOrList<string> | undefined;
+}
+export interface AccessEntryInput extends Omit<AccessEntry, 'allow' | 'deny'> {
+  readonly allow?: AccessConditionsInput | undefined;
+  readonly deny?: AccessConditionsInput | undefined;
+}
+/** `all`: everywhere and to every port, as a rule `{ name: all, allow: {} }`; the guard and limits still hold. */
+export type AccessInput = 'all' | readonly AccessEntryInput[];
+
+/** Names of kinds of addresses; `special` is every special-purpose block without a name of its own. */
 export const GUARD_WORDS: readonly ['private', 'loopback', 'link-local', 'metadata', 'special'] = [
   'private',
   'loopback',
@@ -42,12 +61,15 @@ export const GUARD_WORDS: readonly ['private', 'loopback', 'link-local', 'metada
 ];
 
 export interface GuardOptions {
-  /** Words and blocks. Absent: as `guardDefaults` in address-guard.ts says for the listeners at hand. */
+  /** Names of kinds, and blocks. Absent: `guardDefaults` of address-guard.ts. */
   readonly deny?: readonly string[] | undefined;
   /** Blocks, with or without a port, that are excepted from `deny`. Absent: none. */
   readonly allow?: readonly string[] | undefined;
 }
-export type GuardInput = GuardOptions;
+export interface GuardInput {
+  readonly deny?: OneOrList<string> | undefined;
+  readonly allow?: OneOrList<string> | undefined;
+}
 
 /** Longer names make a log line hard to read. */
 const RULE_NAME_CHARACTERS_MAX = 64;
@@ -62,8 +84,8 @@ function isExemption(text: string): boolean {
 const DAYS = 'mon|tue|wed|thu|fri|sat|sun';
 const timeOfDay = (meaning: string) =>
   z
-    .string({ error: 'is no time of day; write for example "08:00", in quotes' })
-    .regex(/^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/, 'is no time of day; write for example "08:00"')
+    .string({ error: 'is not a valid time of day; write for example "08:00", in quotes' })
+    .regex(/^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/, 'is not a valid time of day; write for example "08:00"')
     .optional()
     .describe(meaning);
 
@@ -77,37 +99,40 @@ function isTimeZone(zone: string): boolean {
 }
 
 const someOf = <T extends z.ZodType>(item: T, meaning: string) =>
-  z.array(item).min(1, 'is empty: the rule would never match; leave the condition out').optional().describe(meaning);
+  listOrOne(item, 'is empty: the rule would never match; leave the condition out').optional().describe(meaning);
 
 const timeWindow = z
   .strictObject({
     days: someOf(
       z
         .string()
-        .regex(new RegExp(`^(?:${DAYS})(?:-(?:${DAYS}))?$`, 'i'), 'is no day; write for example mon or mon-fri'),
+        .regex(
+          new RegExp(`^(?:${DAYS})(?:-(?:${DAYS}))?$`, 'i'),
+          'is not a valid day; write for example mon or mon-fri',
+        ),
       'Days on which the window begins. Default: every day.',
     ),
     from: timeOfDay('First minute. Default "00:00".'),
-    to: timeOfDay('The minute after the last. Default "24:00"; before `from`, it is one of the next day.'),
+    to: timeOfDay('The minute after the last. Default "24:00"; one before `from` is of the next day.'),
     zone: z
       .string()
-      .refine(isTimeZone, 'is no time zone; write for example Europe/Berlin')
+      .refine(isTimeZone, 'is not a valid time zone; write for example Europe/Berlin')
       .optional()
       .describe('Time zone. Default: that of this machine.'),
   })
   .refine(
     ({ from = '00:00', to = '24:00' }) => from !== to && from !== '24:00',
-    'begins when it ends: it is never open',
+    'begins when it ends, so it is never open; change from or to',
   );
 
 const conditions = z.strictObject({
   hosts: someOf(
     hostPattern,
-    'Target hosts: a name, `.suffix` (the domain and all below it), a name with `*`, an address or a block.',
+    'Target hosts: a name, `.suffix` (the domain and all below it), a name with `*`, an address or a block. Or `file:PATH`, a watched file with one on each line.',
   ),
   ports: someOf(portPattern, 'Target ports, and ranges of them such as "8000-8999".'),
   methods: someOf(
-    z.string().regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/i, 'is no method; write for example GET'),
+    z.string().regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/i, 'is not a valid method; write for example GET'),
     'Request methods.',
   ),
   users: someOf(z.string().min(1), 'Users, by the name with which they authenticate.'),
@@ -119,8 +144,8 @@ const entry = z
   .strictObject({
     name: z
       .string()
-      .regex(/^[^\p{Cc}]+$/u, 'has characters that no log can show')
-      .max(RULE_NAME_CHARACTERS_MAX, `is longer than ${RULE_NAME_CHARACTERS_MAX} characters`)
+      .regex(/^[^\p{Cc}]+$/u, 'has control characters; write printable ones')
+      .max(RULE_NAME_CHARACTERS_MAX, `is longer than ${RULE_NAME_CHARACTERS_MAX} characters; shorten it`)
       .optional()
       .describe('Name in logs and refusals. Default: "rule N", counted from 1.'),
     allow: conditions.optional().describe('Requests that meet all of these conditions are allowed.'),
@@ -128,8 +153,8 @@ const entry = z
     default: z
       .enum(['allow', 'deny'])
       .optional()
-      .describe('What happens to requests that no rule matches: last entry.'),
-    report: z.boolean().optional().describe('Only log what the rule would have done. Default false.'),
+      .describe('What happens to requests that no rule matches. Only in the last entry.'),
+    report: z.boolean().optional().describe('Only log what the rule would decide. Default false.'),
   })
   .refine(
     ({ allow, deny, default: otherwise }) =>
@@ -138,34 +163,44 @@ const entry = z
   );
 
 /** `access` of the configuration. Default: no rule, which allows everything (ports of CONNECT apart). */
-export const accessSchema: z.ZodType<AccessOptions, AccessInput> = z.array(entry).superRefine((entries, context) => {
+const accessList = z.array(entry).superRefine((entries, context) => {
   for (const [at, { default: otherwise }] of entries.slice(0, -1).entries()) {
     if (otherwise === undefined) continue;
     context.addIssue({
       code: 'custom',
       path: [at, 'default'],
-      message: 'comes last: no rule behind it would be reached',
+      message: 'must be the last entry: rules after it would never be reached; move it',
     });
   }
 });
 
-/** `guard` of the configuration. */
+/** No union, so that what is wrong with a rule is reported where it stands. */
+export const accessSchema: z.ZodType<AccessOptions, AccessInput> = z.preprocess<
+  unknown,
+  typeof accessList,
+  AccessInput
+>((written) => (written === 'all' ? [{ name: 'all', allow: {} }] : written), accessList);
+
+const deniedKind = z
+  .string()
+  .refine(
+    (text) => GUARD_WORDS.some((word) => word === text) || isAddressBlock(text),
+    `is not a valid kind of address; write ${GUARD_WORDS.join(', ')}, an address or a block`,
+  );
+const exemption = z
+  .string()
+  .refine(isExemption, 'is not a valid address or block; write 10.20.0.0/16, 127.0.0.1:8080 or "[::1]:80"');
+
+/** `guard` of the configuration. Its lists may be empty: then nothing is denied, or excepted. */
 export const guardSchema: z.ZodType<GuardOptions, GuardInput> = z.strictObject({
   deny: z
-    .array(
-      z
-        .string()
-        .refine(
-          (text) => GUARD_WORDS.some((word) => word === text) || isAddressBlock(text),
-          `is no kind of address; write ${GUARD_WORDS.join(', ')}, an address or a block`,
-        ),
-    )
+    .union([z.array(deniedKind), deniedKind.transform((one) => [one])])
     .optional()
     .describe(
       'Addresses that are never dialled: `private`, `loopback`, `link-local`, `metadata`, `special` (every other special-purpose block), and blocks. Default: nothing while every listener is local, else all five.',
     ),
   allow: z
-    .array(z.string().refine(isExemption, 'is no address or block; write 10.20.0.0/16, 127.0.0.1:8080 or "[::1]:80"'))
+    .union([z.array(exemption), exemption.transform((one) => [one])])
     .optional()
     .describe('Excepted from `deny`, with or without a port: `10.20.0.0/16`, `127.0.0.1:8080`, `[::1]:80`.'),
 });

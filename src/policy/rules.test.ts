@@ -2,26 +2,36 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import type { Decision, Identified } from '../core/stages.ts';
-import { parseAuthority } from '../protocol/authority.ts';
+import type { Decision, IdentifiedRequest } from '../contracts/stages.ts';
+import { parseAuthority } from '../protocol/addresses/authority.ts';
+import { atOnce } from '../util/slices.ts';
 import { type AccessEntry, type AccessOptions, accessSchema, type Exposure } from './options.ts';
-import { accessPolicy, usersNamedIn } from './rules.ts';
+import { buildAccessPolicy } from './rules.ts';
 
-interface Asked {
+const policyOf = (...args: Parameters<typeof buildAccessPolicy>) => atOnce(buildAccessPolicy(...args));
+
+interface RequestSpec {
   readonly to?: string;
   readonly method?: string;
   readonly user?: string;
   readonly from?: string;
 }
 
-function asking({ to = 'a.example:443', method = 'CONNECT', user = '', from = '127.0.0.1' }: Asked): Identified {
+function identified({
+  to = 'a.example:443',
+  method = 'CONNECT',
+  user = '',
+  from = '127.0.0.1',
+}: RequestSpec): IdentifiedRequest {
   const head = {
     id: '1',
-    version: '1.1',
+    protocol: 'http/1.1',
+    credentials: undefined,
     headers: [],
     client: { address: from, port: 1, listener: 'http://127.0.0.1:3128' },
     signal: new AbortController().signal,
     startedMs: 0,
+    requestTarget: 'a.test:443',
     target: parseAuthority(to),
   } as const;
   const principal = { name: user, scheme: user === '' ? 'none' : 'basic' };
@@ -30,13 +40,13 @@ function asking({ to = 'a.example:443', method = 'CONNECT', user = '', from = '1
 }
 
 const clock = new ManualClock();
-function decide(access: AccessOptions, asked: Asked = {}, exposure: Exposure = 'local'): Decision {
-  const decision = accessPolicy(accessSchema.parse(access), { exposure, clock }).decide(asking(asked));
+function decide(access: AccessOptions, request: RequestSpec = {}, exposure: Exposure = 'local'): Decision {
+  const decision = policyOf(accessSchema.parse(access), { exposure, clock }).decide(identified(request));
   assert.ok('verdict' in decision);
   return decision;
 }
-const ruleFor = (access: AccessOptions, asked: Asked, exposure?: Exposure) => {
-  const { verdict, rule } = decide(access, asked, exposure);
+const ruleFor = (access: AccessOptions, request: RequestSpec, exposure?: Exposure) => {
+  const { verdict, rule } = decide(access, request, exposure);
   return `${verdict}: ${rule}`;
 };
 
@@ -63,7 +73,7 @@ describe('rules', () => {
   test('without a name are called by their number', () => {
     assert.equal(ruleFor([{ deny: { ports: [1] } }, { deny: {} }], {}), 'deny: rule 2');
   });
-  test('match methods whatever their case, so that a lenient origin is no way round', () => {
+  test('match methods in any case, so that a lenient origin does not evade them', () => {
     const access = [{ name: 'no-post', deny: { methods: ['post'] } }];
     assert.equal(ruleFor(access, { method: 'POST' }), 'deny: no-post');
     assert.equal(ruleFor(access, { method: 'pOsT' }), 'deny: no-post');
@@ -138,7 +148,7 @@ describe('a block of IPv4 addresses', () => {
     '[2002:c000:201::1]:443',
   ];
   // Filed under their hosts, and tested for them: the crowd on one pattern makes the index prefer the users.
-  const filings: AccessEntry[][] = [[], [{ deny: { hosts: ['192.0.2.0/24'], users: ['nobody'] } }]];
+  const filings: AccessEntry[][] = [[], [{ deny: { hosts: ['192.0.2.0/24'], users: ['unknown'] } }]];
   for (const crowd of filings) {
     const users = ['ann'];
     const hosts = ['192.0.2.0/24'];
@@ -157,7 +167,7 @@ describe('a block of IPv4 addresses', () => {
 });
 
 describe('CONNECT on exposed listeners', () => {
-  test('goes to port 443 only, whatever a bare default allows', () => {
+  test('goes to port 443 only, even with a bare default that allows all', () => {
     for (const access of [[], [{ default: 'allow' as const }], [{ default: 'deny' as const, report: true }]]) {
       assert.equal(decide(access, { to: 'a:443' }, 'exposed').verdict, 'allow');
       assert.equal(ruleFor(access, { to: 'a:25' }, 'exposed'), 'deny: connect-ports');
@@ -218,14 +228,6 @@ describe('a rule that only reports', () => {
   });
 });
 
-test('users that rules name are found with their places', () => {
-  assert.deepEqual(usersNamedIn([{ allow: { users: ['a', 'b'] } }, { default: 'deny' }, { deny: { users: ['c'] } }]), [
-    { user: 'a', path: [0, 'allow', 'users', 0] },
-    { user: 'b', path: [0, 'allow', 'users', 1] },
-    { user: 'c', path: [2, 'deny', 'users', 0] },
-  ]);
-});
-
 test('an index finds the same rule as trying one rule after the other', () => {
   const some = <T>(...values: T[]) =>
     fc.option(fc.uniqueArray(fc.constantFrom(...values), { minLength: 1 }), { nil: undefined });
@@ -283,13 +285,13 @@ test('ten thousand host rules decide in under 5 µs', () => {
     (at: number) => `10.${at >> 8}.${at & 255}.0/24`,
   ];
   const access = Array.from({ length: 10_000 }, (_, at) => ({ deny: { hosts: [kinds[at % 4]?.(at) ?? ''] } }));
-  const policy = accessPolicy(access, { exposure: 'local', clock });
+  const policy = policyOf(access, { exposure: 'local', clock });
   const asked = [
     'www.site9997.example:443',
     'ads1.cdn9998.example:443',
     'a.b.c.nowhere.example:443',
     '10.38.1.1:443',
-  ].map((to) => asking({ to }));
+  ].map((to) => identified({ to }));
   let bestMs = Number.POSITIVE_INFINITY;
   // The best of many batches: what else the machine does must not count.
   for (let batch = 0; batch < 50; batch++) {

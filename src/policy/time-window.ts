@@ -10,7 +10,7 @@ const WEEK_DAYS = 7;
 /**
  * A window of local time. One that ends before it begins goes over midnight and belongs to the day on which it
  * begins: `days: [fri], from: "22:00", to: "06:00"` is open on Saturday at 05:59. Local time decides when clocks
- * change: an hour that comes twice is inside twice.
+ * change: an hour that occurs twice is inside twice.
  */
 export function timeWindow(options: TimeWindowOptions): TimeWindow {
   const days = new Set(options.days?.flatMap(daysIn) ?? DAYS.keys());
@@ -45,7 +45,7 @@ interface LocalTime {
 
 const MINUTE_MS = 60_000;
 
-/** Asking for a zone's time costs microseconds, so the answer is kept for its minute: offsets are whole minutes. */
+/** Formatting the time of a zone costs microseconds, so the result is kept for its minute: offsets are whole minutes. */
 function localClock(zone: string | undefined): (wallMs: number) => LocalTime {
   const read = zone === undefined ? ownLocalTime : zonedLocalTime(zone);
   let minuteRead = Number.NaN;

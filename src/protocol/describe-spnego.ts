@@ -1,4 +1,4 @@
-import { describeNtlm, type TokenField } from './describe-ntlm.ts';
+import { describeNtlm, type TokenField } from './ntlm/describe-ntlm.ts';
 import {
   MECH_KERBEROS,
   MECH_KERBEROS_MS,
@@ -36,7 +36,7 @@ function head(read: Exclude<NegotiateToken, { kind: 'ntlm' }>, token: Buffer): T
     ];
   }
   return [
-    { name, value: 'SPNEGO, answer (NegTokenResp)' },
+    { name, value: 'SPNEGO, response (NegTokenResp)' },
     ...(read.state === undefined ? [] : [{ name: 'state', value: read.state }]),
     ...(read.mech === undefined ? [] : [{ name: 'mechanism', value: mechName(read.mech) }]),
   ];
@@ -53,7 +53,7 @@ function tail(read: Exclude<NegotiateToken, { kind: 'ntlm' }>): TokenField[] {
   ];
 }
 
-/** The mechanism's own token. It is not read as SPNEGO again: who nests it a thousand times would fill the stack. */
+/** The mechanism's own token. It is not read as SPNEGO again: a thousand nested tokens would overflow the stack. */
 function describeInner(inner: Buffer): readonly TokenField[] {
   const read = readNegotiateToken(inner);
   if (read?.kind === 'ntlm') return describeNtlm(inner);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeSpnego } from './describe-spnego.ts';
-import { HTTP_FLAGS } from './ntlm-flags.ts';
-import { encodeNegotiate } from './ntlm-message.ts';
+import { HTTP_FLAGS } from './ntlm/ntlm-flags.ts';
+import { encodeNegotiate } from './ntlm/ntlm-message.ts';
 import {
   encodeNegTokenInit,
   encodeNegTokenResp,
@@ -15,7 +15,7 @@ import {
 const negotiate = encodeNegotiate(HTTP_FLAGS);
 const base64 = (text: string): Buffer => Buffer.from(text, 'base64');
 
-/** What Samba's helper says first: mechanisms, and a hint in the place of a MIC (MS-SPNG §2.2.1). */
+/** The first token of Samba's helper: mechanisms, and a hint in place of a MIC (MS-SPNG §2.2.1). */
 const HINTS = base64(
   'YEgGBisGAQUFAqA+MDygDjAMBgorBgEEAYI3AgIKoyowKKAmGyRub3RfZGVmaW5lZF9pbl9SRkM0MTc4QHBsZWFzZV9pZ25vcmU=',
 );
@@ -35,7 +35,7 @@ test('wraps NTLM as Windows does, and reads it back', () => {
   assert.equal(mechTypeList([MECH_NTLM]).toString('hex'), '300c060a2b06010401823702020a');
 });
 
-test('answers with the signature of the list where there is one', () => {
+test('sends the signature of the list where there is one', () => {
   const mic = Buffer.alloc(16, 1);
   for (const mechListMic of [mic, undefined]) {
     const read = readNegotiateToken(encodeNegTokenResp(negotiate, mechListMic));
@@ -52,7 +52,7 @@ test('reads hints of a server, bare NTLM and bare Kerberos', () => {
   assert.deepEqual(readNegotiateToken(kerberos), { kind: 'mechanism', mech: MECH_KERBEROS });
 });
 
-test('reads the last word of a server: accepted, or not', () => {
+test('reads the last token of a server: accepted, or not', () => {
   const state = (hex: string) => {
     const read = readNegotiateToken(Buffer.from(hex, 'hex'));
     return read?.kind === 'response' ? read.state : read;
@@ -63,7 +63,7 @@ test('reads the last word of a server: accepted, or not', () => {
   assert.equal(state('a1023000'), undefined);
 });
 
-test('reads nothing that is cut at any byte', () => {
+test('reads no token that is cut at any byte', () => {
   for (const token of [encodeNegTokenInit([MECH_NTLM], negotiate), encodeNegTokenResp(negotiate, Buffer.alloc(16))]) {
     for (let cut = 0; cut < token.length; cut++) assert.equal(readNegotiateToken(token.subarray(0, cut)), undefined);
     assert.equal(readNegotiateToken(Buffer.concat([token, Buffer.alloc(1)])), undefined);
@@ -84,7 +84,7 @@ test('describes a token and the message in it, without the signature', () => {
   assert.deepEqual(lines(Buffer.from('junk')), ['Negotiate token: (unreadable, 4 bytes)']);
 });
 
-test('does not follow tokens within tokens', () => {
+test('does not parse nested tokens', () => {
   let token = negotiate;
   for (let depth = 0; depth < 500; depth++) token = encodeNegTokenInit([MECH_NTLM], token);
   assert.equal(describeSpnego(token).length, 3);

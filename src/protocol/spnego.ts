@@ -1,3 +1,4 @@
+import { ntlmMessageType } from './ntlm/ntlm-message.ts';
 import {
   ENUMERATED,
   encodeElement,
@@ -10,20 +11,19 @@ import {
   readElements,
   SEQUENCE,
   tagged,
-} from './der.ts';
-import { ntlmMessageType } from './ntlm-message.ts';
+} from './tls/der.ts';
 
 export const MECH_SPNEGO = '1.3.6.1.5.5.2';
 export const MECH_NTLM = '1.3.6.1.4.1.311.2.2.10';
 export const MECH_KERBEROS = '1.2.840.113554.1.2.2';
-/** Kerberos with an identifier that Windows 2000 wrote wrongly, and that everybody has understood since. */
+/** Kerberos with the wrong identifier of Windows 2000, which all implementations accept. */
 export const MECH_KERBEROS_MS = '1.2.840.48018.1.2.2';
 
 /** By their numbers (RFC 4178 §4.2.2). */
 export const NEG_STATES = ['accept-completed', 'accept-incomplete', 'reject', 'request-mic'] as const;
 export type NegState = (typeof NEG_STATES)[number];
 
-/** What a token of `Negotiate` is. Proxies put NTLM in it bare, and SPNEGO under `NTLM`, so both are read everywhere. */
+/** The kinds of `Negotiate` tokens. Proxies send bare NTLM as `Negotiate`, and SPNEGO as `NTLM`, so both are read for either. */
 export type NegotiateToken =
   | { readonly kind: 'ntlm'; readonly message: Buffer }
   /** A mechanism of GSS-API without SPNEGO around it (RFC 2743 §3.1): Kerberos, mostly. */
@@ -46,10 +46,10 @@ export interface NegTokenResp {
   readonly mechListMic: Buffer | undefined;
 }
 
-/** As much as a whole head may have (head-buffer.ts): large Kerberos tickets come near it. */
+/** As large as a whole head may be (head-buffer.ts): large Kerberos tickets come near it. */
 const TOKEN_BYTES_MAX = 64 * 1024;
 
-/** `undefined`: none of these, or it is malformed. */
+/** `undefined`: it is malformed, or of another kind. */
 export function readNegotiateToken(token: Buffer): NegotiateToken | undefined {
   if (ntlmMessageType(token) !== undefined) return { kind: 'ntlm', message: token };
   if (token.length > TOKEN_BYTES_MAX) return undefined;
@@ -69,7 +69,7 @@ export function readNegotiateToken(token: Buffer): NegotiateToken | undefined {
 /** InitialContextToken of RFC 2743 §3.1. */
 const APPLICATION_0 = 0x60;
 
-/** NegTokenInit, and NegTokenInit2, in which servers give hints (MS-SPNG §2.2.1): then `[3]` is no MIC. */
+/** NegTokenInit, and NegTokenInit2, in which `[3]` holds hints of the server instead of a MIC (MS-SPNG §2.2.1). */
 function readInit(bytes: Buffer): NegTokenInit | undefined {
   const fields = fieldsOf(bytes);
   const list = fields?.get(0);
@@ -122,7 +122,7 @@ export function encodeNegTokenInit(mechs: readonly string[], mechToken: Buffer):
   return encodeElement(APPLICATION_0, encodeObjectId(MECH_SPNEGO), encodeElement(tagged(0), init));
 }
 
-/** A later token of a client: it always waits for the server's last word (`accept-incomplete`). */
+/** A later token of a client. Its state is always `accept-incomplete`: the server completes the exchange. */
 export function encodeNegTokenResp(responseToken: Buffer, mechListMic: Buffer | undefined): Buffer {
   const fields = [
     encodeElement(tagged(0), encodeElement(ENUMERATED, Buffer.from([NEG_STATES.indexOf('accept-incomplete')]))),

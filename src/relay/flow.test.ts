@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { messagesIn } from '../../test/support/http-messages.ts';
-import type { ByteSource, Receiver } from '../core/source.ts';
-import type { Gate } from '../core/stages.ts';
+import type { Gate } from '../contracts/stages.ts';
+import type { ByteSource, Receiver } from '../contracts/wire.ts';
 import { Flow, type FlowEnd, type FlowOptions } from './flow.ts';
 
 /** A source in a test's hands. */
@@ -26,7 +26,7 @@ class Tap implements ByteSource {
   get lentBytes(): number {
     return this.lent?.length ?? 0;
   }
-  /** As a read does: into the lent buffer, or into one that everybody shares. */
+  /** As a read does: into the lent buffer, or into the one that all sources share. */
   read(text: string | Buffer): void {
     const bytes = Buffer.from(text);
     if (this.lent === undefined) this.receiver?.bytes(bytes, 'shared');
@@ -38,7 +38,7 @@ class Tap implements ByteSource {
   }
 }
 
-/** A stream that takes a write only when it is told to. */
+/** A stream that takes a write only when the test says so. */
 class Slow extends Writable {
   readonly taken: Buffer[] = [];
   #done: ((error?: Error) => void) | undefined;
@@ -83,7 +83,7 @@ function flow(to: Slow, more: Partial<FlowOptions> = {}) {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('moves what came early first, then what is read, and tells the end once', () => {
+test('moves early data first, then what is read, and reports the end once', () => {
   const to = new Slow('open');
   const { source, ends, made, bytes } = flow(to);
   made.start(Buffer.from('early '));
@@ -92,7 +92,7 @@ test('moves what came early first, then what is read, and tells the end once', (
   assert.deepEqual([to.text, ends, bytes()], ['early late', [{ at: 'ended' }], 10]);
 });
 
-test('what is read into the shared buffer is copied before somebody else reads into it', async () => {
+test('what is read into the shared buffer is copied before the next read into it', async () => {
   const to = new Slow('stuck');
   const { source, made } = flow(to);
   made.start(Buffer.alloc(0));
@@ -102,15 +102,15 @@ test('what is read into the shared buffer is copied before somebody else reads i
   assert.equal(to.text, 'one');
 });
 
-test('a stream that does not take it stops the source, which goes on when it has', async () => {
+test('a stream that takes no more pauses the source, which resumes when it has', async () => {
   const to = new Slow('stuck');
   const { source, made } = flow(to);
   made.start(Buffer.alloc(0));
   source.read('one');
-  assert.deepEqual([source.calls, made.waitsFor], [['pause'], 'stream']);
+  assert.deepEqual([source.calls, made.blockedOn], [['pause'], 'stream']);
   to.take();
   await turn();
-  assert.deepEqual([source.calls, made.waitsFor], [['pause', 'resume'], 'nothing']);
+  assert.deepEqual([source.calls, made.blockedOn], [['pause', 'resume'], 'nothing']);
 });
 
 test('a large read gives the flow a buffer of its own, small reads take it away again', () => {
@@ -129,7 +129,7 @@ test('a large read gives the flow a buffer of its own, small reads take it away 
 });
 
 for (const gate of [undefined, halves()]) {
-  test(`chunks hold what was read, in order, ${gate ? 'in pieces' : 'whole'}, whatever the buffer`, () => {
+  test(`chunks hold what was read, in order, ${gate ? 'in pieces' : 'whole'}, for every kind of buffer`, () => {
     const to = new Slow('open');
     const { source, made } = flow(to, { coding: 'chunked', gate });
     made.start(Buffer.from('early'));
@@ -147,25 +147,25 @@ for (const gate of [undefined, halves()]) {
   });
 }
 
-/** Grants the half of what is asked for, at once. */
+/** Grants half of what is asked for, at once. */
 function halves(): Gate {
-  return { take: (bytes) => Math.ceil(bytes / 2), giveBack: () => undefined };
+  return { take: (bytes) => Math.ceil(bytes / 2), refund: () => undefined };
 }
 
 test('a gate that grants later holds the rest, and the source with it', async () => {
   const to = new Slow('open');
   const grants: ((bytes: number) => void)[] = [];
-  const gate: Gate = { take: () => new Promise((resolve) => grants.push(resolve)), giveBack: () => undefined };
+  const gate: Gate = { take: () => new Promise((resolve) => grants.push(resolve)), refund: () => undefined };
   const { source, made } = flow(to, { gate });
   made.start(Buffer.alloc(0));
   source.read('abcdef');
-  assert.deepEqual([to.text, made.waitsFor], ['', 'gate']);
+  assert.deepEqual([to.text, made.blockedOn], ['', 'gate']);
   grants[0]?.(2);
   await turn();
-  assert.deepEqual([to.text, made.waitsFor, made.isHolding], ['ab', 'gate', true]);
+  assert.deepEqual([to.text, made.blockedOn, made.isHolding], ['ab', 'gate', true]);
   grants[1]?.(4);
   await turn();
-  assert.deepEqual([to.text, made.waitsFor, source.calls.at(-1)], ['abcdef', 'nothing', 'resume']);
+  assert.deepEqual([to.text, made.blockedOn, source.calls.at(-1)], ['abcdef', 'nothing', 'resume']);
 });
 
 test('an end of the source waits for what is held', async () => {
@@ -176,7 +176,7 @@ test('an end of the source waits for what is held', async () => {
       new Promise((resolve) => {
         grant = resolve;
       }),
-    giveBack: () => undefined,
+    refund: () => undefined,
   };
   const { source, ends, made } = flow(to, { gate });
   made.start(Buffer.alloc(0));
@@ -190,7 +190,7 @@ test('an end of the source waits for what is held', async () => {
 
 test('a gate that grants nothing ends the flow; what is granted to one that is over goes back', async () => {
   const to = new Slow('open');
-  const forbidden = flow(to, { gate: { take: () => 0, giveBack: () => undefined } });
+  const forbidden = flow(to, { gate: { take: () => 0, refund: () => undefined } });
   forbidden.made.start(Buffer.alloc(0));
   forbidden.source.read('abc');
   assert.deepEqual(forbidden.ends, [{ at: 'forbidden' }]);
@@ -201,7 +201,7 @@ test('a gate that grants nothing ends the flow; what is granted to one that is o
       new Promise((resolve) => {
         grant = resolve;
       }),
-    giveBack: (bytes) => {
+    refund: (bytes) => {
       back += bytes;
     },
   };
@@ -214,7 +214,7 @@ test('a gate that grants nothing ends the flow; what is granted to one that is o
   assert.deepEqual([back, to.text, stopped.ends], [3, '', []]);
 });
 
-test('failures of either side are told apart, once', async () => {
+test('failures of the source and of the stream are distinguished, and reported once', async () => {
   const failure = new Error('test');
   const source = flow(new Slow('open'));
   source.made.start(Buffer.alloc(0));

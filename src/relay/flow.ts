@@ -1,10 +1,10 @@
-import type { BodyHead } from '../core/contracts.ts';
-import type { ByteSource, Ownership, Receiver, Sink } from '../core/source.ts';
-import type { Gate } from '../core/stages.ts';
-import { CHUNK_HEAD_BYTES_MAX, CHUNK_TAIL_BYTES, chunkHead } from '../protocol/chunked.ts';
+import type { BodyHead } from '../contracts/body-mover.ts';
+import type { Gate } from '../contracts/stages.ts';
+import type { ByteSource, Ownership, Receiver, Sink } from '../contracts/wire.ts';
+import { CHUNK_HEAD_BYTES_MAX, CHUNK_TAIL_BYTES, chunkHead } from '../protocol/http1/chunked.ts';
 import { returnBulkBuffer, takeBulkBuffer } from './buffers.ts';
 
-/** A read of this size says that more is waiting: the flow gets a buffer of its own. */
+/** After a read of this size more is probably waiting: the flow gets a buffer of its own. */
 const BULK_FROM_BYTES = 32_768;
 /** After so many reads in a row that are smaller than this, the flow gives it back. */
 const SMALL_READ_BYTES = 8_192;
@@ -28,14 +28,14 @@ export interface FlowOptions {
   readonly gate: Gate | undefined;
   /** Goes out in front of the first bytes, and in the same packet where those are there already; not counted. */
   readonly prefix?: BodyHead | undefined;
-  /** Told of every byte that was handed on. */
+  /** Called with the number of bytes of each write. */
   readonly count: (bytes: number) => void;
-  /** Told once. Nothing is written afterwards. */
+  /** Called once. Nothing is written afterwards. */
   readonly ended: (end: FlowEnd) => void;
 }
 
 /** Whether the bytes before and behind a piece are free: a chunk is then made around it, where it lies. */
-type Room = 'around' | 'none';
+type Margin = 'around' | 'none';
 
 /**
  * One direction of a relay, or one body: moves what a source delivers into a stream, never faster than the stream
@@ -45,11 +45,11 @@ export class Flow implements Receiver {
   readonly #options: FlowOptions;
   /** A read that waits for the gate or for the stream; the source is paused meanwhile. */
   #held: Buffer | undefined;
-  #waitsFor: 'nothing' | 'stream' | 'gate' = 'nothing';
+  #blockedOn: 'nothing' | 'stream' | 'gate' = 'nothing';
   #state: 'flowing' | 'draining' | 'over' = 'flowing';
   #bulk: Buffer | undefined;
   #smallReads = 0;
-  /** Set whenever bytes move, cleared by whoever watches for silence. */
+  /** Set whenever bytes move, cleared by the owner of the flow, which watches for silence. */
   touched = true;
 
   #prefix: BodyHead | undefined;
@@ -64,8 +64,8 @@ export class Flow implements Receiver {
     return this.#held !== undefined;
   }
 
-  get waitsFor(): 'nothing' | 'stream' | 'gate' {
-    return this.#waitsFor;
+  get blockedOn(): 'nothing' | 'stream' | 'gate' {
+    return this.#blockedOn;
   }
 
   /** Starts with what the source has delivered before. */
@@ -74,7 +74,7 @@ export class Flow implements Receiver {
     if (this.#state !== 'flowing') return this;
     this.#options.source.deliverTo(this);
     this.#writePrefix();
-    if (this.#waitsFor !== 'nothing') this.#options.source.pause();
+    if (this.#blockedOn !== 'nothing') this.#options.source.pause();
     return this;
   }
 
@@ -84,8 +84,8 @@ export class Flow implements Receiver {
     this.#state = 'over';
     this.#held = undefined;
     this.#options.source.deliverTo(undefined);
-    // The socket may still have been given the buffer for its next read, and somebody else may let it read on: such a
-    // buffer is never lent to another flow, or one client's bytes would land in another's answer.
+    // The socket may already have the buffer for its next read, and its next owner may let it read on: such a buffer is
+    // never lent to another flow, or one client's bytes would land in another's response.
     this.#bulk = undefined;
   }
 
@@ -93,7 +93,7 @@ export class Flow implements Receiver {
     if (this.#state !== 'flowing') return;
     this.touched = true;
     this.#pass(this.#keep(chunk, ownership), ownership === 'fresh' ? 'none' : 'around');
-    if (this.#waitsFor !== 'nothing') this.#options.source.pause();
+    if (this.#blockedOn !== 'nothing') this.#options.source.pause();
   }
 
   end(): void {
@@ -106,7 +106,7 @@ export class Flow implements Receiver {
     this.#finish({ at: 'failed', error });
   }
 
-  /** Makes the chunk ours: a lent buffer stays where it is while it is written, a shared one is copied. */
+  /** A chunk that nothing overwrites: a lent buffer stays where it is while it is written, a shared one is copied. */
   #keep(chunk: Buffer, ownership: Ownership): Buffer {
     if (ownership === 'fresh') return chunk;
     if (ownership === 'shared') {
@@ -137,16 +137,19 @@ export class Flow implements Receiver {
   }
 
   /** Writes as much as gate and stream allow, and holds the rest. */
-  #pass(chunk: Buffer, room: Room): void {
+  #pass(chunk: Buffer, margin: Margin): void {
     const { gate } = this.#options;
-    if (gate === undefined) return this.#write(chunk, room);
+    if (gate === undefined) return this.#write(chunk, margin);
     let rest = chunk;
     while (rest.length > 0 && this.#state !== 'over') {
-      if (this.#waitsFor === 'stream') return this.#hold(rest);
+      if (this.#blockedOn === 'stream') return this.#hold(rest);
       const granted = gate.take(rest.length);
       if (typeof granted !== 'number') return this.#waitForGate(rest, granted);
       if (granted === 0) return this.#finish({ at: 'forbidden' });
-      this.#write(granted === rest.length ? rest : rest.subarray(0, granted), granted === chunk.length ? room : 'none');
+      this.#write(
+        granted === rest.length ? rest : rest.subarray(0, granted),
+        granted === chunk.length ? margin : 'none',
+      );
       rest = rest.subarray(granted);
     }
   }
@@ -157,12 +160,12 @@ export class Flow implements Receiver {
 
   #waitForGate(rest: Buffer, granted: Promise<number>): void {
     this.#hold(rest);
-    this.#waitsFor = 'gate';
+    this.#blockedOn = 'gate';
     this.#options.source.pause();
     granted.then((bytes) => {
-      if (this.#state === 'over') return this.#options.gate?.giveBack(bytes);
+      if (this.#state === 'over') return this.#options.gate?.refund(bytes);
       if (bytes === 0) return this.#finish({ at: 'forbidden' });
-      this.#waitsFor = 'nothing';
+      this.#blockedOn = 'nothing';
       this.#held = undefined;
       this.#write(rest.subarray(0, bytes), 'none');
       this.#goOn(rest.subarray(bytes));
@@ -172,24 +175,24 @@ export class Flow implements Receiver {
   #goOn(rest: Buffer | undefined): void {
     this.#held = undefined;
     if (rest !== undefined && rest.length > 0) this.#pass(rest, 'none');
-    if (this.#state === 'over' || this.#held !== undefined || this.#waitsFor !== 'nothing') return;
+    if (this.#state === 'over' || this.#held !== undefined || this.#blockedOn !== 'nothing') return;
     if (this.#state === 'draining') this.#finish({ at: 'ended' });
     else this.#options.source.resume();
   }
 
-  #write(chunk: Buffer, room: Room): void {
+  #write(chunk: Buffer, margin: Margin): void {
     const { to, coding, count } = this.#options;
     count(chunk.length);
-    to.write(this.#inFront(coding === 'chunked' ? wrap(chunk, room) : chunk), this.#written);
+    to.write(this.#inFront(coding === 'chunked' ? wrap(chunk, margin) : chunk), this.#written);
     // What the kernel took at once leaves the buffer free; the rest stays in it until it is written.
-    if (to.writableLength > 0) this.#waitsFor = 'stream';
+    if (to.writableLength > 0) this.#blockedOn = 'stream';
   }
 
   readonly #written = (error?: Error | null): void => {
     if (error) return this.#finish({ at: 'broken', error });
     this.touched = true;
-    if (this.#state === 'over' || this.#waitsFor !== 'stream' || this.#options.to.writableLength > 0) return;
-    this.#waitsFor = 'nothing';
+    if (this.#state === 'over' || this.#blockedOn !== 'stream' || this.#options.to.writableLength > 0) return;
+    this.#blockedOn = 'nothing';
     this.#goOn(this.#held);
   };
 
@@ -197,7 +200,7 @@ export class Flow implements Receiver {
     const prefix = this.#prefix;
     if (prefix === undefined) return bytes;
     this.#prefix = undefined;
-    prefix.written();
+    prefix.onWritten();
     return Buffer.concat([prefix.bytes, bytes]);
   }
 
@@ -205,7 +208,7 @@ export class Flow implements Receiver {
     const prefix = this.#prefix;
     if (prefix === undefined || this.#state === 'over') return;
     this.#prefix = undefined;
-    prefix.written();
+    prefix.onWritten();
     this.#options.to.write(prefix.bytes);
   }
 
@@ -228,11 +231,11 @@ export class Flow implements Receiver {
 }
 
 /** A chunk of the chunked coding (RFC 9112 §7.1). Copying each would leave as much garbage as passes in payload. */
-function wrap(piece: Buffer, room: Room): Buffer {
+function wrap(piece: Buffer, margin: Margin): Buffer {
   const head = chunkHead(piece.length);
   const length = head.length + piece.length + CHUNK_TAIL_BYTES;
   const whole =
-    room === 'around'
+    margin === 'around'
       ? Buffer.from(piece.buffer, piece.byteOffset - head.length, length)
       : Buffer.concat([Buffer.allocUnsafe(head.length), piece, Buffer.allocUnsafe(CHUNK_TAIL_BYTES)], length);
   whole.write(head, 0, 'latin1');

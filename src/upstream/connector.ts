@@ -1,17 +1,21 @@
-import type { Connector, DialScope } from '../core/contracts.ts';
-import type { Authority } from '../core/request.ts';
-import type { Connection, Route } from '../core/stages.ts';
-import type { Failover, Try } from './failover.ts';
-import type { Paths } from './paths.ts';
+import type { Connector, DialScope } from '../contracts/dialing.ts';
+import type { Authority } from '../contracts/request.ts';
+import type { Connection, Route } from '../contracts/stages.ts';
+import type { RouteAttempt } from './attempts.ts';
+import type { RouteDialer } from './dial/route-dialer.ts';
+import type { DirectFallback } from './direct-fallback.ts';
+import type { Failover } from './failover.ts';
 
 /** Opens a tunnel along the first route that leads there. */
 export class RouteConnector implements Connector {
-  readonly #paths: Paths;
+  readonly #dialer: RouteDialer;
   readonly #failover: Failover;
+  readonly #fallback: DirectFallback;
 
-  constructor(paths: Paths, failover: Failover) {
-    this.#paths = paths;
+  constructor(dialer: RouteDialer, failover: Failover, fallback: DirectFallback) {
+    this.#dialer = dialer;
     this.#failover = failover;
+    this.#fallback = fallback;
   }
 
   async connect(
@@ -19,12 +23,16 @@ export class RouteConnector implements Connector {
     to: Authority,
     within: DialScope,
   ): Promise<{ route: Route; upstream: Connection }> {
-    const open: Try<Connection> = async (route, scope) => {
-      const connection = await this.#paths.tunnel(route, to, scope);
-      if (route.via === 'proxies') this.#failover.health.answered(route.hops);
+    const open: RouteAttempt<Connection> = async (route, scope) => {
+      const connection = await this.#dialer.tunnel(route, to, scope);
+      if (route.via === 'proxies') this.#failover.health.responded(route.hops);
       return connection;
     };
-    const { route, value } = await this.#failover.first(routes, within, open);
-    return { route, upstream: value };
+    try {
+      const { route, value } = await this.#fallback.first(routes, within, open);
+      return { route, upstream: value };
+    } catch (error) {
+      throw this.#fallback.explained(error, routes, within);
+    }
   }
 }

@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ProxyError } from '../core/failure.ts';
+import { ProxyError } from '../contracts/failure.ts';
 import { lookupFailure, nodeFailure } from './node-failure.ts';
 
 const failing = (code?: string) => Object.assign(new Error('as Node says it'), code === undefined ? {} : { code });
 
 const CASES: readonly (readonly [code: string | undefined, connecting: string, resolving: string])[] = [
-  ['ECONNREFUSED', 'refused', 'dns_failed'],
+  ['ECONNREFUSED', 'connection_refused', 'dns_failed'],
   ['ECONNRESET', 'connect_failed', 'dns_failed'],
   ['ETIMEDOUT', 'connect_timeout', 'dns_timeout'],
   ['ETIMEOUT', 'connect_timeout', 'dns_timeout'],
-  ['EHOSTUNREACH', 'unroutable', 'dns_failed'],
+  ['EHOSTUNREACH', 'host_unreachable', 'dns_failed'],
   ['ENOTFOUND', 'dns_failed', 'dns_failed'],
   ['EAI_AGAIN', 'dns_failed', 'dns_failed'],
   ['ESERVFAIL', 'connect_failed', 'dns_failed'],
   ['EMFILE', 'at_capacity', 'at_capacity'],
+  ['ENOSPC', 'at_capacity', 'at_capacity'],
   ['ENEW', 'connect_failed', 'dns_failed'],
   [undefined, 'connect_failed', 'dns_failed'],
 ];

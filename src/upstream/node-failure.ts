@@ -1,19 +1,19 @@
-import { type FailureCode, ProxyError } from '../core/failure.ts';
+import { type FailureCode, ProxyError } from '../contracts/failure.ts';
 
 /** Node's and the resolver's error codes as ours; the only such table. */
 const FROM_NODE: Readonly<Record<string, FailureCode>> = {
-  ECONNREFUSED: 'refused',
+  ECONNREFUSED: 'connection_refused',
   ETIMEDOUT: 'connect_timeout',
   ETIMEOUT: 'connect_timeout',
-  EHOSTUNREACH: 'unroutable',
-  ENETUNREACH: 'unroutable',
-  EHOSTDOWN: 'unroutable',
-  ENETDOWN: 'unroutable',
-  EADDRNOTAVAIL: 'unroutable',
-  EAFNOSUPPORT: 'unroutable',
-  EINVAL: 'unroutable',
-  EACCES: 'unroutable',
-  EPERM: 'unroutable',
+  EHOSTUNREACH: 'host_unreachable',
+  ENETUNREACH: 'host_unreachable',
+  EHOSTDOWN: 'host_unreachable',
+  ENETDOWN: 'host_unreachable',
+  EADDRNOTAVAIL: 'host_unreachable',
+  EAFNOSUPPORT: 'host_unreachable',
+  EINVAL: 'host_unreachable',
+  EACCES: 'host_unreachable',
+  EPERM: 'host_unreachable',
   ECONNRESET: 'connect_failed',
   ECONNABORTED: 'connect_failed',
   EPIPE: 'connect_failed',
@@ -28,9 +28,11 @@ const FROM_NODE: Readonly<Record<string, FailureCode>> = {
   ENFILE: 'at_capacity',
   ENOBUFS: 'at_capacity',
   ENOMEM: 'at_capacity',
+  // Of epoll: the user has as many watches as it may (epoll(7), max_user_watches).
+  ENOSPC: 'at_capacity',
 };
 
-/** Node's name for an error, by which alone errors are told apart; `''` when it has none. */
+/** Node's code of an error, the only thing by which errors are distinguished; `''` when it has none. */
 export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 

@@ -1,6 +1,6 @@
-import type { Connection } from '../core/stages.ts';
+import type { Connection } from '../contracts/stages.ts';
 
-/** The same connection, one step further: what its peer sent behind the answer comes first. */
+/** The same connection with other early data: what its peer sent behind the response that was read. */
 export const withEarly = (connection: Connection, early: Buffer): Connection => ({
   wire: connection.wire,
   early,

@@ -1,35 +1,39 @@
-import { type AgentOptions, type ClientRequestArgs, Agent as HttpAgent } from 'node:http';
+import type { AgentOptions, ClientRequestArgs, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
-import type { Authority } from '../core/request.ts';
+import type { Authority } from '../contracts/request.ts';
 import type { RouteChoice } from '../routing/hook.ts';
+import { Agent } from '../util/node-http.ts';
 import { openTls } from './open-tls.ts';
-import { type ViaOptions, type Way, wayOf } from './way.ts';
+import { createProxyTunnel, type ProxyTunnel, type ViaHttpOptions } from './proxy-tunnel.ts';
 
-/** Agents for `node:http` and `node:https`, and for all that takes them, axios for one. */
+/** Agents for `node:http` and `node:https`, and for every library that takes them, for example axios. */
 export interface ViaAgents {
   readonly httpAgent: HttpAgent;
   readonly httpsAgent: HttpsAgent;
 }
 
 /**
- * Every connection is a tunnel along the route: `direct`, a proxy, or a list of proxies, which is a chain, no
- * alternatives. They are kept alive and reused: `destroy()` both agents at the end. Throws ProxyError `no_route` when
- * `route` names no way.
+ * `route` is `direct`, a proxy, or a list of proxies, which is a chain, no alternatives. The connections of `httpsAgent`
+ * are tunnels; the requests of `httpAgent` are sent to the last proxy in absolute-form (RFC 9112 §3.2.2), with the
+ * target's `Host`, unless `tunnel: 'all'` is asked for. Connections are kept alive and reused: `destroy()` both agents at
+ * the end. Throws ProxyError `no_route` when `route` names no route.
  */
-export function agentsVia(route: RouteChoice, options: ViaOptions & AgentOptions = {}): ViaAgents {
-  const way = wayOf(route, options);
-  return { httpAgent: new TunnelHttpAgent(way, options), httpsAgent: new TunnelHttpsAgent(way, options) };
+export function agentsVia(route: RouteChoice, options: ViaHttpOptions & AgentOptions = {}): ViaAgents {
+  const tunnel = createProxyTunnel(route, options);
+  return { httpAgent: new ViaHttpAgent(tunnel, options), httpsAgent: new TunnelHttpsAgent(tunnel, options) };
 }
 
 type Done = (error: Error | null, socket: Duplex) => void;
 
-class TunnelHttpAgent extends HttpAgent {
-  readonly #way: Way;
+class ViaHttpAgent extends Agent {
+  readonly #tunnel: ProxyTunnel;
+  readonly #tunnelled: ViaHttpOptions['tunnel'];
 
-  constructor(way: Way, options: AgentOptions) {
+  constructor(proxyTunnel: ProxyTunnel, { tunnel, ...options }: ViaHttpOptions & AgentOptions) {
     super({ keepAlive: true, ...options });
-    this.#way = way;
+    this.#tunnel = proxyTunnel;
+    this.#tunnelled = tunnel;
   }
 
   override createConnection(to: ClientRequestArgs, done?: Done): undefined {
@@ -37,17 +41,20 @@ class TunnelHttpAgent extends HttpAgent {
   }
 
   async #open(to: ClientRequestArgs): Promise<Duplex> {
-    using limit = this.#way.patience();
-    return await this.#way.open(authorityOf(to, 80), limit.signal);
+    const target = authorityOf(to, 80);
+    const plain = this.#tunnelled === 'all' ? undefined : this.#tunnel.plain(target);
+    if (plain !== undefined) return plain;
+    using limit = this.#tunnel.connectDeadline();
+    return await this.#tunnel.open(target, limit.signal);
   }
 }
 
 class TunnelHttpsAgent extends HttpsAgent {
-  readonly #way: Way;
+  readonly #proxyTunnel: ProxyTunnel;
 
-  constructor(way: Way, options: AgentOptions) {
+  constructor(proxyTunnel: ProxyTunnel, options: AgentOptions) {
     super({ keepAlive: true, ...options });
-    this.#way = way;
+    this.#proxyTunnel = proxyTunnel;
   }
 
   override createConnection(to: ClientRequestArgs, done?: Done): undefined {
@@ -55,9 +62,9 @@ class TunnelHttpsAgent extends HttpsAgent {
   }
 
   async #open(to: ClientRequestArgs): Promise<Duplex> {
-    using limit = this.#way.patience();
+    using limit = this.#proxyTunnel.connectDeadline();
     const target = authorityOf(to, 443);
-    const tunnel = await this.#way.open(target, limit.signal);
+    const tunnel = await this.#proxyTunnel.open(target, limit.signal);
     return await openTls(tunnel, target.host, to, limit.signal);
   }
 }

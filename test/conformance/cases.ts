@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Raw bytes for a proxy, and what must come of them. `send` and its like are latin1: one character is one octet.

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { z } from 'zod';
-import { Secret } from '../../src/core/secret.ts';
-import { parseChallenges } from '../../src/protocol/challenge.ts';
-import { answerDigest, strongestDigest } from '../../src/protocol/digest.ts';
+import * as z from 'zod';
+import { Secret } from '../../src/contracts/secret.ts';
+import { parseChallenges } from '../../src/protocol/http-auth/challenge.ts';
+import { digestCredentials, strongestDigest } from '../../src/protocol/http-auth/digest.ts';
 
 const vector = z.object({
   id: z.string(),
@@ -28,7 +28,7 @@ const vector = z.object({
 });
 type Vector = z.infer<typeof vector>;
 
-/** The RFC prints SHA-512 cut to 256 bits where it means SHA-512/256 (erratum 4897): whoever agrees is wrong. */
+/** The RFC prints SHA-512 cut to 256 bits where it means SHA-512/256 (erratum 4897): an implementation that agrees with it is wrong. */
 const MISPRINTS = new Map([
   ['rfc7616-3.9.2-as-printed', '3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5'],
 ]);
@@ -53,7 +53,7 @@ function answerTo({ algorithm, inputs, userhash, opaque }: Vector): ReadonlyMap<
   const challenge = strongestDigest(parseChallenges([value]));
   const answer =
     challenge &&
-    answerDigest(
+    digestCredentials(
       challenge,
       {
         method: inputs.method,

@@ -1,8 +1,8 @@
 /**
- * Plays cases and prints one line of JSON for each: `{ id, problems, outcome }`. To be run where nothing but loopback
+ * Plays cases over TCP or TLS and prints one line of JSON for each: `{ id, problems, outcome }`. To be run where nothing but loopback
  * can be reached: a proxy that fails a case really dials the address in it.
  *
- *   inside.ts FILE.json…
+ *   inside.ts tcp|tls FILE.json…
  */
 import { type Case, type Profile, readCases } from './cases.ts';
 import { judge } from './judge.ts';
@@ -10,39 +10,41 @@ import { isAlive, play } from './play.ts';
 import { CREDENTIALS } from './profiles.ts';
 import { Stage } from './stage.ts';
 
-const cases = process.argv.slice(2).flatMap((file) => readCases(file));
+const [, , transport, ...files] = process.argv;
+const over = transport === 'tls' ? 'tls' : 'tcp';
+const cases = files.flatMap((file) => readCases(file));
 
 /** Cases mostly wait, for what must not happen: so many proxies are played on at a time. */
-const LANES = 6;
+const SHARDS = 6;
 /** Cases of one profile that share a proxy; fewer would spend the time on starting it. */
-const LANE_CASES_MIN = 40;
+const SHARD_CASES_MIN = 40;
 
-interface Lane {
+interface Shard {
   readonly profile: Profile;
   readonly cases: readonly Case[];
 }
 
-function lanes(): Lane[] {
+function shards(): Shard[] {
   return Object.entries(Object.groupBy(cases, ({ profile }) => profile)).flatMap(([, ofProfile]) => {
     const [{ profile } = { profile: 'base' as const }] = ofProfile;
-    const count = Math.min(LANES, Math.ceil(ofProfile.length / LANE_CASES_MIN));
-    return Array.from({ length: count }, (_, lane) => ({
+    const count = Math.min(SHARDS, Math.ceil(ofProfile.length / SHARD_CASES_MIN));
+    return Array.from({ length: count }, (_, shard) => ({
       profile,
-      cases: ofProfile.filter((_one, at) => at % count === lane),
+      cases: ofProfile.filter((_one, at) => at % count === shard),
     }));
   });
 }
 
 /** Plays cases in order; a proxy that does not survive one is replaced. */
-async function playAll(lane: Lane): Promise<void> {
-  const credentials = lane.profile === 'auth' ? CREDENTIALS : '';
-  let stage = await Stage.open(lane.profile);
+async function playAll(shard: Shard): Promise<void> {
+  const credentials = shard.profile === 'auth' ? CREDENTIALS : '';
+  let stage = await Stage.open(shard.profile, over);
   try {
-    for (const one of lane.cases) {
+    for (const one of shard.cases) {
       const problems = await playOne(one, stage, credentials);
       if (problems.length === 0) continue;
       await stage[Symbol.asyncDispose]();
-      stage = await Stage.open(lane.profile);
+      stage = await Stage.open(shard.profile, over);
     }
   } finally {
     await stage[Symbol.asyncDispose]();
@@ -60,4 +62,4 @@ async function playOne(one: Case, stage: Stage, credentials: string): Promise<st
   return problems;
 }
 
-await Promise.all(lanes().map(playAll));
+await Promise.all(shards().map(playAll));

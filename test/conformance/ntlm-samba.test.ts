@@ -1,4 +1,4 @@
-/** Samba's own helper judges our messages: it knows the password, and asks no domain controller. */
+/** Samba's own helper verifies our messages: it has the password, and needs no domain controller. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -6,11 +6,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { Secret } from '../../src/core/secret.ts';
-import { answerNtlm, type NtlmAnswer } from '../../src/protocol/ntlm-authenticate.ts';
-import { HTTP_FLAGS, SPNEGO_FLAGS } from '../../src/protocol/ntlm-flags.ts';
-import { type NtlmKey, ntHash } from '../../src/protocol/ntlm-hash.ts';
-import { encodeNegotiate } from '../../src/protocol/ntlm-message.ts';
+import { Secret } from '../../src/contracts/secret.ts';
+import { createNtlmAuthenticate, type NtlmAuthenticate } from '../../src/protocol/ntlm/ntlm-authenticate.ts';
+import { HTTP_FLAGS, SPNEGO_FLAGS } from '../../src/protocol/ntlm/ntlm-flags.ts';
+import { type NtlmKey, ntHash } from '../../src/protocol/ntlm/ntlm-hash.ts';
+import { encodeNegotiate } from '../../src/protocol/ntlm/ntlm-message.ts';
 import {
   encodeNegTokenInit,
   encodeNegTokenResp,
@@ -71,8 +71,8 @@ async function configuration(folder: string): Promise<string> {
   return file;
 }
 
-function answer(negotiate: Buffer, challenge: Buffer, { user, domain }: Account, key: NtlmKey): NtlmAnswer {
-  return answerNtlm({
+function answer(negotiate: Buffer, challenge: Buffer, { user, domain }: Account, key: NtlmKey): NtlmAuthenticate {
+  return createNtlmAuthenticate({
     negotiate,
     challenge,
     identity: { user, domain, key },

@@ -2,24 +2,24 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { z } from 'zod';
-import { Secret } from '../../src/core/secret.ts';
-import { parseChallenges } from '../../src/protocol/challenge.ts';
-import { describeNtlm } from '../../src/protocol/describe-ntlm.ts';
-import { md4 } from '../../src/protocol/md4.ts';
+import * as z from 'zod';
+import { Secret } from '../../src/contracts/secret.ts';
+import { parseChallenges } from '../../src/protocol/http-auth/challenge.ts';
+import { describeNtlm } from '../../src/protocol/ntlm/describe-ntlm.ts';
+import { md4 } from '../../src/protocol/ntlm/md4.ts';
 import {
-  answerNtlm,
+  createNtlmAuthenticate,
   lmv2Response,
-  type NtlmAnswerInput,
+  type NtlmAuthenticateInput,
   ntlmv2Blob,
   ntlmv2Proof,
-} from '../../src/protocol/ntlm-authenticate.ts';
-import { flagNames, HTTP_FLAGS, SPNEGO_FLAGS } from '../../src/protocol/ntlm-flags.ts';
-import { hmacMd5, ntHash, ntlmv2Hash } from '../../src/protocol/ntlm-hash.ts';
-import { encodeNegotiate, readNtlmChallenge } from '../../src/protocol/ntlm-message.ts';
-import { ntlmSignature, sealingKey, signingKey } from '../../src/protocol/ntlm-session.ts';
-import { AV, factOf } from '../../src/protocol/ntlm-target-info.ts';
-import { rc4 } from '../../src/protocol/rc4.ts';
+} from '../../src/protocol/ntlm/ntlm-authenticate.ts';
+import { flagNames, HTTP_FLAGS, SPNEGO_FLAGS } from '../../src/protocol/ntlm/ntlm-flags.ts';
+import { hmacMd5, ntHash, ntlmv2Hash } from '../../src/protocol/ntlm/ntlm-hash.ts';
+import { encodeNegotiate, readNtlmChallenge } from '../../src/protocol/ntlm/ntlm-message.ts';
+import { ntlmSignature, sealingKey, signingKey } from '../../src/protocol/ntlm/ntlm-session.ts';
+import { AV, avValue } from '../../src/protocol/ntlm/ntlm-target-info.ts';
+import { rc4 } from '../../src/protocol/ntlm/rc4.ts';
 
 const text = readFileSync(new URL('ntlm-vectors.json', import.meta.url), 'utf8');
 const { vectors, counts } = z
@@ -74,11 +74,14 @@ const davenport = (): Parameters<typeof ntlmv2Hash>[0] => {
 };
 
 /** Answers a Type 2 of a vector as the product would. */
-function answered(challenge: Buffer, more: Partial<NtlmAnswerInput> = {}): ReturnType<typeof answerNtlm> {
+function answered(
+  challenge: Buffer,
+  more: Partial<NtlmAuthenticateInput> = {},
+): ReturnType<typeof createNtlmAuthenticate> {
   const negotiate = encodeNegotiate(HTTP_FLAGS);
   const targetName = 'HTTP/proxy.example';
   const given = { negotiate, challenge, identity, workstation: 'COMPUTER', targetName, wallMs: 0 };
-  return answerNtlm({ ...given, clientChallenge, randomKey, ...more });
+  return createNtlmAuthenticate({ ...given, clientChallenge, randomKey, ...more });
 }
 
 const described = (message: Buffer): Readonly<Record<string, string>> =>
@@ -188,11 +191,11 @@ const checks: Readonly<Record<string, (vector: Vector) => void>> = {
     assert.deepEqual([read['NT response'], read.MIC], ['NTLMv1, ••• (24 bytes)', '(none)']);
   },
   'alpaca-type2': (one) => {
-    const told = z.record(z.string(), z.string()).parse(one.expected);
+    const parts = z.record(z.string(), z.string()).parse(one.expected);
     const read = readNtlmChallenge(Buffer.from(input(one, 'b64'), 'base64'));
-    assert.equal(read.serverChallenge.toString('hex'), told.serverChallenge);
-    assert.equal(read.flags, hex(told.flags_le ?? '').readUInt32LE());
-    assert.equal(read.targetName, told.targetName);
+    assert.equal(read.serverChallenge.toString('hex'), parts.serverChallenge);
+    assert.equal(read.flags, hex(parts.flags_le ?? '').readUInt32LE());
+    assert.equal(read.targetName, parts.targetName);
   },
   'capture-ntlm_negotiate': (one) => {
     const { flags, version } = described(hex(z.string().parse(one.expected)));
@@ -202,20 +205,20 @@ const checks: Readonly<Record<string, (vector: Vector) => void>> = {
   'capture-ntlm_challenge': (one) => {
     const read = readNtlmChallenge(hex(z.string().parse(one.expected)));
     assert.equal(read.targetName, 'DOMAIN');
-    assert.equal(factOf(read.targetInfo ?? [], AV.dnsComputer)?.toString('utf16le'), 'DC01.domain.local');
-    assert.equal(factOf(read.targetInfo ?? [], AV.timestamp)?.toString('hex'), 'f8819288991ed601');
+    assert.equal(avValue(read.targetInfo ?? [], AV.dnsComputer)?.toString('utf16le'), 'DC01.domain.local');
+    assert.equal(avValue(read.targetInfo ?? [], AV.timestamp)?.toString('hex'), 'f8819288991ed601');
   },
   'capture-ntlm_authenticate': (one) => {
     const read = described(hex(z.string().parse(one.expected)));
     assert.deepEqual([read.user, read.domain], ['vagrant-domain@DOMAIN.LOCAL', '']);
     assert.equal(read.workstation, 'JBOREAN-LINUX');
-    assert.equal(read['told back: DNS computer'], 'DC01.domain.local');
+    assert.equal(read['returned: DNS computer'], 'DC01.domain.local');
     assert.equal(read['client time'], '2020-04-30T02:46:22.414Z');
   },
   'capture-ntlm_authenticate_no_sign_seal': (one) => {
     const read = described(hex(z.string().parse(one.expected)));
     assert.deepEqual([read.user, read.workstation], ['vagrant', 'JBOREAN-LINUX']);
-    assert.deepEqual([read['told back: target name'], read['told back: flags']], ['HOST/192.168.121.229', '0x2 (MIC)']);
+    assert.deepEqual([read['returned: target name'], read['returned: flags']], ['HOST/192.168.121.229', '0x2 (MIC)']);
     assert.deepEqual([read['LM response'], read.MIC], ['zeros, as with NTLMv2', '••• (16 bytes)']);
   },
 };
@@ -265,7 +268,7 @@ for (const one of vectors) {
   if (run) test(`ntlm ${one.id}`, () => run(one));
 }
 
-test('what is left out is never sent, whatever the server asks for', () => {
+test('what is left out is never sent, with any flags that the server sets', () => {
   const challenges = [
     hex(expected('msg-challenge-v1')),
     Buffer.from(input(found('curl81-nt-response'), 'type2_b64'), 'base64'),
@@ -276,8 +279,8 @@ test('what is left out is never sent, whatever the server asks for', () => {
   for (const challenge of challenges) {
     for (const negotiate of [HTTP_FLAGS, SPNEGO_FLAGS].map(encodeNegotiate)) {
       for (const secret of [password, new Secret('testpass')]) {
-        const who = { ...identity, key: { kind: 'password', secret } } as const;
-        const { message } = answered(challenge, { negotiate, identity: who });
+        const withSecret = { ...identity, key: { kind: 'password', secret } } as const;
+        const { message } = answered(challenge, { negotiate, identity: withSecret });
         assert.match(described(message)['NT response'] ?? '', /^NTLMv2, /);
         for (const wrong of secrets) assert.equal(message.includes(hex(wrong)), false);
       }

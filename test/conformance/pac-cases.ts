@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Cases of browsers' own tests and of other projects; `about` in pac.json says what the fields mean. */
 const base = {
@@ -13,7 +13,7 @@ const base = {
   browsers_disagree: z.string().optional(),
   mozilla_executed: z.unknown().optional(),
   mozilla_read: z.unknown().optional(),
-  /** A rule of one browser: whoever is no browser decides on purpose. */
+  /** A rule of one browser: other programs decide on their own. */
   optional: z.boolean().optional(),
   security: z.boolean().optional(),
   effective: z.string().optional(),

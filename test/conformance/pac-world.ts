@@ -1,9 +1,9 @@
-import { systemClock } from '../../src/core/clock.ts';
-import type { PacAnswer } from '../../src/pac/answer.ts';
-import { createPacEngine, type PacEngine } from '../../src/pac/engine.ts';
+import { createPacEngine, type PacEngine } from '../../src/pac/engine/engine.ts';
+import type { PacEvaluation } from '../../src/pac/engine/evaluation.ts';
+import { systemClock } from '../../src/util/clock.ts';
 import type { PacCase } from './pac-cases.ts';
 
-/** A busy machine starts a thread in a second; no case is about time that passes. */
+/** A loaded machine starts a thread in a second; no case is about time that passes. */
 const DEADLINE_MS = 30_000;
 
 /** Engines by time zone, in a world that each case pins for itself. */
@@ -19,7 +19,7 @@ export class PacStage implements AsyncDisposable {
     this.#engine().networkChanged();
   }
 
-  evaluate(text: string, url: string, host: string): Promise<PacAnswer> {
+  evaluate(text: string, url: string, host: string): Promise<PacEvaluation> {
     const { signal } = new AbortController();
     const script = { text, source: 'a case', namedBy: 'pac', readMs: 0 } as const;
     return this.#engine().evaluate(script, { url, host, signal, trace: 'calls' });
@@ -39,7 +39,7 @@ export class PacStage implements AsyncDisposable {
         zone,
         deadlineMs: DEADLINE_MS,
         resolve: (name) => this.#resolve(name),
-        ownAddresses: () => Promise.resolve(this.#ownAddresses()),
+        localAddresses: () => Promise.resolve(this.#ownAddresses()),
       });
       this.#engines.set(zone, engine);
     }

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import type { Route } from '../../src/core/stages.ts';
-import { charsetOf, decodeScript } from '../../src/pac/charset.ts';
+import type { Route } from '../../src/contracts/stages.ts';
+import { charsetOf, decodeScript } from '../../src/pac/fetch/charset.ts';
 import { scriptUrl } from '../../src/pac/script-url.ts';
-import { formatAuthority } from '../../src/protocol/authority.ts';
-import { noProxyMatcher, splitNoProxy } from '../../src/protocol/no-proxy.ts';
-import { parsePacResult } from '../../src/protocol/pac-result.ts';
-import { parseProxyUrl } from '../../src/protocol/proxy-url.ts';
+import { formatAuthority } from '../../src/protocol/addresses/authority.ts';
+import { noProxyMatcher, splitNoProxy } from '../../src/protocol/matching/no-proxy.ts';
+import { readPacResult } from '../../src/protocol/routes/pac-result.ts';
+import { parseProxyUrl } from '../../src/protocol/routes/proxy-url.ts';
 import { type PacCase, readPacCases } from './pac-cases.ts';
 import { PacStage } from './pac-world.ts';
 
-/** What Chromium does where the case says what somebody else does. */
+/** What Chromium does where the case says what another browser does. */
 const AS_CHROMIUM: Readonly<
   Record<string, { readonly expected?: unknown; readonly error?: true; readonly why: string }>
 > = {
@@ -38,18 +38,18 @@ const AS_CHROMIUM: Readonly<
   'limits-001': { expected: 'PROXY n0:80', why: 'the 20 names of the limit do not exist here either' },
 };
 
-/** Cases that are about something else than this room, and who looks after it. */
+/** Cases outside this module, and the test file that covers them. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
   'wpad-001': 'where a PAC is looked for: src/pac/discovery',
   'wpad-005': 'where a PAC is looked for: src/pac/discovery',
-  'refresh-policy-001': 'when a PAC is fetched again: src/pac/source.test.ts; servers are asked more often here',
-  'refresh-policy-002': 'when a PAC is fetched again: src/pac/source.test.ts; servers are asked more often here',
+  'refresh-policy-001': 'when a PAC is fetched again: src/pac/fetch/source.test.ts; it is fetched more often here',
+  'refresh-policy-002': 'when a PAC is fetched again: src/pac/fetch/source.test.ts; it is fetched more often here',
   'refresh-policy-004': 'what a script that fails costs: src/pac/router.test.ts',
   'proxy-list-001': 'which proxy is tried next: src/upstream/failover.test.ts',
   'proxy-list-003': 'which proxy is tried next: src/upstream/failover.test.ts',
 };
 
-/** Browsers do not ask about this machine; a proxy that was asked does: src/pac/router.test.ts. */
+/** Browsers do not call the PAC for loopback; a proxy that was given such a request does: src/pac/router.test.ts. */
 const LEFT_OUT_GROUP = 'implicit-bypass';
 
 const cases = readPacCases();
@@ -69,18 +69,18 @@ async function evaluated(one: PacCase): Promise<void> {
   const text = textOf(one);
   const answer = await stage.evaluate(text, one.url ?? 'http://example.test/', one.host ?? 'example.test');
   if (known?.error ?? (known === undefined && 'error' in one)) {
-    assert.ok(!answer.ok, `answered ${answer.ok ? answer.answer : ''}`);
-    if (one.phase === 'load') assert.match(answer.trouble, /^the script cannot be loaded: /);
-    if (one.errorLine !== undefined) assert.match(answer.trouble, new RegExp(`\\(line ${one.errorLine}\\)$`));
+    assert.ok(!answer.ok, `answered ${answer.ok ? answer.result : ''}`);
+    if (one.phase === 'load') assert.match(answer.failure, /^the script cannot be loaded: /);
+    if (one.errorLine !== undefined) assert.match(answer.failure, new RegExp(`\\(line ${one.errorLine}\\)$`));
     return;
   }
-  assert.ok(answer.ok, answer.ok ? '' : answer.trouble);
+  assert.ok(answer.ok, answer.ok ? '' : answer.failure);
   const expected = known === undefined ? one.expected : known.expected;
   if (one.expectedAlerts !== undefined) {
     const alerts = answer.calls.filter(({ helper }) => helper === 'alert').map(({ args }) => args[0]);
     assert.deepEqual(alerts, one.expectedAlerts);
-  } else if (one.expectedSequence !== undefined) await inSequence(one, text, answer.answer);
-  else assert.equal(answer.answer, one.expr === undefined ? expected : inWords(expected));
+  } else if (one.expectedSequence !== undefined) await inSequence(one, text, answer.result);
+  else assert.equal(answer.result, one.expr === undefined ? expected : inWords(expected));
   if (one.expectedDnsQueries !== undefined) assert.deepEqual(stage.queries, one.expectedDnsQueries);
 }
 
@@ -97,7 +97,7 @@ async function inSequence(
   const answers = [first];
   const more = async (of: string): Promise<string> => {
     const answer = await stage.evaluate(of, url, host);
-    return answer.ok ? answer.answer : answer.trouble;
+    return answer.ok ? answer.result : answer.failure;
   };
   while (answers.length < (expectedSequence?.length ?? 0)) answers.push(await more(text));
   assert.deepEqual(answers, expectedSequence);
@@ -126,7 +126,7 @@ const JUDGES: Readonly<Record<string, (one: PacCase) => void>> = {
   'url-sanitize': ({ input, expected }) => assert.equal(scriptUrl(asText(input)).url, expected),
   'result-parse': ({ input, expected }) => {
     // An answer without any good entry means direct; some cases show the empty list before that.
-    const routes = parsePacResult(asText(input), 'pac').map(shown);
+    const routes = readPacResult(asText(input), 'pac').routes.map(shown);
     assert.deepEqual(routes, Array.isArray(expected) && expected.length === 0 ? ['DIRECT'] : expected);
   },
   'proxy-uri': (one) => {
@@ -146,7 +146,7 @@ for (const one of cases) {
   test(`PAC ${one.id}${what === '' ? '' : `: ${what.slice(0, 100)}`}`, async () => {
     const judge = JUDGES[one.group];
     if (judge !== undefined) return judge(one);
-    assert.ok(one.expr ?? one.pac ?? one.pacHex, 'nobody judges such a case');
+    assert.ok(one.expr ?? one.pac ?? one.pacHex, 'no judge for a case of this kind');
     await evaluated(one);
   });
 }
@@ -157,6 +157,6 @@ test('every case is run or left out for a reason, and every difference is a know
   for (const id of [...Object.keys(LEFT_OUT), ...Object.keys(AS_CHROMIUM)]) assert.ok(ids.has(id), `${id} is no case`);
   for (const { id, optional, browsers_disagree } of cases) {
     if (id in AS_CHROMIUM)
-      assert.ok(optional === true || browsers_disagree !== undefined, `${id} is no matter of taste`);
+      assert.ok(optional === true || browsers_disagree !== undefined, `browsers agree about ${id}`);
   }
 });

@@ -1,14 +1,15 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Message, messagesIn } from '../support/http-messages.ts';
 import { type RawPeer, rawClient } from '../support/raw-client.ts';
+import { until } from '../support/until.ts';
 import { type Case, fillIn } from './cases.ts';
 import { judge, type Outcome } from './judge.ts';
 import type { Stage } from './stage.ts';
 
 const RESPONSE_MS = 5_000;
-/** What `connectionClosed` allows, and everything else that has to happen behind the first response. */
+/** For what follows the first response; `connectionClosed` allows as much. */
 const SETTLE_MS = 2_000;
-/** Nothing more is coming when nothing came for this long. */
+/** No byte for so long counts as the end: a case that forbids more responses needs a wait in which none comes. */
 const QUIET_MS = 60;
 const QUIET_MS_MAX = 3_000;
 
@@ -17,7 +18,7 @@ export async function play(one: Case, stage: Stage): Promise<Outcome> {
   const send = fillIn(one.send, stage.names);
   const thenSend = fillIn(one.thenSend ?? '', stage.names);
   const methods = methodsOf(send + (send.startsWith('CONNECT') ? '' : thenSend));
-  using client = await rawClient(stage.port);
+  using client = await rawClient(stage.clientPort);
   const responses = () => messagesIn(client.received, { kind: 'response', methods, ended: client.ending !== 'open' });
   const isAnswered = () => {
     const [first] = responses();
@@ -36,29 +37,29 @@ export async function play(one: Case, stage: Stage): Promise<Outcome> {
       ending: client.ending,
       response: client.text,
       responseHead: all[0]?.head ?? '',
-      originText: stage.seen.map(({ text }) => text).join(''),
+      originText: stage.originText,
       originRequests: stage.seen.flatMap(({ received }) => messagesIn(received, { kind: 'request' })),
       originConcurrent: stage.origin.openMost,
       log: stage.log,
     };
   };
-  // What must come may take a moment; what must not has the same moment to come.
-  const untilMs = performance.now() + SETTLE_MS;
-  while (judge(one, outcome(), stage.names).length > 0 && performance.now() < untilMs) await wait(5);
+  // What must come may take a moment; `quiet` waits for what must not.
+  const isRight = () => judge(one, outcome(), stage.names).length === 0;
+  await until(isRight, 'the outcome is right', SETTLE_MS).catch(() => undefined);
   await quiet(client, stage);
   return outcome();
 }
 
-/** After every case a plain request and a tunnel must work as if nothing had happened. */
+/** After every case a plain request and a tunnel must work as before. */
 export async function isAlive(stage: Stage, credentials: string): Promise<string | undefined> {
   if (!stage.isRunning) return 'the proxy has ended';
   stage.begin(undefined);
   const at = `${stage.names.ORIGIN_HOST}:${stage.names.ORIGIN_PORT}`;
   try {
-    using plain = await rawClient(stage.port);
+    using plain = await rawClient(stage.clientPort);
     plain.send(`GET http://${at}/alive HTTP/1.1\r\nHost: ${at}\r\n${credentials}\r\n`);
     await plain.until('\r\n\r\nok');
-    using tunnel = await rawClient(stage.port);
+    using tunnel = await rawClient(stage.clientPort);
     tunnel.send(`CONNECT ${at} HTTP/1.1\r\nHost: ${at}\r\n${credentials}\r\n`);
     await tunnel.until('\r\n\r\n');
     tunnel.send(`GET /alive HTTP/1.1\r\nHost: ${at}\r\n\r\n`);
@@ -74,16 +75,16 @@ const statusOf = (response: Message | undefined): number => Number(response?.sta
 const isTunnel = (response: Message, [method]: readonly string[]): boolean =>
   statusOf(response) === 101 || (method === 'CONNECT' && statusOf(response) < 300);
 
-/** Methods of the requests that a case sends, as far as they can be told. */
+/** Methods of the requests that a case sends, as far as they are recognisable. */
 const methodsOf = (sent: string): string[] =>
   [...sent.matchAll(/^([A-Z]+) \S.* HTTP\/\d/gm)].map(([, method]) => method ?? '');
 
-/** Waits until something holds; that it never does is for the judge to say. */
+/** Waits until `isTrue` holds; if it never does, the judge reports it. */
 async function within(client: RawPeer, ms: number, isTrue: () => boolean): Promise<void> {
   await client.when(isTrue, 'outcome', ms).catch(() => undefined);
 }
 
-/** Waits until neither the client nor the origin is told anything any more. */
+/** Waits until neither the client nor the origin receives bytes any more. */
 async function quiet(client: RawPeer, stage: Stage): Promise<void> {
   const size = () => client.bytesReceived + stage.seen.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0);
   const untilMs = performance.now() + QUIET_MS_MAX;

@@ -26,12 +26,14 @@ const base = ({ host, port }: OriginAt): ConfigInput => ({
 /** alice / secret */
 const ALICE = { alice: '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' };
 
+const listOf = (access: ConfigInput['access']) => (access === undefined || access === 'all' ? [] : access);
+
 export const PROFILES: Readonly<Record<Profile, (origin: OriginAt) => ConfigInput>> = {
   base,
   auth: (origin) => ({ ...base(origin), clients: { users: ALICE } }),
   deny: (origin) => ({
     ...base(origin),
-    access: [{ name: 'blocked', deny: { hosts: ['blocked.example'] } }, ...(base(origin).access ?? [])],
+    access: [{ name: 'blocked', deny: { hosts: ['blocked.example'] } }, ...listOf(base(origin).access)],
   }),
   limits: (origin) => ({
     ...base(origin),

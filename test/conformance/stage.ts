@@ -1,34 +1,60 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { messagesIn } from '../support/http-messages.ts';
 import { MACHINE_IP } from '../support/namespace.ts';
 import { ok, RawOrigin } from '../support/origin.ts';
 import type { RawPeer } from '../support/raw-client.ts';
+import { type TemporaryFolder, temporaryFolder } from '../support/temporary.ts';
 import { type Case, fillIn, type Names, type Profile } from './cases.ts';
 import { PROFILES } from './profiles.ts';
+import { TlsRelay } from './tls-relay.ts';
 
 const HOST = '127.0.0.1';
 const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 
-/** One profile's proxy, as a user starts it, and its origin. Cases are played on it one after the other. */
+/** What lies between the clients of the cases and the proxy. */
+export type Transport = 'tcp' | 'tls';
+
+/** The same addresses, inside TLS. */
+function secured(config: ConfigInput, folder: TemporaryFolder): ConfigInput {
+  const { cert, key } = selfSigned();
+  const tls = { cert: folder.write('own.pem', cert), key: folder.write('own.key', key) };
+  const written = [config.listen ?? []].flat();
+  return {
+    ...config,
+    listen: written.flatMap((one) => (typeof one === 'string' ? [{ url: `https://${one}`, tls }] : [])),
+  };
+}
+
+/** One profile's proxy, started as a user starts it, and its origin. Cases run on it one after the other. */
 export class Stage implements AsyncDisposable {
   readonly origin: RawOrigin;
-  readonly port: number;
+  /** Where clients of the cases connect: the proxy, or what puts TLS around their bytes. */
+  readonly clientPort: number;
   readonly names: Names;
   readonly #proxy: ChildProcess;
-  readonly #folder: string;
+  readonly #folder: TemporaryFolder;
+  readonly #tls: TlsRelay | undefined;
   /** Access log and messages of the proxy. */
   log = '';
+  /** All that the origin received in this case, in the order of its arrival, over all connections. */
+  originText = '';
   #playing: Case | undefined;
   #answeredScript = false;
   #from = 0;
 
-  private constructor(origin: RawOrigin, port: number, proxy: ChildProcess, folder: string) {
+  private constructor(
+    origin: RawOrigin,
+    port: number,
+    proxy: ChildProcess,
+    folder: TemporaryFolder,
+    tls: TlsRelay | undefined,
+  ) {
     this.origin = origin;
-    this.port = port;
+    this.clientPort = tls?.port ?? port;
+    this.#tls = tls;
     this.#proxy = proxy;
     this.#folder = folder;
     this.names = {
@@ -40,24 +66,25 @@ export class Stage implements AsyncDisposable {
     };
   }
 
-  static async open(profile: Profile): Promise<Stage> {
+  static async open(profile: Profile, over: Transport): Promise<Stage> {
     let stage: Stage | undefined;
     const origin = await RawOrigin.listen((peer) => stage?.serve(peer), { host: HOST });
-    const folder = mkdtempSync(join(tmpdir(), 'viaduct-cases-'));
-    const file = join(folder, 'viaduct.json');
-    writeFileSync(file, JSON.stringify(PROFILES[profile]({ host: HOST, port: origin.port })));
+    const folder = temporaryFolder();
+    const config = PROFILES[profile]({ host: HOST, port: origin.port });
+    const file = folder.write('viaduct.json', over === 'tls' ? secured(config, folder) : config);
     const proxy = spawn(process.execPath, [MAIN, '-c', file], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
+    let printed = '';
     const port = await new Promise<number>((resolve, reject) => {
       proxy.stderr?.setEncoding('utf8').on('data', (text: string) => {
-        said += text;
-        const found = /listening on http:\/\/\S+:(\d+)\n/.exec(said)?.[1];
+        printed += text;
+        const found = /listening on https?:\/\/\S+:(\d+)\n/.exec(printed)?.[1];
         if (found !== undefined) resolve(Number(found));
         if (stage !== undefined) stage.log += text;
       });
-      proxy.on('exit', (code) => reject(new Error(`the proxy ended with ${code}: ${said}`)));
+      proxy.on('exit', (code) => reject(new Error(`the proxy ended with ${code}: ${printed}`)));
     });
-    stage = new Stage(origin, port, proxy, folder);
+    const tls = over === 'tls' ? await TlsRelay.to(port) : undefined;
+    stage = new Stage(origin, port, proxy, folder, tls);
     proxy.stdout?.setEncoding('utf8').on('data', (text: string) => {
       if (stage !== undefined) stage.log += text;
     });
@@ -68,7 +95,7 @@ export class Stage implements AsyncDisposable {
     return this.#proxy.exitCode === null && this.#proxy.signalCode === null;
   }
 
-  /** Forgets what was before: the origin answers as this case says from now on. */
+  /** Forgets the case before: the origin answers as this case says from now on. */
   begin(playing: Case | undefined): void {
     for (const { socket } of this.origin.connections) socket.destroy();
     this.#playing = playing;
@@ -76,6 +103,7 @@ export class Stage implements AsyncDisposable {
     this.#from = this.origin.connections.length;
     this.origin.openMost = 0;
     this.log = '';
+    this.originText = '';
   }
 
   /** The origin's connections of this case. */
@@ -85,7 +113,8 @@ export class Stage implements AsyncDisposable {
 
   serve(peer: RawPeer): void {
     let answered = 0;
-    peer.socket.on('data', () => {
+    peer.socket.on('data', (chunk: Buffer) => {
+      this.originText += chunk.toString('latin1');
       const requests = messagesIn(peer.received, { kind: 'request' });
       for (const request of requests.slice(answered)) {
         if (!request.complete && this.#playing?.originEarly !== true) break;
@@ -109,12 +138,13 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#tls?.[Symbol.dispose]();
     this.#proxy.removeAllListeners('exit');
     if (this.isRunning) {
       this.#proxy.kill('SIGKILL');
       await once(this.#proxy, 'exit');
     }
     await this.origin[Symbol.asyncDispose]();
-    rmSync(this.#folder, { recursive: true });
+    this.#folder[Symbol.dispose]();
   }
 }

@@ -1,33 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Dialer } from '../../src/core/contracts.ts';
-import { ProxyError } from '../../src/core/failure.ts';
-import type { Connection, Hop } from '../../src/core/stages.ts';
+import type { Dialer } from '../../src/contracts/dialing.ts';
+import { ProxyError } from '../../src/contracts/failure.ts';
+import type { Connection, Hop } from '../../src/contracts/stages.ts';
 import { dialScope } from '../support/dial-scope.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import type { RawPeer } from '../support/raw-client.ts';
 import { Notes, type WirePair, wirePair } from '../support/wire-pair.ts';
 
-/** One kind of dialer in a test: what it says to a proxy, and what a proxy says that lets it through. */
+/** One kind of dialer in a test: what it sends to a proxy, and what a proxy sends that accepts it. */
 export interface DialerCase {
   readonly name: string;
   readonly dialer: Dialer;
   readonly hop: Hop;
-  /** In turns, literal latin1: what is expected, and what is answered. */
-  readonly talk: readonly (readonly [asks: string, answers: string])[];
+  /** In turns, literal latin1: what the dialer sends, and what the proxy answers. */
+  readonly exchange: readonly (readonly [request: string, response: string])[];
 }
 
 const TARGET = { host: 'a.test', port: 443 };
 
-/** Lets the proxy's side of the talk run, its last answer followed by `behind` and cut at `cut`. */
-async function playProxy(peer: RawPeer, { talk }: DialerCase, behind: string, cut: number): Promise<void> {
+/** Plays the proxy's side of the exchange, its last response followed by `behind` and cut at `cut`. */
+async function playProxy(peer: RawPeer, { exchange }: DialerCase, behind: string, cut: number): Promise<void> {
   let begun = 0;
-  for (const [at, [asks, answers]] of talk.entries()) {
-    await peer.when(({ bytesReceived }) => bytesReceived >= begun + asks.length, 'question');
-    assert.equal(peer.text.slice(begun), asks);
-    begun += asks.length;
-    const isLast = at === talk.length - 1;
-    await peer.sendCut(Buffer.from(isLast ? answers + behind : answers, 'latin1'), isLast ? cut : 1);
+  for (const [at, [request, response]] of exchange.entries()) {
+    await peer.when(({ bytesReceived }) => bytesReceived >= begun + request.length, 'request');
+    assert.equal(peer.text.slice(begun), request);
+    begun += request.length;
+    const isLast = at === exchange.length - 1;
+    await peer.sendCut(Buffer.from(isLast ? response + behind : response, 'latin1'), isLast ? cut : 1);
   }
 }
 
@@ -35,14 +35,14 @@ async function dialled(one: DialerCase, pair: WirePair, signal = new AbortContro
   return await one.dialer.dial(one.hop, TARGET, dialScope({ signal }), () => Promise.resolve(pair.connection));
 }
 
-/** What every dialer promises, whatever it speaks. */
+/** What every dialer promises, in every protocol. */
 export function dialerKeepsItsPromises(one: DialerCase): void {
   const { name } = one;
 
   test(
-    `${name}: the talk is cut at every byte, and what comes behind it is the target's`,
+    `${name}: the response is cut at every byte, and the bytes behind it are the target's`,
     leavesNothing(async () => {
-      const last = one.talk.at(-1)?.[1] ?? '';
+      const last = one.exchange.at(-1)?.[1] ?? '';
       for (let cut = 0; cut <= last.length + 3; cut++) {
         await using pair = await wirePair();
         const [connection] = await Promise.all([dialled(one, pair), playProxy(pair.peer, one, 'SSH', cut)]);
@@ -59,34 +59,34 @@ export function dialerKeepsItsPromises(one: DialerCase): void {
   );
 
   test(
-    `${name}: a proxy that hangs up is parent_closed before a byte, parent_protocol behind one`,
+    `${name}: a proxy that closes is upstream_closed before a byte, upstream_protocol behind one`,
     leavesNothing(async () => {
-      for (const said of ['', one.talk[0]?.[1].slice(0, 1) ?? '']) {
+      for (const sent of ['', one.exchange[0]?.[1].slice(0, 1) ?? '']) {
         await using pair = await wirePair();
         const dialling = dialled(one, pair);
-        pair.peer.send(said).end();
-        await assert.rejects(dialling, { code: said === '' ? 'parent_closed' : 'parent_protocol' });
+        pair.peer.send(sent).end();
+        await assert.rejects(dialling, { code: sent === '' ? 'upstream_closed' : 'upstream_protocol' });
         assert.equal(pair.wire.stream.destroyed, true);
       }
     }),
   );
 
   test(
-    `${name}: another protocol is parent_protocol, at once`,
+    `${name}: another protocol is upstream_protocol, at once`,
     leavesNothing(async () => {
       await using pair = await wirePair();
       const dialling = dialled(one, pair);
       pair.peer.send('220 mail.test ESMTP\r\n');
-      await assert.rejects(dialling, { code: 'parent_protocol' });
+      await assert.rejects(dialling, { code: 'upstream_protocol' });
       assert.equal(pair.wire.stream.destroyed, true);
     }),
   );
 
   test(
-    `${name}: silence is parent_silent after its time`,
+    `${name}: silence is upstream_timeout after its time`,
     leavesNothing(async () => {
       await using pair = await wirePair();
-      await assert.rejects(dialled(one, pair), { code: 'parent_silent' });
+      await assert.rejects(dialled(one, pair), { code: 'upstream_timeout' });
       assert.equal(pair.wire.stream.destroyed, true);
     }),
   );
@@ -106,7 +106,7 @@ export function dialerKeepsItsPromises(one: DialerCase): void {
   );
 
   test(`${name}: what reach rejects with is what dialling rejects with`, async () => {
-    const reason = new ProxyError('refused', 'test');
+    const reason = new ProxyError('connection_refused', 'test');
     const dialling = one.dialer.dial(one.hop, TARGET, dialScope(), () => Promise.reject(reason));
     await assert.rejects(dialling, (error) => error === reason);
   });

@@ -1,8 +1,8 @@
 import { type Addon, loadAddon } from '../../src/native/addon.ts';
-import { nativeLane } from '../../src/native/lane.ts';
-import { NativeThread, nativeThread } from '../../src/native/thread.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
-import { portableRelay } from '../../src/relay/relay.ts';
+import { NativeThread, nativeThread } from '../../src/native/relay-thread.ts';
+import { epollSockets } from '../../src/net/epoll-sockets.ts';
+import { NativeRelay } from '../../src/relay/native-relay.ts';
+import { portableRelay } from '../../src/relay/portable-relay.ts';
 import { acceptedBy, dialledBy, nodeWire } from '../support/wire-pair.ts';
 import { type MakeRelay, relayKeepsItsPromises, type Wires } from './relay.ts';
 
@@ -12,7 +12,7 @@ const nativeOn =
   (idle, clock) =>
     new NativeRelay({ thread, portable: portableRelay(idle), idle, clock });
 
-/** What passes through wires of another kind takes the same ways, so that less of it says as much. */
+/** Bytes through wires of another kind take the same paths, so that fewer of them prove as much. */
 const bulkMb = 10;
 
 relayKeepsItsPromises('portable relay', portable);
@@ -20,17 +20,17 @@ relayKeepsItsPromises('portable relay', portable);
 const { thread } = nativeThread();
 if (thread !== undefined) relayKeepsItsPromises('native relay', nativeOn(thread));
 
-const lane = nativeLane();
-if (lane !== undefined) {
-  const ofLane: Wires = { client: acceptedBy(lane), upstream: dialledBy(lane) };
+const sockets = epollSockets();
+if (sockets !== undefined) {
+  const epoll: Wires = { client: acceptedBy(sockets), upstream: dialledBy(sockets) };
   const mixed: readonly (readonly [string, Wires])[] = [
-    ['a client of the lane', { ...ofLane, upstream: nodeWire }],
-    ['an upstream of the lane', { ...ofLane, client: nodeWire }],
+    ['an epoll client', { ...epoll, upstream: nodeWire }],
+    ['an epoll upstream', { ...epoll, client: nodeWire }],
   ];
-  relayKeepsItsPromises('portable relay over the lane', portable, { wires: ofLane, bulkMb });
+  relayKeepsItsPromises('portable relay over epoll sockets', portable, { wires: epoll, bulkMb });
   for (const [name, wires] of mixed) relayKeepsItsPromises(`portable relay, ${name}`, portable, { wires, bulkMb });
   if (thread !== undefined) {
-    relayKeepsItsPromises('native relay over the lane', nativeOn(thread), { wires: ofLane, bulkMb });
+    relayKeepsItsPromises('native relay over epoll sockets', nativeOn(thread), { wires: epoll, bulkMb });
     for (const [name, wires] of mixed) {
       relayKeepsItsPromises(`native relay, ${name}`, nativeOn(thread), { wires, bulkMb });
     }
@@ -38,7 +38,7 @@ if (lane !== undefined) {
   const { addon } = loadAddon();
   if (addon !== undefined) {
     const refusing = nativeOn(new NativeThread(full(addon)));
-    for (const [name, wires] of [['both of the lane', ofLane], ...mixed] as const) {
+    for (const [name, wires] of [['both epoll', epoll], ...mixed] as const) {
       relayKeepsItsPromises(`native relay whose thread takes nothing, ${name}`, refusing, { wires, bulkMb });
     }
   }
@@ -48,12 +48,16 @@ if (lane !== undefined) {
 function full(addon: Addon): Addon {
   const nothing = (): void => undefined;
   return {
+    abi: addon.abi,
     start: nothing,
     addBlock: nothing,
-    take: () => 12,
-    order: nothing,
-    collect: () => [-1, -1, Buffer.alloc(0), Buffer.alloc(0), -1],
+    add: () => 12,
+    command: nothing,
     hold: nothing,
-    lane: addon.lane,
+    boundSilence: () => false,
+    closeOnExec: () => 0,
+    notify: () => 0,
+    peerUid: () => -1,
+    epollSockets: addon.epollSockets,
   };
 }

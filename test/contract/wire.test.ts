@@ -1,4 +1,4 @@
-import { nativeLane } from '../../src/native/lane.ts';
+import { epollSockets } from '../../src/net/epoll-sockets.ts';
 import { acceptedBy, dialledBy, nodeWire, streamWire } from '../support/wire-pair.ts';
 import { wireKeepsItsPromises } from './wire.ts';
 
@@ -13,9 +13,9 @@ wireKeepsItsPromises({
   asStream: 'its own',
 });
 
-const lane = nativeLane();
-if (lane !== undefined) {
+const sockets = epollSockets();
+if (sockets !== undefined) {
   const kind = { ownership: 'shared', reset: 'reset', asStream: 'a new one' } as const;
-  wireKeepsItsPromises({ name: 'wire of the lane that has connected', make: dialledBy(lane), ...kind });
-  wireKeepsItsPromises({ name: 'wire of the lane that was accepted', make: acceptedBy(lane), ...kind });
+  wireKeepsItsPromises({ name: 'epoll wire that has connected', make: dialledBy(sockets), ...kind });
+  wireKeepsItsPromises({ name: 'epoll wire that was accepted', make: acceptedBy(sockets), ...kind });
 }

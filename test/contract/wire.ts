@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
-import type { Receiver, Wire } from '../../src/core/source.ts';
-import { resetSocket } from '../../src/core/wire.ts';
+import type { Receiver, Wire } from '../../src/contracts/wire.ts';
+import { resetSocket } from '../../src/net/node-wire.ts';
 import { hashOfPattern, MB, patternOf } from '../support/bulk.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { numbers } from '../support/pace.ts';
@@ -14,7 +14,7 @@ import { type MakeWire, Notes, socketPair, type WirePair, wirePair } from '../su
 export interface WireKind {
   readonly name: string;
   readonly make: MakeWire;
-  /** Of what was read while nobody had lent a buffer. */
+  /** Of bytes that were read without a lent buffer. */
   readonly ownership: 'shared' | 'fresh';
   /** How a peer sees `reset`. */
   readonly reset: 'reset' | 'fin';
@@ -28,13 +28,17 @@ const MUCH = 8 * MB;
 /** A callback that never comes fails its test. */
 const TEST_MS_MAX = 20_000;
 
-/** Time for all that has happened to be told. */
+/** Tests that count callbacks need a time in which one too many would come. */
+const SETTLE_MS = 10;
+const SETTLE_TURNS = 5;
+
+/** Time for every callback that is due, and for one that must not come. */
 async function settle(): Promise<void> {
-  for (let turns = 0; turns < 5; turns++) await nextTurn();
-  await wait(10);
+  for (let turns = 0; turns < SETTLE_TURNS; turns++) await nextTurn();
+  await wait(SETTLE_MS);
 }
 
-/** Notes what it is told, and does something at each piece. */
+/** Records what it receives, and acts on each piece. */
 class Acting extends Notes {
   readonly #act: (chunk: Buffer) => void;
 
@@ -49,16 +53,16 @@ class Acting extends Notes {
   }
 }
 
-/** What callbacks of writes were told, in their order. */
+/** The results of writes, in the order of their callbacks. */
 class Writes {
-  readonly told: string[] = [];
+  readonly results: string[] = [];
 
   as(name: string): (error?: Error | null) => void {
-    return (error) => void this.told.push(error ? `${name} failed` : name);
+    return (error) => void this.results.push(error ? `${name} failed` : name);
   }
 }
 
-/** What every wire promises, whatever is under it. */
+/** What every wire promises, over every kind of socket. */
 export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }: WireKind): void {
   const promise = (what: string, body: (pair: WirePair<Wire>) => Promise<void>) =>
     test(
@@ -70,7 +74,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
       }),
     );
 
-  promise('bytes wait until somebody wants them, and go to one receiver at a time', async ({ wire, peer }) => {
+  promise('bytes wait for a receiver, and go to one receiver at a time', async ({ wire, peer }) => {
     const notes = [new Notes(), new Notes(), new Notes()];
     for (const [at, one] of notes.entries()) {
       peer.send(`for ${at}`);
@@ -91,13 +95,13 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     peer.send('x'.repeat(200_000)).end();
     await settle();
     wire.deliverTo(one);
-    await two.when(({ told }) => told.length > 0);
+    await two.when(({ events }) => events.length > 0);
     assert.equal(one.text.length + two.text.length, 200_000);
-    assert.deepEqual([one.ownerships.length, one.told, two.told], [1, [], ['end']]);
+    assert.deepEqual([one.ownerships.length, one.events, two.events], [1, [], ['end']]);
   });
 
-  promise('whoever pauses gets nothing until it goes on, and then all of it', async ({ wire, peer }) => {
-    // The second piece and the end are there already when the first is told.
+  promise('a receiver that pauses gets nothing until it resumes, and then all of it', async ({ wire, peer }) => {
+    // The second piece and the end have arrived already when the first is delivered.
     const notes = new Acting(() => wire.pause());
     peer.send('x'.repeat(70_000)).end();
     await settle();
@@ -106,12 +110,12 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
       await notes.when(({ ownerships }) => ownerships.length === pieces);
       await settle();
       assert.equal(notes.ownerships.length, pieces);
-      // A stream with nothing left to read tells its end, whether it is paused or not.
-      assert.deepEqual(notes.told, ownership === 'fresh' && notes.text.length === 70_000 ? ['end'] : []);
+      // A stream with nothing left to read emits its end, whether it is paused or not.
+      assert.deepEqual(notes.events, ownership === 'fresh' && notes.text.length === 70_000 ? ['end'] : []);
       wire.resume();
     }
-    await notes.when(({ told }) => told.length > 0);
-    assert.deepEqual(notes.told, ['end']);
+    await notes.when(({ events }) => events.length > 0);
+    assert.deepEqual(notes.events, ['end']);
   });
 
   promise('pausing and going on at any moment loses nothing and changes no order', async ({ wire, peer }) => {
@@ -119,7 +123,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     const hash = createHash('sha1');
     let isPaused = false;
     const notes = new Acting((chunk) => {
-      assert.equal(isPaused, false, 'nothing is told to one that has paused');
+      assert.equal(isPaused, false, 'nothing is delivered to a paused receiver');
       hash.update(chunk);
       if (pick(3) > 0) return;
       wire.pause();
@@ -134,8 +138,8 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     });
     wire.deliverTo(notes);
     patternOf(4 * MB).pipe(peer.socket);
-    await notes.when(({ told }) => told.length > 0);
-    assert.deepEqual([notes.told, hash.digest('hex')], [['end'], hashOfPattern(4 * MB)]);
+    await notes.when(({ events }) => events.length > 0);
+    assert.deepEqual([notes.events, hash.digest('hex')], [['end'], hashOfPattern(4 * MB)]);
   });
 
   promise(`what is read is ${ownership}, or lies in the buffer that was lent`, async ({ wire, peer }) => {
@@ -166,53 +170,59 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     });
     wire.deliverTo(notes);
     patternOf(4 * MB).pipe(peer.socket);
-    await notes.when(({ told }) => told.length > 0);
-    assert.deepEqual([notes.told, hash.digest('hex')], [['end'], hashOfPattern(4 * MB)]);
+    await notes.when(({ events }) => events.length > 0);
+    assert.deepEqual([notes.events, hash.digest('hex')], [['end'], hashOfPattern(4 * MB)]);
   });
 
-  promise('an end is told once, also to whoever comes later, and not while it is set up', async ({ wire, peer }) => {
-    const [one, two] = [new Notes(), new Notes()];
-    wire.deliverTo(one);
-    peer.end();
-    await one.when(({ told }) => told.length > 0);
-    wire.pause();
-    wire.resume();
-    await settle();
-    wire.deliverTo(two);
-    assert.deepEqual(two.told, []);
-    await two.when(({ told }) => told.length > 0);
-    await settle();
-    assert.deepEqual([one.told, two.told], [['end'], ['end']]);
-  });
+  promise(
+    'an end is reported once, also to a later receiver, and not from within `deliverTo`',
+    async ({ wire, peer }) => {
+      const [one, two] = [new Notes(), new Notes()];
+      wire.deliverTo(one);
+      peer.end();
+      await one.when(({ events }) => events.length > 0);
+      wire.pause();
+      wire.resume();
+      await settle();
+      wire.deliverTo(two);
+      assert.deepEqual(two.events, []);
+      await two.when(({ events }) => events.length > 0);
+      await settle();
+      assert.deepEqual([one.events, two.events], [['end'], ['end']]);
+    },
+  );
 
-  promise('a reset of the peer is a failure with its code, told once', async ({ wire, peer }) => {
+  promise('a reset of the peer is a failure with its code, reported once', async ({ wire, peer }) => {
     const [one, two] = [new Notes(), new Notes()];
     wire.deliverTo(one);
     peer.send('last words');
     await one.when(({ text }) => text === 'last words');
     peer.reset();
-    await one.when(({ told }) => told.length > 0);
+    await one.when(({ events }) => events.length > 0);
     await settle();
     wire.deliverTo(two);
-    await two.when(({ told }) => told.length > 0);
-    assert.deepEqual([one.told, two.told], [['failed ECONNRESET'], ['failed ECONNRESET']]);
+    await two.when(({ events }) => events.length > 0);
+    assert.deepEqual([one.events, two.events], [['failed ECONNRESET'], ['failed ECONNRESET']]);
     assert.equal(wire.stream.destroyed, true);
   });
 
-  promise('the end of the peer leaves us writing, and ours leaves us reading', async ({ wire, peer }) => {
-    const notes = new Notes();
-    wire.deliverTo(notes);
-    peer.send('question').end();
-    await notes.when(({ told }) => told.length > 0);
-    wire.stream.write('an ', 'latin1');
-    await peer.until('an ');
-    wire.stream.write(Buffer.from('answer'));
-    wire.stream.end();
-    await peer.until('an answer');
-    assert.deepEqual([await peer.ended(), notes.text, notes.told], ['fin', 'question', ['end']]);
-  });
+  promise(
+    'the end of the peer leaves the wire writable, and its own end leaves it readable',
+    async ({ wire, peer }) => {
+      const notes = new Notes();
+      wire.deliverTo(notes);
+      peer.send('question').end();
+      await notes.when(({ events }) => events.length > 0);
+      wire.stream.write('an ', 'latin1');
+      await peer.until('an ');
+      wire.stream.write(Buffer.from('answer'));
+      wire.stream.end();
+      await peer.until('an answer');
+      assert.deepEqual([await peer.ended(), notes.text, notes.events], ['fin', 'question', ['end']]);
+    },
+  );
 
-  promise('our own end first leaves us reading, and both together close', async ({ wire, peer }) => {
+  promise('its own end first leaves the wire readable, and both together close', async ({ wire, peer }) => {
     const notes = new Notes();
     let closed = 0;
     wire.stream.once('close', () => closed++);
@@ -224,27 +234,27 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     await notes.when(({ text }) => text === 'an answer');
     assert.deepEqual([closed, wire.stream.destroyed], [0, false]);
     peer.end();
-    await notes.when(({ told }) => told.length > 0);
+    await notes.when(({ events }) => events.length > 0);
     await settle();
-    assert.deepEqual([closed, wire.stream.destroyed, notes.told], [1, true, ['end']]);
+    assert.deepEqual([closed, wire.stream.destroyed, notes.events], [1, true, ['end']]);
   });
 
-  promise('an end goes out behind all that waits, and says once when it has', async ({ wire, peer }) => {
+  promise('an end is sent behind all pending writes, and its callback runs once', async ({ wire, peer }) => {
     peer.socket.pause();
     const writes = new Writes();
     for (let piece = 0; piece < 8; piece++)
       wire.stream.write(Buffer.alloc(1_000_000, 65 + piece), writes.as(`${piece}`));
     wire.stream.end(writes.as('end'));
     await settle();
-    assert.ok(!writes.told.includes('end'));
+    assert.ok(!writes.results.includes('end'));
     peer.socket.resume();
     assert.equal(await peer.ended(), 'fin');
     await settle();
-    assert.deepEqual(writes.told, ['0', '1', '2', '3', '4', '5', '6', '7', 'end']);
+    assert.deepEqual(writes.results, ['0', '1', '2', '3', '4', '5', '6', '7', 'end']);
     assert.equal(peer.bytesReceived, 8_000_000);
   });
 
-  promise('whoever waits for a write or the end hears when the wire is destroyed first', async ({ wire, peer }) => {
+  promise('callbacks of writes and of the end run when the wire is destroyed first', async ({ wire, peer }) => {
     peer.socket.pause();
     const writes = new Writes();
     wire.stream.write(Buffer.alloc(MUCH), writes.as('much'));
@@ -252,10 +262,10 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     let ends = 0;
     wire.stream.end(() => ends++);
     await settle();
-    assert.deepEqual([writes.told, ends], [[], 0]);
+    assert.deepEqual([writes.results, ends], [[], 0]);
     wire.stream.destroy();
     await settle();
-    assert.deepEqual([writes.told, ends], [['much failed', 'more failed'], 1]);
+    assert.deepEqual([writes.results, ends], [['much failed', 'more failed'], 1]);
   });
 
   promise('writes that wait fail when the peer resets, each once and in their order', async ({ wire, peer }) => {
@@ -267,9 +277,9 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     wire.stream.write(Buffer.from('more'), writes.as('more'));
     await settle();
     peer.reset();
-    await notes.when(({ told }) => told.length > 0);
+    await notes.when(({ events }) => events.length > 0);
     await settle();
-    assert.deepEqual([writes.told, notes.told.length], [['much failed', 'more failed'], 1]);
+    assert.deepEqual([writes.results, notes.events.length], [['much failed', 'more failed'], 1]);
     assert.equal(wire.stream.destroyed, true);
   });
 
@@ -313,7 +323,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     peer.socket.resume();
     assert.equal(await peer.ended(), 'fin');
     await settle();
-    assert.deepEqual(writes.told, ['much', 'behind', 'end']);
+    assert.deepEqual(writes.results, ['much', 'behind', 'end']);
     assert.equal(peer.received.toString('latin1', MUCH), 'behind');
   });
 
@@ -329,10 +339,10 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     peer.socket.resume();
     await peer.ended();
     await settle();
-    assert.deepEqual([writes.told, wire.stream.destroyed], [['much', 'more failed'], true]);
+    assert.deepEqual([writes.results, wire.stream.destroyed], [['much', 'more failed'], true]);
   });
 
-  promise('to write behind an end or a close is an error for the callback and nobody else', async ({ wire, peer }) => {
+  promise('to write behind an end or a close is an error for the callback only', async ({ wire, peer }) => {
     const writes = new Writes();
     wire.stream.end();
     wire.stream.write(Buffer.from('late'), writes.as('late'));
@@ -343,21 +353,21 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     wire.stream.write('too late', 'latin1');
     wire.stream.end();
     await settle();
-    assert.deepEqual(writes.told, ['late failed', 'too late failed']);
+    assert.deepEqual(writes.results, ['late failed', 'too late failed']);
     assert.equal(peer.bytesReceived, 0);
   });
 
-  promise('nothing is delivered behind a destroy, and its receiver hears of it once', async ({ wire, peer }) => {
+  promise('nothing is delivered behind a destroy, which its receiver learns of once', async ({ wire, peer }) => {
     let closed = 0;
     wire.stream.once('close', () => closed++);
     const notes = new Acting(() => wire.stream.destroy());
     peer.send('x'.repeat(200_000)).end();
     await settle();
     wire.deliverTo(notes);
-    await notes.when(({ told }) => told.length > 0);
+    await notes.when(({ events }) => events.length > 0);
     wire.stream.destroy();
     await settle();
-    assert.deepEqual([notes.ownerships.length, notes.told, closed], [1, ['failed ECONNRESET'], 1]);
+    assert.deepEqual([notes.ownerships.length, notes.events, closed], [1, ['failed ECONNRESET'], 1]);
     assert.equal(wire.stream.destroyed, true);
   });
 
@@ -371,7 +381,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     wire.resume();
     wire.stream.destroy();
     await settle();
-    assert.deepEqual([notes.text, notes.told.length], ['some', 1]);
+    assert.deepEqual([notes.text, notes.events.length], ['some', 1]);
   });
 
   promise(`a reset reaches the peer as a ${reset}, also with bytes unsent and unread`, async () => {
@@ -427,11 +437,11 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
       peer.socket.resume();
       assert.equal(await peer.ended(), 'fin');
       assert.equal(peer.received.toString('latin1', MUCH), 'last');
-      assert.deepEqual(writes.told, ['much']);
+      assert.deepEqual(writes.results, ['much']);
     });
 
     promise(
-      'as a stream it closes as such, and an error there that nobody heeds hurts nobody',
+      'as a stream it closes as such, and an error there without a listener is not thrown',
       async ({ wire, peer }) => {
         let closed = 0;
         wire.stream.once('close', () => closed++);
@@ -454,7 +464,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     await settle();
   });
 
-  promise('whatever is done at whatever moment, each write is answered once and a close told once', async () => {
+  promise('with any calls at any moment, each write is answered once and a close reported once', async () => {
     const pick = numbers(2_024);
     const one = async () => {
       await using pair = await wirePair(undefined, make);
@@ -514,7 +524,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
         `writes were answered ${answers} times`,
       );
       assert.equal(closes, 1);
-      // Node's streams now and then forget who waits for the end of one that is destroyed.
+      // Node's streams now and then do not call back for the end of one that is destroyed.
       if (asStream === 'a new one') assert.equal(ends, endsAsked);
     };
     for (let begun = 0; begun < 200; begun += 20) await Promise.all(Array.from({ length: 20 }, one));
@@ -542,7 +552,7 @@ export function wireKeepsItsPromises({ name, make, ownership, reset, asStream }:
     }
   });
 
-  promise('whoever has little to say is not kept waiting by eight who have much', async ({ wire, peer }) => {
+  promise('interactive traffic is not delayed by eight bulk transfers', async ({ wire, peer }) => {
     await using greedy = new AsyncDisposableStack();
     let before = 0;
     const wires: Wire[] = [];

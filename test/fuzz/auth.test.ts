@@ -2,17 +2,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ProxyError } from '../../src/core/failure.ts';
-import { Secret } from '../../src/core/secret.ts';
-import { parseChallenges } from '../../src/protocol/challenge.ts';
-import { tlsServerEndPoint } from '../../src/protocol/channel-binding.ts';
-import { describeNtlm } from '../../src/protocol/describe-ntlm.ts';
+import { ProxyError } from '../../src/contracts/failure.ts';
+import { Secret } from '../../src/contracts/secret.ts';
 import { describeSpnego } from '../../src/protocol/describe-spnego.ts';
-import { answerDigest, readDigestInfo, strongestDigest } from '../../src/protocol/digest.ts';
-import { answerNtlm } from '../../src/protocol/ntlm-authenticate.ts';
-import { SPNEGO_FLAGS } from '../../src/protocol/ntlm-flags.ts';
-import { encodeNegotiate } from '../../src/protocol/ntlm-message.ts';
+import { parseChallenges } from '../../src/protocol/http-auth/challenge.ts';
+import { digestCredentials, readDigestInfo, strongestDigest } from '../../src/protocol/http-auth/digest.ts';
+import { describeNtlm } from '../../src/protocol/ntlm/describe-ntlm.ts';
+import { createNtlmAuthenticate } from '../../src/protocol/ntlm/ntlm-authenticate.ts';
+import { SPNEGO_FLAGS } from '../../src/protocol/ntlm/ntlm-flags.ts';
+import { encodeNegotiate } from '../../src/protocol/ntlm/ntlm-message.ts';
 import { encodeNegTokenInit, encodeNegTokenResp, MECH_NTLM, readNegotiateToken } from '../../src/protocol/spnego.ts';
+import { tlsServerEndPoint } from '../../src/protocol/tls/channel-binding.ts';
 import { isLong } from '../support/bulk.ts';
 
 const RUNS = { numRuns: isLong ? 100_000 : 3_000 };
@@ -39,14 +39,14 @@ const mutatedText = fc
 
 const account = { user: 'Jörg', password: new Secret('x') };
 
-test('whatever a proxy asks for, an answer is one line, and its own parser reads it', () => {
+test('to any challenge, the answer is one line, and its own parser reads it', () => {
   fc.assert(
     fc.property(fc.array(mutatedText, { maxLength: 3 }), (values) => {
       const challenges = parseChallenges(values);
       const digest = strongestDigest(challenges);
       if (digest === undefined) return;
       const use = { method: 'CONNECT', uri: 'a:443', count: 1, cnonce: 'c', body: Buffer.alloc(0) };
-      const answer = answerDigest(digest, use, account) ?? '';
+      const answer = digestCredentials(digest, use, account) ?? '';
       assert.match(answer, /^Digest [\t\x20-\x7e\x80-\xff]+$/);
       const params = parseChallenges([answer])[0]?.params;
       assert.equal(params?.get('uri'), 'a:443');
@@ -82,7 +82,7 @@ const input = {
   clientChallenge: Buffer.alloc(8),
   randomKey: Buffer.alloc(16),
 } as const;
-const answer = answerNtlm({ ...input, challenge: CHALLENGE }).message;
+const answer = createNtlmAuthenticate({ ...input, challenge: CHALLENGE }).message;
 const TOKENS = [CHALLENGE, negotiate, answer].flatMap((message) => [
   message,
   encodeNegTokenInit([MECH_NTLM], message),
@@ -98,7 +98,7 @@ const mutatedToken = fc
     return cut === null ? bytes : bytes.subarray(0, cut % (bytes.length + 1));
   });
 
-test('whatever a token is, it is described, and answered or refused in words', () => {
+test('any token is described, and answered or rejected with a ProxyError', () => {
   fc.assert(
     fc.property(mutatedToken, (token) => {
       for (const { value } of [...describeNtlm(token), ...describeSpnego(token)]) {
@@ -107,7 +107,7 @@ test('whatever a token is, it is described, and answered or refused in words', (
       readNegotiateToken(token);
       tlsServerEndPoint(token);
       try {
-        const { message } = answerNtlm({ ...input, challenge: token });
+        const { message } = createNtlmAuthenticate({ ...input, challenge: token });
         assert.equal(message.readUInt32LE(8), 3);
         assert.ok(message.length < 20 * 1024);
       } catch (error) {

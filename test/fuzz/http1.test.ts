@@ -1,6 +1,6 @@
 /**
- * Mutated bytes on both sides of the proxy. Whatever they are, a request ends in one record, nothing is our own fault,
- * the origin is sent nothing but well-formed heads, and the next request is served.
+ * Mutated bytes on both sides of the proxy. With all of them a request ends in one record, no failure is `internal`, the
+ * origin receives well-formed heads only, and the next request is served.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -53,7 +53,7 @@ class Dice {
   }
 }
 
-/** One to four small accidents. */
+/** One to four small changes. */
 function mutated(text: string, others: readonly string[], dice: Dice): string {
   let bytes = text;
   for (let left = 1 + dice.below(4); left > 0; left--) {
@@ -91,7 +91,7 @@ function tests(): void {
       const fill = (text: string) =>
         text.replaceAll('{ORIGIN_HOST}', '127.0.0.1').replaceAll('{ORIGIN_PORT}', String(origin.port));
       const sends = cases.map(({ send }) => fill(send));
-      // Nothing but the origin is ever dialled, whatever address comes out.
+      // Only the origin is ever dialled, whichever address comes out.
       const guard = { deny: ['0.0.0.0/0', '::/0'], allow: [`127.0.0.1:${origin.port}`] };
       await using proxy = await ProxyUnderTest.start(
         {
@@ -126,14 +126,20 @@ function tests(): void {
 async function converse(proxy: ProxyUnderTest, bytes: string, dice: Dice): Promise<void> {
   using client = await proxy.client();
   await client.sendCut(Buffer.from(bytes, 'latin1'), dice.below(bytes.length + 1));
-  // Clients that stay are ended by the proxy, whose waits are short; keep-alive is not.
+  // The proxy's timeouts end a client that stays, but for keep-alive.
   if (dice.below(2) === 0) client.end();
   await client.when(({ bytesReceived, ending }) => bytesReceived > 0 || ending !== 'open', 'answer or end');
+  const end = client.text.indexOf('\r\n\r\n');
+  if (end >= 0) assert.match(client.text.slice(0, end + 2), WELL_FORMED_ANSWER);
 }
 
 /** A head as RFC 9112 has it, octet by octet. */
 const WELL_FORMED =
   /^(?:[!#$%&'*+\-.^_`|~\w]+) [\x21-\x7e]+ HTTP\/1\.1\r\n(?:[!#$%&'*+\-.^_`|~\w]+: [\t\x20-\x7e\x80-\xff]*\r\n)+$/;
+
+/** However its origin wrote it. */
+const WELL_FORMED_ANSWER =
+  /^HTTP\/1\.[01] [1-5]\d\d [\t\x20-\x7e\x80-\xff]*\r\n(?:[!#$%&'*+\-.^_`|~\w]+: [\t\x20-\x7e\x80-\xff]*\r\n)*$/;
 
 function check(proxy: ProxyUnderTest, origin: RawOrigin, where: string): void {
   const faults = proxy.records.filter(({ failure }) => failure === 'internal');
@@ -141,7 +147,7 @@ function check(proxy: ProxyUnderTest, origin: RawOrigin, where: string): void {
   const tunnels = new Set(proxy.records.filter(({ kind }) => kind === 'tunnel').map(({ bytesUp }) => bytesUp));
   for (const { text } of origin.connections) {
     const head = text.slice(0, text.indexOf('\r\n\r\n') + 2);
-    // What came through a tunnel is not ours.
+    // Bytes through a tunnel are the client's own.
     if (/^Via: 1\.[01] viaduct-/m.test(head)) assert.match(head, WELL_FORMED, where);
     else assert.ok(text === '' || tunnels.size > 0, where);
   }
@@ -149,7 +155,7 @@ function check(proxy: ProxyUnderTest, origin: RawOrigin, where: string): void {
   proxy.records.length = 0;
 }
 
-// A mutated target may be anybody's address: only where nothing can be reached.
+// A mutated target may be any address: only in a namespace without a network.
 if (isInside()) tests();
 else {
   test(

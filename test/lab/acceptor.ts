@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 
-/** MIT's own side of a service, with the keys of the keytab that KRB5_KTNAME names: it answers with a proof of its own. */
+/** MIT's own side of a service, with the keys of the keytab that KRB5_KTNAME names: it answers with its own proof. */
 export interface Accepted {
   readonly major: number;
   readonly token: Buffer;
@@ -15,7 +15,7 @@ const BINDINGS = koffi.struct({
   data: BYTES,
 });
 
-/** One token of a client, which must be the only one; `binding` is what this side knows of its TLS connection. */
+/** One token of a client, which must be the only one; `binding` is the channel binding of this side's TLS connection. */
 export function accept(token: Buffer, binding?: Buffer): Accepted {
   const library = koffi.load('libgssapi_krb5.so.2');
   const [number, handle] = [koffi.out(koffi.pointer('uint32')), koffi.inout(koffi.pointer('void *'))];

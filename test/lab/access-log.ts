@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as wait } from 'node:timers/promises';
+import { until } from '../support/until.ts';
 
 /** A request as Squid saw it. A tunnel is logged when it ends, everything else when it has been answered. */
 export interface LoggedRequest {
   readonly status: number;
   readonly method: string;
   readonly url: string;
-  /** Whom Squid took it for; `undefined`: nobody. */
+  /** The user that Squid authenticated, if it did. */
   readonly user: string | undefined;
   /** Tells connections apart. */
   readonly clientPort: number;
@@ -20,9 +20,7 @@ export interface LoggedRequest {
 export const LOG_FORMAT = 'lab %>Hs %rm %ru %un %>p %>st %{Proxy-Authorization}>h';
 const LINE = /^(\d+) (\S+) (\S+) (\S+) (\d+) (\d+) (.*)$/;
 
-const UNTIL_MS = 10_000;
-
-/** Squid's own account of what it was asked. */
+/** The requests that Squid has logged. */
 export class AccessLog {
   readonly #path: string;
   #forgotten = 0;
@@ -33,27 +31,29 @@ export class AccessLog {
 
   entries(): LoggedRequest[] {
     const lines = readFileSync(this.#path, 'latin1').split('\n').slice(0, -1);
-    // Squid logs connections without a request too, such as ours that see whether it listens.
+    // Squid logs connections without a request too, such as those of the lab that check whether it listens.
     return lines
       .map(read)
       .filter(({ method }) => method !== '-')
       .slice(this.#forgotten);
   }
 
-  /** Later answers leave out what is there now. */
+  /** Leaves out of later results what is there now. */
   forget(): void {
     this.#forgotten += this.entries().length;
   }
 
   /** The entries, once they are enough: Squid writes a line after the client has its answer. */
   async until(isEnough: (entries: readonly LoggedRequest[]) => boolean): Promise<LoggedRequest[]> {
-    const untilMs = performance.now() + UNTIL_MS;
-    for (;;) {
-      const entries = this.entries();
-      if (isEnough(entries)) return entries;
-      if (performance.now() > untilMs) throw new Error(`not in Squid's log: ${JSON.stringify(entries, undefined, 1)}`);
-      await wait(10);
-    }
+    let entries: LoggedRequest[] = [];
+    const isThere = () => {
+      entries = this.entries();
+      return isEnough(entries);
+    };
+    await until(isThere, "the requests are in Squid's log").catch((cause) => {
+      throw new Error(`Squid has logged ${JSON.stringify(entries, undefined, 1)}`, { cause });
+    });
+    return entries;
   }
 }
 
@@ -75,17 +75,17 @@ function read(line: string): LoggedRequest {
 const unescaped = (text: string): string =>
   text.replace(/%([0-9A-F]{2})/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 
-/** Whether a request opens a logon and proves nothing yet: the first message of NTLM, bare or in SPNEGO. */
+/** Whether a request begins a login without a proof: the first message of NTLM, bare or in SPNEGO. */
 export function isOpening({ credentials }: LoggedRequest): boolean {
   const token = Buffer.from(credentials?.split(' ')[1] ?? '', 'base64');
   return token.includes(Buffer.from('NTLMSSP\0\x01\0\0\0', 'latin1'));
 }
 
 /** Requests in which an account was tried and turned down: a stale nonce of Digest is none (`stale` is not logged). */
-export const failedLogons = (entries: readonly LoggedRequest[]): LoggedRequest[] =>
+export const failedLogins = (entries: readonly LoggedRequest[]): LoggedRequest[] =>
   entries.filter((entry) => entry.status === 407 && entry.credentials !== undefined && !isOpening(entry));
 
-/** Logons of NTLM or Negotiate: messages that prove who sends them. */
+/** Logins of NTLM or Negotiate: messages with a proof. */
 export const handshakes = (entries: readonly LoggedRequest[]): LoggedRequest[] =>
   entries.filter((entry) => /^(?:NTLM|Negotiate) /i.test(entry.credentials ?? '') && !isOpening(entry));
 

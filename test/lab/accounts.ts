@@ -1,4 +1,4 @@
-/** An account at every parent that checks passwords. */
+/** An account at every upstream proxy that checks passwords. */
 export interface LabAccount {
   readonly user: string;
   readonly password: string;

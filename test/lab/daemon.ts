@@ -4,12 +4,12 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
+import { until } from '../support/until.ts';
 
-/** A daemon that is not there by then has failed; Squid takes a second on a busy machine. */
+/** A daemon that is not ready by then has failed; Squid takes a second on a loaded machine. */
 const READY_MS = 20_000;
 
-/** Folder of one server: its own files, and one that it may write to as whatever user it becomes. */
+/** Folder of one server: its own files, and one that it may write to as the user that it becomes. */
 export class LabFolder implements Disposable {
   readonly path: string;
   readonly log: string;
@@ -30,8 +30,8 @@ export class LabFolder implements Disposable {
     return path;
   }
 
-  /** What the server has said, for the message of a test that fails. */
-  said(): string {
+  /** The end of each log of the server, for the message of a test that fails. */
+  logs(): string {
     return readdirSync(this.log, { withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ name }) => `${name}:\n${readFileSync(join(this.log, name), 'utf8').slice(-3_000)}`)
@@ -39,22 +39,22 @@ export class LabFolder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    // Whoever was killed with its namespace may write for a moment longer.
+    // A process that was killed with its namespace may write for a moment longer.
     rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
   }
 }
 
 /** What starting a server takes besides its words. */
-export interface HowToStart {
+export interface DaemonOptions {
   readonly environment?: Readonly<Record<string, string>>;
-  /** For a server that is asked otherwise than by a port. */
+  /** For a server that is reached otherwise than by a port. */
   readonly isReady?: () => Promise<boolean>;
 }
 
-/** Whoever is killed while its servers run takes them along: a test that times out leaves nothing either. */
+/** The kernel kills the servers of a test process that is killed: a test that times out leaves nothing either. */
 const ENDS_WITH_US = process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL'] : [];
 
-/** A server nobody here wrote, in the foreground and in a process group of its own; disposing ends it. */
+/** A server of Debian, in the foreground and in a process group of its own; disposing ends it. */
 export class Daemon implements AsyncDisposable {
   readonly folder: LabFolder;
   readonly #child: ChildProcess;
@@ -69,10 +69,10 @@ export class Daemon implements AsyncDisposable {
     words: readonly string[],
     ports: readonly number[],
     folder: LabFolder,
-    { environment = {}, isReady }: HowToStart = {},
+    { environment = {}, isReady }: DaemonOptions = {},
   ): Promise<Daemon> {
     const [program = '', ...rest] = [...ENDS_WITH_US, ...words];
-    let said = '';
+    let printed = '';
     const child = spawn(program, rest, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -80,24 +80,29 @@ export class Daemon implements AsyncDisposable {
     });
     for (const output of [child.stdout, child.stderr]) {
       output?.setEncoding('utf8').on('data', (text: string) => {
-        said = (said + text).slice(-5_000);
+        printed = (printed + text).slice(-5_000);
       });
     }
     child.on('error', (error) => {
-      said += error.message;
+      printed += error.message;
     });
     const daemon = new Daemon(child, folder);
-    const untilMs = performance.now() + READY_MS;
     const conditions = [...ports.map((port) => () => listens(port)), ...(isReady ? [isReady] : [])];
-    for (const isMet of conditions) {
-      while (!(await isMet())) {
-        if (performance.now() < untilMs && child.exitCode === null && child.pid !== undefined) await wait(20);
-        else {
-          const message = `${words[0]} is not ready (ports ${ports}): ${said}\n${folder.said()}`;
-          await daemon[Symbol.asyncDispose]();
-          throw new Error(message);
-        }
+    try {
+      for (const isMet of conditions) {
+        await until(
+          () => {
+            if (child.exitCode !== null || child.pid === undefined) throw new Error(`${words[0]} has ended`);
+            return isMet();
+          },
+          `${words[0]} is ready`,
+          READY_MS,
+        );
       }
+    } catch (cause) {
+      const message = `${words[0]} is not ready (ports ${ports}): ${printed}\n${folder.logs()}`;
+      await daemon[Symbol.asyncDispose]();
+      throw new Error(message, { cause });
     }
     return daemon;
   }
@@ -112,7 +117,7 @@ export class Daemon implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { exitCode, signalCode, pid } = this.#child;
     if (pid !== undefined && exitCode === null && signalCode === null) {
-      // Nothing that it has is worth saving, and Squid takes two seconds to say farewell.
+      // Nothing of it is kept, and an orderly end of Squid takes two seconds.
       const ended = once(this.#child, 'exit');
       this.kill('SIGCONT');
       // When the first process of a namespace dies, its parent ends once all in it are gone.
@@ -141,7 +146,7 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-/** Ports that nobody listens on, all different. */
+/** Ports without a listener, all different. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
@@ -159,5 +164,5 @@ export const LAB_USERS: readonly (readonly [user: string, password: string])[] =
   ['viaduct-alice', 'Passw0rd-Alice'],
   ['viaduct-bob', 'p:w@rd 100%/#"x-Grüße'],
 ];
-/** Resolved by the servers of the lab, and by nobody else. */
+/** Resolved by the servers of the lab only. */
 export const FAR_NAME = 'far.lab.test';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ACCOUNTS, ALL_ACCOUNTS, type LabAccount } from './accounts.ts';
 import { Daemon, freePorts, LabFolder } from './daemon.ts';
-import { PROXY_NAME } from './squid-parent.ts';
+import { PROXY_NAME } from './squid-upstream.ts';
 
 /** MIT's key distribution centre, and tickets of alice. */
 export interface Kdc extends AsyncDisposable {
@@ -14,7 +14,7 @@ export interface Kdc extends AsyncDisposable {
   expired(): Promise<KerberosEnvironment>;
   /** A new ticket cache, as `kinit` makes it; gives what KRB5CCNAME is to be. */
   kinit(account: LabAccount, lifetime?: string): string;
-  /** Freezing it (`kill('SIGSTOP')`) makes a KDC that accepts connections and says nothing. */
+  /** Freezing it (`kill('SIGSTOP')`) makes a KDC that accepts connections and does not respond. */
   readonly daemon: Daemon;
 }
 export interface KerberosEnvironment extends Readonly<Record<string, string>> {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { type FetchScope, fetchScript } from '../../src/pac/fetcher.ts';
+import { type FetchScope, fetchScript } from '../../src/pac/fetch/fetcher.ts';
 import { missing } from '../support/requires.ts';
+import { trusting } from '../support/trusting.ts';
 import { startNginx } from './nginx.ts';
 
 const skip = missing('nginx');
@@ -13,9 +13,10 @@ const scope: FetchScope = {
   signal: AbortSignal.timeout(20_000),
   resolve: async () => ['127.0.0.1'],
   isSelf: () => false,
+  secure: trusting(),
 };
 
-test('a script is fetched once, and again when nginx says that it has changed', { skip }, async () => {
+test('a script is fetched once, and again when nginx reports a change', { skip }, async () => {
   await using nginx = await startNginx();
   const path = `${nginx.daemon.folder.path}/www/proxy.pac`;
   writeFileSync(path, PAC);
@@ -32,18 +33,13 @@ test('a script is fetched once, and again when nginx says that it has changed', 
   await assert.rejects(fetchScript(`http://localhost:${nginx.port}/none.pac`, undefined, scope), /status 404/);
 });
 
-test('over TLS only a server that proves who it is gives a script, which is trusted', { skip }, async () => {
+test('over TLS only a server with a valid certificate gives a script, which is trusted', { skip }, async () => {
   await using nginx = await startNginx();
   writeFileSync(`${nginx.daemon.folder.path}/www/proxy.pac`, PAC);
   const url = `https://localhost:${nginx.tlsPort}/proxy.pac`;
-  await assert.rejects(fetchScript(url, undefined, scope), /self-signed certificate/);
-  const before = getCACertificates('default');
-  setDefaultCACertificates([...before, readFileSync(nginx.ca, 'utf8')]);
-  try {
-    const fetched = await fetchScript(url, undefined, scope);
-    assert.equal(fetched.kind === 'script' && fetched.namedBy, 'pac');
-    await assert.rejects(fetchScript(url.replace('localhost', 'other.test'), undefined, scope), /altnames/);
-  } finally {
-    setDefaultCACertificates(before);
-  }
+  await assert.rejects(fetchScript(url, undefined, scope), { code: 'certificate_rejected' });
+  const withCa = { ...scope, secure: trusting(readFileSync(nginx.ca, 'utf8')) };
+  const fetched = await fetchScript(url, undefined, withCa);
+  assert.equal(fetched.kind === 'script' && fetched.namedBy, 'pac');
+  await assert.rejects(fetchScript(url.replace('localhost', 'other.test'), undefined, withCa), /ALTNAME_INVALID/);
 });

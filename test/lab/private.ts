@@ -13,7 +13,7 @@ const PACKAGES = [
   'util-linux',
 ];
 
-/** For the `skip` option of a test with parents that authenticate: false where the lab can be started, else the reason. */
+/** For the `skip` option of a test with upstream proxies that authenticate: false where the lab can be started, else the reason. */
 export function noLab(): string | false {
   if (process.platform !== 'linux') return 'the lab has its servers in Linux namespaces';
   if (process.getuid?.() !== 0) return 'the lab mounts its files over those of the machine: run it as root';
@@ -22,7 +22,7 @@ export function noLab(): string | false {
 
 /** What a server sees where the machine has something else. */
 export interface PrivateView {
-  /** Path of the folder of Samba's sockets: it is compiled into winbindd and whoever asks it, so two labs would meet there. */
+  /** Path of the folder of Samba's sockets: it is compiled into winbindd and its clients, so two labs would share it. */
   readonly samba?: string;
   /** Put over the file of that name in /etc. */
   readonly etc?: Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ export function privately(words: readonly string[], { samba, etc = {} }: Private
   return ['unshare', ...namespaces, 'sh', '-c', inside, 'sh', ...words];
 }
 
-/** Accounts that exist as Unix users for whoever sees this file. */
+/** Accounts that exist as Unix users for a program that sees this file as /etc/passwd. */
 export function passwdWith(folder: LabFolder, accounts: readonly LabAccount[]): string {
   const names = new Set(accounts.map(({ user }) => user));
   const others = readFileSync('/etc/passwd', 'utf8')

@@ -1,4 +1,4 @@
-/** Parents that others have made: Squid in the clear and over TLS, Dante, and chains of them; curl is the client. */
+/** Upstream proxies of other makers: Squid in the clear and over TLS, Dante, and chains of them; curl is the client. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -6,8 +6,9 @@ import { after, before, test } from 'node:test';
 import { connectVia, fetchVia, type RouteChoice, startProxy } from '../../src/index.ts';
 import { RawOrigin } from '../support/origin.ts';
 import { rawClient } from '../support/raw-client.ts';
+import { connectTo } from '../support/requests.ts';
 import { missing } from '../support/requires.ts';
-import { type Ran, run } from '../support/run.ts';
+import { type RunResult, run } from '../support/run.ts';
 import { FAR_NAME, LAB_USERS } from './daemon.ts';
 import { type Dante, FORBIDDEN_PORT, startDante } from './dante.ts';
 import { type Nginx, startNginx } from './nginx.ts';
@@ -41,7 +42,7 @@ function login(at: number): string {
   return `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
 }
 
-/** One proxy, with the authority of Squid's certificates, whose every request takes the same way. */
+/** A proxy that trusts the authority of Squid's certificates, whose every request takes the same route. */
 const proxyBy = (route: RouteChoice) =>
   startProxy({
     route: () => [route],
@@ -51,16 +52,16 @@ const proxyBy = (route: RouteChoice) =>
     ],
   });
 
-/** What curl gets by that way; of an https URL, and of an http one if it is told to tunnel, through CONNECT. */
-async function curl(route: RouteChoice, url: string, ...words: readonly string[]): Promise<Ran> {
+/** What curl gets by that route: an https URL through CONNECT, and an http one too with `-p`. */
+async function curl(route: RouteChoice, url: string, ...words: readonly string[]): Promise<RunResult> {
   await using proxy = await proxyBy(route);
   return await run('curl', ['-sS', '--cacert', nginx.ca, '-x', proxy.url, ...words, url]);
 }
 
-const WAYS: readonly (readonly [what: string, route: () => RouteChoice])[] = [
+const ROUTES: readonly (readonly [what: string, route: () => RouteChoice])[] = [
   ['Squid', () => squid.plain],
-  ['Squid that wants a user', () => `http://${login(0)}@127.0.0.1:${squid.basicPort}`],
-  ['Squid that wants a user whose password is not ASCII', () => `http://${login(1)}@127.0.0.1:${squid.basicPort}`],
+  ['Squid that requires a user', () => `http://${login(0)}@127.0.0.1:${squid.basicPort}`],
+  ['Squid that requires a user whose password is not ASCII', () => `http://${login(1)}@127.0.0.1:${squid.basicPort}`],
   ['Squid over TLS', () => squid.tls],
   ['Squid over TLS, with another name to expect', () => squid.wrongName.replace('localhost', '127.0.0.1')],
   ['Dante, SOCKS5', () => `socks5://127.0.0.1:${dante.port}`],
@@ -71,8 +72,8 @@ const WAYS: readonly (readonly [what: string, route: () => RouteChoice])[] = [
   ['TLS inside TLS', () => [squid.tls, squid.tls]],
   ['three hops', () => [squid.tls, `socks5://${login(0)}@127.0.0.1:${danteUsers.port}`, squid.plain]],
 ];
-for (const [what, route] of WAYS) {
-  test(`${what}: pages and tunnels, of names that only the far end knows`, { skip }, async () => {
+for (const [what, route] of ROUTES) {
+  test(`${what}: pages and tunnels, of names that only the last proxy resolves`, { skip }, async () => {
     const { port, tlsPort } = nginx;
     assert.equal((await curl(route(), `http://${FAR_NAME}:${port}/`)).out, 'origin-ok\n');
     assert.equal((await curl(route(), `http://127.0.0.1:${port}/`, '-p')).out, 'origin-ok\n');
@@ -91,12 +92,13 @@ for (const [what, route] of WAYS) {
     const up = await run('curl', [...common, '-T', file, '-o', '/dev/null', '-w', '%{http_code}', url]);
     assert.match(up.out, /^20[14]$/, up.err);
     const back = `${file}.back`;
-    await run('curl', [...common, '-o', back, url]);
+    const down = await run('curl', [...common, '-o', back, url]);
+    assert.equal(down.code, 0, down.err);
     const hash = (data: Buffer) => createHash('sha1').update(data).digest('hex');
     assert.equal(hash(readFileSync(back)), hash(bytes));
   });
 
-  test(`${what}: the library goes there too`, { skip }, async () => {
+  test(`${what}: the library takes the same route`, { skip }, async () => {
     const here = route();
     const ca = readFileSync(squid.ca);
     const isRenamed = typeof here === 'string' && here.startsWith('https://127');
@@ -106,7 +108,7 @@ for (const [what, route] of WAYS) {
   });
 }
 
-test('Dante, SOCKS4: addresses, and names that this machine knows', { skip }, async () => {
+test('Dante, SOCKS4: addresses, and names that this machine resolves', { skip }, async () => {
   const route = `socks4://127.0.0.1:${dante.port}`;
   assert.equal((await curl(route, `http://127.0.0.1:${nginx.port}/`)).out, 'origin-ok\n');
   assert.equal((await curl(route, `https://localhost:${nginx.tlsPort}/`)).out, 'origin-ok\n');
@@ -126,25 +128,25 @@ const REFUSED: readonly Refused[] = [
     route: () => squid.wrongName,
     to: site,
     status: '502',
-    page: /certificate that cannot be trusted\. The certificate of https:\/\/localhost:\d+ is for another name\./,
+    page: /certificate of the upstream cannot be trusted\. The certificate of https:\/\/localhost:\d+ is for another name\./,
   },
   {
     what: 'a proxy without TLS where TLS was meant',
     route: () => squid.plain.replace('http:', 'https:'),
     to: site,
     status: '502',
-    page: /TLS handshake with the upstream failed\. If https:\S+ speaks no TLS on that port/,
+    page: /TLS handshake with the upstream failed\. If https:\S+ does not use TLS on that port/,
   },
   {
-    what: 'Squid that wants a user',
+    what: 'Squid that requires a user',
     route: () => `http://127.0.0.1:${squid.basicPort}`,
     to: site,
     status: '502',
-    page: /did not accept our credentials\. http:\S+ wants to know who /,
+    page: /did not accept our credentials\. http:\S+ requires authentication \(/,
   },
   {
-    what: 'Squid that knows no such user',
-    route: () => `http://nobody:wrong@127.0.0.1:${squid.basicPort}`,
+    what: 'Squid without such a user',
+    route: () => `http://unknown:wrong@127.0.0.1:${squid.basicPort}`,
     to: site,
     status: '502',
     page: /http:\S+ (?:did not accept|has rejected) the /,
@@ -154,24 +156,24 @@ const REFUSED: readonly Refused[] = [
     route: () => squid.plain,
     to: () => '192.0.2.1:443',
     status: '502',
-    page: /refused to connect\. It answered 403\./,
+    page: /refused to connect\. It responded with 403\./,
   },
   {
     what: 'Squid that finds the port closed',
     route: () => squid.plain,
     to: () => '127.0.0.1:1',
     status: '502',
-    page: /could not reach the destination\. It answered 503\./,
+    page: /could not reach the destination\. It responded with 503\./,
   },
   {
     what: 'Dante that wants a user',
     route: () => `socks5://127.0.0.1:${danteUsers.port}`,
     to: site,
     status: '502',
-    page: /socks5:\S+ wants to know who asks\./,
+    page: /socks5:\S+ requires a user name and password; write them into its URL\./,
   },
   {
-    what: 'Dante that knows no such user',
+    what: 'Dante without such a user',
     route: () => `socks5://viaduct-alice:wrong@127.0.0.1:${danteUsers.port}`,
     to: site,
     status: '502',
@@ -182,28 +184,28 @@ const REFUSED: readonly Refused[] = [
     route: () => `socks5://127.0.0.1:${dante.port}`,
     to: () => `127.0.0.1:${FORBIDDEN_PORT}`,
     status: '502',
-    page: /refused to connect\. It answered "not allowed by its rules" \(2\)\./,
+    page: /refused to connect\. It responded with "not allowed by its rules" \(2\)\./,
   },
   {
     what: 'Dante that finds the port closed',
     route: () => `socks5://127.0.0.1:${dante.port}`,
     to: () => '127.0.0.1:1',
     status: '502',
-    page: /could not reach the destination\. It answered "connection refused" \(5\)\./,
+    page: /could not reach the destination\. It responded with "connection refused" \(5\)\./,
   },
   {
     what: 'Dante that does not know the name',
     route: () => `socks5://127.0.0.1:${dante.port}`,
     to: () => 'nowhere.lab.test:443',
     status: '502',
-    page: /could not reach the destination\. It answered "host unreachable" \(4\)\./,
+    page: /could not reach the destination\. It responded with "host unreachable" \(4\)\./,
   },
   {
     what: 'Dante, SOCKS4, that finds the port closed',
     route: () => `socks4://127.0.0.1:${dante.port}`,
     to: () => '127.0.0.1:1',
     status: '502',
-    page: /refused to connect\. It answered "rejected or failed" \(91\)\./,
+    page: /refused to connect\. It responded with "rejected or failed" \(91\)\./,
   },
   {
     what: 'a chain whose second proxy is dead',
@@ -214,20 +216,20 @@ const REFUSED: readonly Refused[] = [
   },
 ];
 for (const { what, route, to, status, page } of REFUSED) {
-  test(`${what}: the client is told so`, { skip }, async () => {
+  test(`${what}: the response says so`, { skip }, async () => {
     await using proxy = await proxyBy(route());
     const refusal = await run('curl', ['-sS', '-p', '-x', proxy.url, `http://${to()}/`, '--include']);
     assert.match(refusal.err, new RegExp(`response ${status}`));
-    const told = await connectTold(proxy.url, to());
-    assert.match(told, page);
-    assert.doesNotMatch(told, /wrong/);
+    const text = await connectResponse(proxy.url, to());
+    assert.match(text, page);
+    assert.doesNotMatch(text, /wrong/);
   });
 }
 
 /** The page of a refused CONNECT, which curl does not show. */
-async function connectTold(proxy: string, to: string): Promise<string> {
+async function connectResponse(proxy: string, to: string): Promise<string> {
   using client = await rawClient(Number(new URL(proxy).port));
-  client.send(`CONNECT ${to} HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
+  client.send(connectTo(to));
   await client.ended();
   return client.text;
 }
@@ -240,10 +242,10 @@ test('the next way is tried behind a dead proxy, and not behind one that cannot 
   const page = await run('curl', ['-sS', '-p', '-x', proxy.url, `http://127.0.0.1:${port}/`]);
   assert.equal(page.out, 'origin-ok\n', page.err);
   await using direct = await startProxy({ route: () => [squid.plain, 'direct'] });
-  await assert.rejects(connectVia(direct.url, '127.0.0.1:1'), { told: 'It answered 502.' });
+  await assert.rejects(connectVia(direct.url, '127.0.0.1:1'), { clientDetail: 'It responded with 502.' });
 });
 
-test('what we say to a SOCKS proxy is what curl says', { skip }, async () => {
+test('our bytes to a SOCKS proxy are those of curl', { skip }, async () => {
   const greeting = Buffer.from([5, 0]);
   for (const [ours, theirs] of [
     ['socks4a', 'socks4a'],

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { LabAccount } from './accounts.ts';
 
-/** Samba's own client, which knows what NTLM does with names and passwords outside ASCII; curl does not. */
+/** Samba's own client, which encodes names and passwords outside ASCII as NTLM requires; curl does not. */
 export class SambaClient implements AsyncDisposable {
   readonly #child;
   readonly #lines;
@@ -25,7 +25,7 @@ export class SambaClient implements AsyncDisposable {
     this.#child.stdin.write(challenge === undefined ? 'YR\n' : `TT ${challenge}\n`);
     const { value } = await this.#lines.next();
     const [verb = '', token] = String(value).split(' ');
-    if (!/^(?:YR|KK|AF)$/.test(verb) || token === undefined) throw new Error(`Samba's client says ${value}`);
+    if (!/^(?:YR|KK|AF)$/.test(verb) || token === undefined) throw new Error(`Samba's client printed ${value}`);
     return token;
   }
 

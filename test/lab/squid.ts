@@ -2,7 +2,7 @@ import { selfSigned } from '../support/certificate.ts';
 import { Daemon, FAR_NAME, freePorts, LAB_USERS, LabFolder } from './daemon.ts';
 import { apr1 } from './password.ts';
 
-/** Debian's Squid as a parent: ports in the clear, with Basic, over TLS, and over TLS with a certificate for another name. */
+/** Debian's Squid as an upstream proxy: ports in the clear, with Basic, over TLS, and over TLS with a certificate for another name. */
 export interface Squid extends AsyncDisposable {
   readonly plain: string;
   /** Wants a user of LAB_USERS. */
@@ -61,7 +61,7 @@ http_access allow user
 http_access deny all
 `,
   );
-  // The name must be one of its own for each Squid of a machine.
+  // Each Squid of a machine needs another name.
   const words = ['squid', '-N', '-n', `viaduct${plain}`, '-f', configuration];
   const daemon = await Daemon.start(words, [plain, basic, tls, wrong], folder);
   return {

@@ -9,17 +9,18 @@ import { hostsOf, passwdWith, privately } from './private.ts';
 export interface Winbind extends AsyncDisposable {
   /** Its own name, which is the domain of its accounts. */
   readonly domain: string;
-  /** For whoever asks it: Squid's helper. */
+  /** For its client, Squid's helper. */
   readonly configuration: string;
   readonly samba: string;
-  /** How many logons it has turned down, by its own account. */
-  failedLogons(): number;
+  /** How many logins it has turned down, by its own log. */
+  failedLogins(): number;
   readonly daemon: Daemon;
 }
 
 export const NTLM_DOMAIN = 'NTLMBOX';
 
-export async function startWinbind(): Promise<Winbind> {
+/** `workgroup`: where it is the domain of the accounts, Samba's client finds the credentials that winbindd keeps (wbinfo --ccache-save). */
+export async function startWinbind({ workgroup = 'LABGROUP' } = {}): Promise<Winbind> {
   const folder = new LabFolder();
   const path = (name: string): string => `${folder.path}/${name}`;
   for (const name of ['private', 'lock', 'state', 'cache', 'pid', 'ncalrpc', 'samba']) mkdirSync(path(name));
@@ -29,7 +30,7 @@ export async function startWinbind(): Promise<Winbind> {
   const configuration = folder.write(
     'smb.conf',
     `[global]
-workgroup = LABGROUP
+workgroup = ${workgroup}
 netbios name = ${NTLM_DOMAIN}
 server role = standalone server
 passdb backend = tdbsam:${path('private/passdb.tdb')}
@@ -73,7 +74,7 @@ log level = 1 auth:3
     domain: NTLM_DOMAIN,
     configuration,
     samba: path('samba'),
-    failedLogons: () =>
+    failedLogins: () =>
       readFileSync(`${folder.log}/log.wb-${NTLM_DOMAIN}`, 'latin1').split('FAILED with error').length - 1,
     daemon,
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { compile, RELAY_SOURCES } from '../../scripts/native.ts';
+import { compile, EPOLL_SOURCES, RELAY_SOURCES } from '../../scripts/native.ts';
 import { isLong } from '../support/bulk.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -22,13 +22,13 @@ type WatcherName = 'sanitizers' | 'threads' | 'valgrind';
 const PROGRAMS: readonly Program[] = [
   {
     of: 'the native relay',
-    sources: [...RELAY_SOURCES, here('harness.cc')],
+    sources: [...RELAY_SOURCES, here('relay-harness.cc')],
     work: { sanitizers: 200, threads: 100, valgrind: 30 },
   },
-  // It has one thread.
+  // They have one thread.
   {
-    of: 'the lane',
-    sources: [here('../../native/lane.cc'), here('lane-harness.cc')],
+    of: 'the epoll sockets',
+    sources: [...EPOLL_SOURCES, here('epoll-sockets-harness.cc')],
     work: { sanitizers: 500, valgrind: 50 },
   },
 ];
@@ -65,7 +65,7 @@ for (const { of, sources, work } of PROGRAMS) {
     const amount = work[is];
     if (amount === undefined) continue;
     const skip = process.platform === 'linux' ? missing(...packages) : 'the addon is for Linux';
-    test(`${name} finds nothing to say about ${of}`, { skip }, () => {
+    test(`${name} reports nothing about ${of}`, { skip }, () => {
       using folder = temporaryFolder();
       const program = join(folder.path, 'harness');
       assert.equal(compile(program, ['-O1', '-g', ...flags, ...sources]), undefined);

@@ -1,10 +1,10 @@
 /** A worker with a tunnel that never ends. */
 import { parentPort } from 'node:worker_threads';
-import { systemClock } from '../../src/core/clock.ts';
-import { nativeThread } from '../../src/native/thread.ts';
-import { IdleWatch } from '../../src/relay/idle-watch.ts';
-import { NativeRelay } from '../../src/relay/native.ts';
-import { portableRelay } from '../../src/relay/relay.ts';
+import { nativeThread } from '../../src/native/relay-thread.ts';
+import { IdleWatch } from '../../src/net/idle-watch.ts';
+import { NativeRelay } from '../../src/relay/native-relay.ts';
+import { portableRelay } from '../../src/relay/portable-relay.ts';
+import { systemClock } from '../../src/util/clock.ts';
 import { unlimited } from '../support/unlimited.ts';
 import { socketPair } from '../support/wire-pair.ts';
 

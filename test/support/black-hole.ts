@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 
-/** An address that answers nothing: connecting to it takes as long as somebody is willing to wait. */
+/** An address that does not answer: a connection attempt there lasts until its own timeout. */
 export interface BlackHole extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
-  /** From now on it accepts, and says `late`. Whoever waits gets through when the kernel asks again, within 2 s. */
+  /** From now on it accepts, and sends `late`: an open attempt succeeds when the kernel sends its SYN again, within 2 s. */
   wake(): void;
 }
 
@@ -15,7 +15,10 @@ const LISTENER = `
 const server = require('node:net').createServer((socket) => socket.on('error', () => {}).end('late'));
 server.listen({ host: process.argv[1], port: 0, backlog: 1 }, () => console.log(server.address().port));`;
 
-/** A full backlog hides a port as well as a firewall does: the listener is stopped, and others fill its queue. */
+/** A connection on loopback takes microseconds; one that takes so long has found a full backlog. */
+const FULL_MS = 100;
+
+/** A full backlog drops SYNs as a firewall does: the listening process is stopped, and other sockets fill its queue. */
 export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> {
   const child = spawn(process.execPath, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = await once(child.stdout, 'data');
@@ -27,8 +30,8 @@ export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> 
     filler.on('error', () => undefined);
     fillers.push(filler);
     const connected = once(filler, 'connect');
-    await Promise.race([connected, wait(100)]);
-    // On a busy machine both may be due, and the timer is asked first.
+    await Promise.race([connected, wait(FULL_MS)]);
+    // On a loaded machine both may be due, and the event loop runs the timer first.
     await nextTurn();
     isFull = filler.connecting;
   }

@@ -7,7 +7,7 @@ import { finished, pipeline } from 'node:stream/promises';
 /** Random once, and of a length that no buffer divides: bytes that change places change the hash. */
 const PATTERN = randomBytes(1_048_573);
 
-/** `bytes` of the pattern, as a stream that is never further than its reader. */
+/** `bytes` of the pattern, as a stream that its reader slows down. */
 export function patternOf(bytes: number): Readable {
   return ReadableStream.from(pieces(bytes), { objectMode: false, highWaterMark: PATTERN.length });
 }
@@ -16,7 +16,7 @@ function* pieces(bytes: number): Generator<Buffer> {
   for (let left = bytes; left > 0; left -= PATTERN.length) yield PATTERN.subarray(0, Math.min(left, PATTERN.length));
 }
 
-/** Writes `bytes` of the pattern and then ends, unless told to leave it open. */
+/** Writes `bytes` of the pattern, and then ends unless `then` is `stay`. */
 export async function sendPattern(to: Writable, bytes: number, then: 'end' | 'stay' = 'end'): Promise<void> {
   await pipeline(patternOf(bytes), to, { end: then === 'end' });
 }
@@ -61,5 +61,5 @@ export function residentBytes(pid: number): number {
 
 export const MB = 1_000_000;
 
-/** The long form of a measurement, for `npm run test:long`; the short one says the same about less. */
+/** Whether `npm run test:long` runs the long form of a measurement; the short one proves the same of fewer bytes. */
 export const isLong: boolean = process.env.VIADUCT_LONG === '1';

@@ -1,10 +1,16 @@
-import { systemClock } from '../../src/core/clock.ts';
-import { loginBook } from '../../src/upstream/auth/login-book.ts';
-import { AuthMemory } from '../../src/upstream/auth/memory.ts';
-import { UpstreamAuth } from '../../src/upstream/auth/upstream-auth.ts';
+import { urlCredentials } from '../../src/credentials/url-credentials.ts';
+import { ProxyAuthCache } from '../../src/upstream-auth/proxy-auth-cache.ts';
+import { UpstreamAuth } from '../../src/upstream-auth/upstream-auth.ts';
+import { systemClock } from '../../src/util/clock.ts';
 
-/** Nothing is known of upstream proxies but the login in their URL. */
+/** Authentication to upstream proxies with the login of their URL only. */
 export function byLogin(): UpstreamAuth {
-  const memory = new AuthMemory(systemClock);
-  return new UpstreamAuth({ book: loginBook, memory, tickets: undefined, workstation: '', clock: systemClock });
+  const memory = new ProxyAuthCache(systemClock);
+  return new UpstreamAuth({
+    credentials: urlCredentials(),
+    cache: memory,
+    kerberos: undefined,
+    workstation: '',
+    clock: systemClock,
+  });
 }

@@ -7,16 +7,25 @@ export interface TestCertificate {
   readonly cert: string;
 }
 
+/** Keys that sign with SHA-256: one that is good, and one that is too short to be (112 bits, NIST SP 800-57). */
+const KEYS = {
+  'P-256': { make: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }), algorithm: '2a8648ce3d040302' },
+  'RSA-1024': { make: () => generateKeyPairSync('rsa', { modulusLength: 1024 }), algorithm: '2a864886f70d01010b' },
+} as const;
+
 /** Made anew for each test, so that no private key lies in the repository. `names` are DNS names and IPv4 addresses. */
-export function selfSigned(names: readonly string[] = ['localhost', '127.0.0.1']): TestCertificate {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+export function selfSigned(
+  names: readonly string[] = ['localhost', '127.0.0.1'],
+  kind: keyof typeof KEYS = 'P-256',
+): TestCertificate {
+  const { privateKey, publicKey } = KEYS[kind].make();
   const name = sequence(set(sequence(oid('550403'), utf8(names[0] ?? 'localhost'))));
   const valid = sequence(utcTime(Date.now() - 86_400_000), utcTime(Date.now() + 86_400_000));
   const alternatives = names.map((one) =>
     isIPv4(one) ? der(0x87, Buffer.from(one.split('.').map(Number))) : der(0x82, Buffer.from(one)),
   );
   const extension = sequence(oid('551d11'), der(0x04, sequence(...alternatives)));
-  const algorithm = sequence(oid('2a8648ce3d040302')); // ecdsa-with-SHA256
+  const algorithm = sequence(oid(KEYS[kind].algorithm));
   const signed = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))), // version 3
     der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])), // serial number, positive

@@ -1,10 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { until } from './until.ts';
+
+const resolvingWith = (lines: string): string =>
+  `printf "${lines}" > /tmp/viaduct-resolv.$$ && mount --bind /tmp/viaduct-resolv.$$ "$(readlink -f /etc/resolv.conf)" && rm /tmp/viaduct-resolv.$$`;
 
 /** As shell script for `runInside`: every program there asks the name server on 127.0.0.1 port 53. */
-export const RESOLVE_ON_LOOPBACK: string =
-  'printf "nameserver 127.0.0.1\\noptions timeout:2 attempts:1\\n" > /tmp/viaduct-resolv.$$ && mount --bind /tmp/viaduct-resolv.$$ "$(readlink -f /etc/resolv.conf)" && rm /tmp/viaduct-resolv.$$';
+export const RESOLVE_ON_LOOPBACK: string = resolvingWith('nameserver 127.0.0.1\\noptions timeout:2 attempts:1\\n');
+
+/** The same with the system's own patience: a name that is not answered takes 10 s (resolv.conf(5)). */
+export const RESOLVE_PATIENTLY: string = resolvingWith('nameserver 127.0.0.1\\n');
 
 /** Debian's dnsmasq on 127.0.0.1 port 53, answering from a table that a test may change; TTLs are 0. */
 export class Dnsmasq implements AsyncDisposable {
@@ -60,12 +66,10 @@ export class Dnsmasq implements AsyncDisposable {
   }
 
   async #logged(what: RegExp, from: number): Promise<void> {
-    for (let turn = 0; turn < 500; turn++) {
-      if (what.test(readFileSync(this.#log).subarray(from).toString())) return;
+    await until(() => {
       if (this.#child.exitCode !== null) throw new Error(`dnsmasq ended: ${readFileSync(this.#log, 'utf8')}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    throw new Error(`dnsmasq does not answer: ${readFileSync(this.#log, 'utf8')}`);
+      return what.test(readFileSync(this.#log).subarray(from).toString());
+    }, `dnsmasq logs ${what}`);
   }
 }
 

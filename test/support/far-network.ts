@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Another machine, at the other end of a cable that a test plugs and pulls. Only inside `runInside`. */
+/** Another machine (a network namespace), at the other end of a cable that a test plugs and pulls. Only inside `runInside`. */
 export const FAR_IP = '10.77.0.1';
 const NEAR_IP = '10.77.0.2';
 const CABLE = 'cable0';
@@ -19,8 +19,9 @@ export class FarNetwork implements AsyncDisposable {
     this.#machine = machine;
   }
 
-  static async start(text: string): Promise<FarNetwork> {
-    const words = ['-n', process.execPath, '-e', SERVER];
+  /** `server` is a program that prints something once it is ready. */
+  static async start(text: string, server: string = SERVER): Promise<FarNetwork> {
+    const words = ['-n', process.execPath, '-e', server];
     const machine = spawn('unshare', words, {
       env: { ...process.env, TEXT: text },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -31,16 +32,21 @@ export class FarNetwork implements AsyncDisposable {
 
   /** Interface, address and route appear here one after the other. */
   plug(): void {
-    const there = `${this.#machine.pid}`;
-    ip('link', 'add', CABLE, 'type', 'veth', 'peer', 'name', 'far0', 'netns', there);
-    for (const words of [
-      ['addr', 'add', `${FAR_IP}/24`, 'dev', 'far0'],
-      ['link', 'set', 'far0', 'up'],
-    ]) {
-      execFileSync('nsenter', ['-t', there, '-n', 'ip', ...words]);
-    }
+    ip('link', 'add', CABLE, 'type', 'veth', 'peer', 'name', 'far0', 'netns', `${this.#machine.pid}`);
+    this.#inside('ip', 'addr', 'add', `${FAR_IP}/24`, 'dev', 'far0');
+    this.#inside('ip', 'link', 'set', 'far0', 'up');
     ip('link', 'set', CABLE, 'up');
     ip('addr', 'add', `${NEAR_IP}/24`, 'dev', CABLE);
+  }
+
+  /** Both ends stay as they are, and nothing arrives at the other one any more; or does again. */
+  carry(what: 'nothing' | 'all'): void {
+    this.#inside('ip', 'link', 'set', 'far0', what === 'all' ? 'up' : 'down');
+  }
+
+  /** Sends SIGUSR2 to its server. */
+  signal(): void {
+    this.#machine.kill('SIGUSR2');
   }
 
   pull(): void {
@@ -52,13 +58,22 @@ export class FarNetwork implements AsyncDisposable {
     ip('route', 'add', block, 'via', FAR_IP);
   }
 
-  /** It is there and says nothing, as behind a VPN that has died. */
+  /** It is there and does not respond, as behind a VPN that has died. */
   freeze(): void {
     this.#machine.kill('SIGSTOP');
   }
 
   thaw(): void {
     this.#machine.kill('SIGCONT');
+  }
+
+  /** Words that run a program there. */
+  get entering(): readonly string[] {
+    return ['nsenter', '-t', `${this.#machine.pid}`, '-n'];
+  }
+
+  #inside(...words: string[]): void {
+    execFileSync('nsenter', ['-t', `${this.#machine.pid}`, '-n', ...words]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,9 +8,9 @@ export interface Ports {
 }
 
 /**
- * Whether Linux still knows a connection of this machine: after a reset it does not, after a FIN it does. By both ports:
- * a machine that was busy remembers others from the same local one for a minute. `ss` has the kernel look for it, since
- * after thousands of connections to read them all takes longer than tests wait.
+ * Whether Linux still has a connection of this machine in its table: after a reset it has not, after a FIN it has. Found by
+ * both ports: earlier connections from the same local port stay in TIME-WAIT for a minute. `ss` filters inside the kernel;
+ * after thousands of connections, reading the whole table takes longer than tests wait.
  */
 export function isConnected({ localPort = 0, remotePort = 0 }: Ports): boolean {
   const filter = `sport = :${localPort} and dport = :${remotePort}`;
@@ -18,9 +18,8 @@ export function isConnected({ localPort = 0, remotePort = 0 }: Ports): boolean {
   return status === 0 ? stdout.trim() !== '' : isListed(localPort, remotePort);
 }
 
-/** Whether the kernel will look after a silence if the other end of this connection is still there. */
+/** Whether keep-alive probes are on for the other end of this connection: the end that the proxy has. */
 export function hasProbes({ localPort = 0, remotePort = 0 }: Ports): boolean {
-  // The other end is asked for: it is the one that the proxy has.
   const filter = `sport = :${remotePort} and dport = :${localPort}`;
   return spawnSync('ss', ['-Htano', filter], { encoding: 'utf8' }).stdout.includes('timer:(keepalive');
 }

@@ -1,14 +1,16 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { setTimeout as wait } from 'node:timers/promises';
+import { until } from './until.ts';
 
 /** What tests with a bus or a keyring need, for `missing()`. */
 export const KEYRING_PACKAGES = ['dbus-daemon', 'dbus-bin', 'gnome-keyring', 'libsecret-tools'] as const;
 
 const COLLECTION = '/org/freedesktop/secrets/collection/login';
-/** A bus answers within milliseconds; a keyring that creates its first collection takes a second on a busy machine. */
+/** A bus answers within milliseconds; a keyring that creates its first collection takes a second on a loaded machine. */
 const START_MS = 15_000;
+/** A call that waits for a person who unlocks the keyring blocks the process of its test, and no time limit of a test ends that. */
+const CALL_MS_MAX = 10_000;
 
 /** A session bus of its own, at a socket in `folder`; disposing ends it. */
 export class TestBus implements AsyncDisposable {
@@ -20,7 +22,7 @@ export class TestBus implements AsyncDisposable {
     this.path = path;
   }
 
-  /** `starts`: commands that the bus runs when somebody asks for a name that nobody owns, by name. */
+  /** `starts`: commands that the bus runs when a client calls a name without an owner, by name. */
   static async start(folder: string, starts: Readonly<Record<string, string>> = {}): Promise<TestBus> {
     const [path, config, services] = [`${folder}/bus`, `${folder}/bus.conf`, `${folder}/services`];
     mkdirSync(services, { recursive: true });
@@ -42,7 +44,7 @@ export class TestBus implements AsyncDisposable {
     );
     const child = spawn('dbus-daemon', [`--config-file=${config}`, '--nofork', '--nopidfile'], { stdio: 'ignore' });
     const bus = new TestBus(child, path);
-    await until(() => bus.#answers('org.freedesktop.DBus'), 'the bus does not answer');
+    await until(() => holds(() => bus.#answers('org.freedesktop.DBus')), 'the bus answers', START_MS);
     return bus;
   }
 
@@ -54,19 +56,20 @@ export class TestBus implements AsyncDisposable {
     return { DBUS_SESSION_BUS_ADDRESS: this.address };
   }
 
-  /** Calls a method as `dbus-send` does: whatever has to be started for it is started. Gives what it prints. */
+  /** Calls a method as `dbus-send` does: the bus starts the service if it must. Gives what it prints. */
   send(destination: string, path: string, method: string, ...args: readonly string[]): string {
     const words = ['--session', '--print-reply=literal', '--reply-timeout=2000', `--dest=${destination}`];
     return execFileSync('dbus-send', [...words, path, method, ...args], {
       env: { ...process.env, ...this.environment },
       encoding: 'utf8',
+      timeout: CALL_MS_MAX,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
   }
 
   #answers(name: string): boolean {
-    const said = this.send('org.freedesktop.DBus', '/', 'org.freedesktop.DBus.NameHasOwner', `string:${name}`);
-    return said.includes('true');
+    const printed = this.send('org.freedesktop.DBus', '/', 'org.freedesktop.DBus.NameHasOwner', `string:${name}`);
+    return printed.includes('true');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -96,7 +99,7 @@ export class TestKeyring implements AsyncDisposable {
     // What unlocks the collection, and creates it the first time.
     child.stdin?.end('test');
     const keyring = new TestKeyring(bus, child);
-    await until(() => keyring.#isUnlocked(), 'the keyring does not answer');
+    await until(() => holds(() => keyring.#isUnlocked()), 'the keyring is unlocked', START_MS);
     return keyring;
   }
 
@@ -105,6 +108,7 @@ export class TestKeyring implements AsyncDisposable {
     execFileSync('secret-tool', ['store', '--label=test', 'service', service, 'username', username], {
       env: { ...process.env, ...this.bus.environment },
       input: secret,
+      timeout: CALL_MS_MAX,
     });
   }
 
@@ -114,6 +118,7 @@ export class TestKeyring implements AsyncDisposable {
       return execFileSync('secret-tool', ['lookup', 'service', service, 'username', username], {
         env: { ...process.env, ...this.bus.environment },
         encoding: 'utf8',
+        timeout: CALL_MS_MAX,
       });
     } catch {
       return '';
@@ -144,15 +149,11 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function until(isSo: () => boolean, complaint: string): Promise<void> {
-  const endMs = performance.now() + START_MS;
-  while (performance.now() < endMs) {
-    try {
-      if (isSo()) return;
-    } catch {
-      // Nobody listens there yet.
-    }
-    await wait(20);
+/** Whether a command reports it; one that fails has found no service yet. */
+function holds(reports: () => boolean): boolean {
+  try {
+    return reports();
+  } catch {
+    return false;
   }
-  throw new Error(complaint);
 }

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '../../src/core/clock.ts';
+import type { Clock } from '../../src/util/clock.ts';
 
 interface Task {
   readonly dueMs: number;
@@ -60,7 +60,7 @@ export class ManualClock implements Clock {
     this.#nowMs = untilMs;
   }
 
-  /** As `advance`, and lets promises settle after each task, so that whoever was woken may ask again. */
+  /** As `advance`, and lets promises settle after each task, so that code that a task resumed may set its next timer. */
   async pass(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     await nextTurn();

@@ -8,7 +8,7 @@ export const MACHINE_IP = '10.9.8.7';
 /** Without root, a user namespace gives the right to make a network namespace. */
 const FLAGS = process.getuid?.() === 0 ? ['-n'] : ['-rn'];
 
-/** What is started inside ends with whoever started it, and not when somebody notices. */
+/** The kernel ends what runs inside at once with the process that started it. */
 const ENDS_WITH_US = ['--pid', '--fork', '--kill-child'];
 
 const SETUP = `ip link set lo up && ip addr add ${MACHINE_IP}/32 dev lo && exec "$0" "$@"`;
@@ -23,7 +23,7 @@ export function noNamespace(): string | false {
 }
 
 /**
- * Starts a script on this Node where there is loopback and nothing else: whatever is dialled there reaches nobody.
+ * Starts a script on this Node where there is loopback and nothing else: no other address can be reached from there.
  * Standard output is a pipe, standard error is ours.
  */
 export function startWithoutNetwork(script: URL, ...words: readonly string[]): ChildProcess {
@@ -32,13 +32,13 @@ export function startWithoutNetwork(script: URL, ...words: readonly string[]): C
   return spawn('unshare', [...flags, 'sh', '-c', SETUP, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
-/** Tells a test file that runs itself again that it is where it wanted to be. */
+/** Set for a test file that `runInside` has started again. */
 const INSIDE = 'VIADUCT_TEST_INSIDE';
 export const isInside = (): boolean => process.env[INSIDE] === '1';
 
 /**
  * Runs a test file once more, where there is loopback and nothing else, and `isInside()` holds. Rejects with what it
- * printed when a test in it fails. `setup` is shell script that is run first, with mounts that nobody else sees.
+ * printed when a test in it fails. `setup` is shell script that is run first, with mounts that no other process sees.
  */
 export function runInside(file: string, setup = 'true'): Promise<void> {
   const program = [process.execPath, '--disable-warning=ExperimentalWarning', fileURLToPath(file)];
@@ -49,15 +49,15 @@ export function runInside(file: string, setup = 'true'): Promise<void> {
     env: { ...env, [INSIDE]: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let said = '';
+  let printed = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
+    printed += text;
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
+    printed += text;
   });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(said))));
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(printed))));
   });
 }

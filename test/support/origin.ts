@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { type Message, messagesIn } from './http-messages.ts';
 import { RawPeer } from './raw-client.ts';
 
-/** A TCP server that does exactly what a test says, and remembers what it was sent. */
+/** A TCP server that a test scripts, and that keeps what it receives. */
 export class RawOrigin implements AsyncDisposable {
   readonly port: number;
   readonly host: string;

@@ -1,58 +1,60 @@
 import assert from 'node:assert/strict';
+import { type RunningProxy, type StartOptions, startProxy } from '../../src/app/start.ts';
 import { type ConfigInput, resolveOptions } from '../../src/config/schema.ts';
-import { type Clock, systemClock } from '../../src/core/clock.ts';
-import type { Exporter } from '../../src/core/contracts.ts';
-import type { ProxyEvent } from '../../src/core/event.ts';
-import type { ProxyRecord } from '../../src/core/record.ts';
-import type { BookParts } from '../../src/credentials/book.ts';
+import type { Exporter, ProxyEvent } from '../../src/contracts/event.ts';
+import type { ProxyRecord } from '../../src/contracts/record.ts';
+import type { CredentialStoreDeps } from '../../src/credentials/credential-store.ts';
 import type { Environment } from '../../src/credentials/environment.ts';
-import { type RunningProxy, type StartOptions, startProxy } from '../../src/proxy.ts';
-import type { Ticketing } from '../../src/upstream/auth/gssapi.ts';
+import type { KerberosProvider } from '../../src/upstream-auth/gssapi/gssapi.ts';
+import { type Clock, systemClock } from '../../src/util/clock.ts';
 import { type RawPeer, rawClient } from './raw-client.ts';
+import { connectTo } from './requests.ts';
 
-/** A proxy in this process, and everything that it has told. Disposing it also proves that it has left no timer. */
+/** A proxy in this process, and every event that it has reported. Disposing it also checks that no timer is left. */
 export class ProxyUnderTest implements AsyncDisposable {
   readonly proxy: RunningProxy;
   readonly port: number;
   readonly events: ProxyEvent[];
   readonly records: ProxyRecord[];
   readonly #clock: CountingClock;
-  readonly #hearers: Set<() => void>;
+  readonly #waiting: Set<() => void>;
 
   private constructor(
     proxy: RunningProxy,
     clock: CountingClock,
     events: ProxyEvent[],
     records: ProxyRecord[],
-    hearers: Set<() => void>,
+    waiting: Set<() => void>,
   ) {
     this.proxy = proxy;
     this.port = Number(new URL(proxy.url).port);
     this.events = events;
     this.records = records;
     this.#clock = clock;
-    this.#hearers = hearers;
+    this.#waiting = waiting;
   }
 
   /** On a free port of 127.0.0.1, without a log, unless the configuration says otherwise. */
   static async start(config: ConfigInput = {}, options: StartOptions = {}): Promise<ProxyUnderTest> {
     const events: ProxyEvent[] = [];
     const records: ProxyRecord[] = [];
-    const hearers = new Set<() => void>();
+    const waiting = new Set<() => void>();
     const exporter: Exporter = {
       name: 'test',
       observe(event) {
         events.push(event);
-        if (event.type === 'closed') records.push(event.record);
-        for (const hear of [...hearers]) hear();
+        if (event.type === 'close') records.push(event.record);
+        for (const check of [...waiting]) check();
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const clock = new CountingClock(options.clock ?? systemClock);
-    const settings = resolveOptions({ listen: 'http://127.0.0.1:0', log: { format: 'off' }, ...config });
-    const unaware = { credentials: nobodysSources(clock), tickets: NO_TICKETS };
+    const unaware = { credentials: testCredentialSources(clock), kerberos: NO_TICKETS };
+    const { environment } = options.credentials ?? unaware.credentials;
+    const written = { listen: 'http://127.0.0.1:0', log: { format: 'off' }, ...config } as const;
+    const settings = resolveOptions(written, 'configuration', environment);
     const proxy = await startProxy(settings, { ...unaware, ...options, exporters: [exporter], clock });
-    return new ProxyUnderTest(proxy, clock, events, records, hearers);
+    return new ProxyUnderTest(proxy, clock, events, records, waiting);
   }
 
   client(): Promise<RawPeer> {
@@ -62,34 +64,34 @@ export class ProxyUnderTest implements AsyncDisposable {
   /** A client whose CONNECT to `authority` was answered with 200; what came is the tunnel's from here on. */
   async tunnel(authority: string): Promise<RawPeer> {
     const client = await this.client();
-    client.send(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
+    client.send(connectTo(authority));
     const head = await client.until('\r\n\r\n');
     assert.match(head, /^HTTP\/1\.1 200 /);
     client.forget(head.indexOf('\r\n\r\n') + 4);
     return client;
   }
 
-  /** Resolves once `isTrue` holds; asked at every event. */
+  /** Resolves once `isTrue` holds; it is checked at every event. */
   async when(isTrue: (self: this) => boolean): Promise<void> {
     while (!isTrue(this)) {
       await new Promise<void>((resolve) => {
-        const hear = () => {
-          this.#hearers.delete(hear);
+        const check = () => {
+          this.#waiting.delete(check);
           resolve();
         };
-        this.#hearers.add(hear);
+        this.#waiting.add(check);
       });
     }
   }
 
-  /** Forgets what was told so far, once all that was received has also ended. */
+  /** Forgets the events so far, once every request that was received has also ended. */
   async forget(): Promise<void> {
-    await this.when(({ events, records }) => records.length >= events.filter(({ type }) => type === 'received').length);
+    await this.when(({ events, records }) => records.length >= events.filter(({ type }) => type === 'request').length);
     this.events.length = 0;
     this.records.length = 0;
   }
 
-  /** The account of the nth request that ended, counted from 0, once it has. */
+  /** The record of the nth request that ended, counted from 0, once it has. */
   async record(at = 0): Promise<ProxyRecord> {
     await this.when(({ records }) => records.length > at);
     const record = this.records[at];
@@ -104,8 +106,8 @@ export class ProxyUnderTest implements AsyncDisposable {
   }
 }
 
-/** Passwords are where a test puts them, and nowhere on the machine that it runs on. */
-export const nobodysSources = (clock: Clock, environment: Environment = {}): BookParts => ({
+/** Passwords come from the test's own `environment`: no keyring, no file and no login of this machine. */
+export const testCredentialSources = (clock: Clock, environment: Environment = {}): CredentialStoreDeps => ({
   clock,
   environment,
   keyring: {
@@ -118,13 +120,13 @@ export const nobodysSources = (clock: Clock, environment: Environment = {}): Boo
   startedMs: clock.wallMs(),
   prompted: new Map(),
 });
-export const NO_TICKETS: Ticketing = {
-  offer: async () => ({ no: 'a test has no tickets' }),
+export const NO_TICKETS: KerberosProvider = {
+  createContext: async () => ({ unavailable: 'a test has no tickets' }),
   ticketExpiry: async () => undefined,
 };
 
-/** A clock that knows how many of its tasks still wait. */
-class CountingClock implements Clock {
+/** Counts the tasks of a clock that have not run yet. */
+export class CountingClock implements Clock {
   readonly #inner: Clock;
   pending = 0;
 

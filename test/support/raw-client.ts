@@ -6,23 +6,23 @@ import { isConnected, type Ports } from './kernel.ts';
 /** How a peer's connection ended, as this side saw it. */
 export type Ending = 'open' | 'fin' | 'reset';
 
-/** Fails a test that waits for what never comes; long enough for a busy machine. */
+/** Fails a test that waits for what never comes; long enough for a loaded machine. */
 const WAIT_MS = 10_000;
 
-/** One end of a TCP connection in a test's hands: sends exact bytes, keeps all that arrives, knows how it ended. */
+/** One end of a TCP connection in a test's hands: sends exact bytes, keeps all that arrives, and how it ended. */
 export class RawPeer implements Disposable {
   readonly socket: Socket;
   ending: Ending = 'open';
   #chunks: Buffer[] = [];
   #bytes = 0;
-  #isAsked = false;
+  #isEndAwaited = false;
   readonly #ports: Ports;
   readonly #waiting = new Set<() => void>();
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.setNoDelay(true);
-    // Once both sides have ended the kernel tells no more who the peer was.
+    // Once both sides have ended the socket has no peer address any more.
     const { localPort, remotePort } = socket;
     socket.on('data', (chunk) => {
       this.#chunks.push(chunk);
@@ -30,8 +30,8 @@ export class RawPeer implements Disposable {
       this.#look();
     });
     this.#ports = { localPort, remotePort };
-    // Asking the kernel takes milliseconds: only for whoever wants to know, while it can still tell.
-    socket.on('end', () => this.#ended(this.#isAsked || socket.writableEnded ? endOf(this.#ports) : 'fin'));
+    // `ss` takes milliseconds: only for tests that call `ended`, while the kernel still has the connection.
+    socket.on('end', () => this.#ended(this.#isEndAwaited || socket.writableEnded ? endOf(this.#ports) : 'fin'));
     socket.on('error', () => this.#ended('reset'));
     socket.on('close', () => this.#ended('fin'));
   }
@@ -82,7 +82,7 @@ export class RawPeer implements Disposable {
     this.socket.resetAndDestroy();
   }
 
-  /** Resolves once `isTrue` holds; asked whenever something arrives or ends. Rejects with what did arrive. */
+  /** Resolves once `isTrue` holds; it is checked whenever bytes or an end arrive. Rejects with what did arrive. */
   when(isTrue: (peer: this) => boolean, what = 'what it waits for', ms: number = WAIT_MS): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -110,7 +110,7 @@ export class RawPeer implements Disposable {
 
   /** How the other side ended, once it has. */
   async ended(ms?: number): Promise<Ending> {
-    this.#isAsked = true;
+    this.#isEndAwaited = true;
     if (this.ending === 'fin' && !this.socket.writableEnded && !this.socket.destroyed) this.ending = endOf(this.#ports);
     await this.when(() => this.ending !== 'open', 'end', ms);
     return this.ending;
@@ -131,13 +131,13 @@ export class RawPeer implements Disposable {
   }
 }
 
-/** Connects to a proxy or an origin; either half may be closed alone. */
-export async function rawClient(port: number, host: string = '127.0.0.1'): Promise<RawPeer> {
-  const socket = connect({ port, host, allowHalfOpen: true });
+/** Connects to a proxy or an origin; either half may be closed alone. `from` is an address of this machine. */
+export async function rawClient(port: number, host: string = '127.0.0.1', from?: string): Promise<RawPeer> {
+  const socket = connect({ port, host, allowHalfOpen: true, localAddress: from });
   await once(socket, 'connect');
   return new RawPeer(socket);
 }
 
-/** The libuv of Node 22 may tell its program that a reset behind data is an end; the kernel knows better. */
+/** The libuv of Node 22 may report a reset behind data as an end; the kernel's table shows which it was. */
 const endOf = (ports: Ports): Ending =>
   process.version.startsWith('v22.') && process.platform === 'linux' && !isConnected(ports) ? 'reset' : 'fin';

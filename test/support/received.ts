@@ -1,5 +1,6 @@
-import type { Headers } from '../../src/core/request.ts';
-import type { Received } from '../../src/core/stages.ts';
+import { credentialsIn } from '../../src/clients/http/credentials.ts';
+import type { Headers } from '../../src/contracts/request.ts';
+import type { ReceivedRequest } from '../../src/contracts/stages.ts';
 
 /** A request as a listener hands it over: `CONNECT a.example:443` from 127.0.0.1, unless a test says otherwise. */
 export function received({
@@ -10,18 +11,20 @@ export function received({
   headers?: Headers;
   from?: string;
   listener?: string;
-} = {}): Received {
+} = {}): ReceivedRequest {
   return {
     request: {
       id: 'test',
       kind: 'tunnel',
       method: 'CONNECT',
-      version: '1.1',
+      protocol: 'http/1.1',
+      credentials: credentialsIn(headers),
       headers,
       target: { host: 'a.example', port: 443 },
       client: { address: from, port: 50_000, listener },
       signal: new AbortController().signal,
       startedMs: 0,
+      requestTarget: 'a.test:443',
     },
   };
 }

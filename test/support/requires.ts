@@ -1,12 +1,12 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Daemons live in sbin, which is not on everyone's PATH. */
+/** Daemons live in sbin, which is not on every user's PATH. */
 const SBIN = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 interface DebianPackage {
   readonly name: string;
-  /** A command that the package brings: whoever has it has no need of the package. */
+  /** A command of the package: where it is there, the package counts as installed. */
   readonly command: string;
 }
 

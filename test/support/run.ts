@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 
 /** What a program wrote, and how it ended. */
-export interface Ran {
+export interface RunResult {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
 }
 
-export interface HowToRun {
+export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** Standard input. */
@@ -20,7 +20,7 @@ export interface HowToRun {
 const RUN_MS_MAX = 60_000;
 
 /** Runs a program to its end. Of the environment it has a path and a home, and no proxy that the machine may have set. */
-export function run(program: string, words: readonly string[], how: HowToRun = {}): Promise<Ran> {
+export function run(program: string, words: readonly string[], how: RunOptions = {}): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, {
       env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', LC_ALL: 'C', ...how.environment },

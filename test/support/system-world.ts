@@ -12,7 +12,7 @@ export interface PlayedSystem {
   readonly modifiedMs?: number;
 }
 
-/** A system with these settings and no others, and the commands that it was asked to run. */
+/** A system with these settings and no others, and the commands that were run on it. */
 export function playedSystem(played: PlayedSystem = {}): SystemWorld & { readonly ran: string[] } {
   const { platform = 'linux', environment = {}, hostName = 'machine', modifiedMs = 0 } = played;
   const files = new Map(Object.entries(played.files ?? {}));

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { selfSigned, type TestCertificate } from './certificate.ts';
 
 /** What a client sent, as the origin saw it. */
-export interface Seen {
+export interface SeenRequest {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
@@ -20,7 +20,7 @@ export class Web implements AsyncDisposable {
   readonly port: number;
   readonly tlsPort: number;
   readonly certificate: TestCertificate;
-  readonly seen: Seen[] = [];
+  readonly seen: SeenRequest[] = [];
   readonly #servers: readonly Server[];
   readonly #sockets = new Set<Socket>();
 
@@ -43,7 +43,7 @@ export class Web implements AsyncDisposable {
     let web: Web | undefined;
     const certificate = selfSigned(['origin.test', 'localhost', '127.0.0.1']);
     const serve =
-      (scheme: Seen['scheme']): RequestListener =>
+      (scheme: SeenRequest['scheme']): RequestListener =>
       (request, response) => {
         const { method = '', url = '', headers } = request;
         web?.seen.push({ method, url, headers, scheme });

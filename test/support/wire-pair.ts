@@ -1,37 +1,37 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
-import type { Ownership, Receiver, Sink, Wire } from '../../src/core/source.ts';
-import type { Connection } from '../../src/core/stages.ts';
-import { SocketWire, StreamWire } from '../../src/core/wire.ts';
-import type { Lane } from '../../src/native/lane.ts';
-import type { LaneWire } from '../../src/native/lane-wire.ts';
+import type { Connection } from '../../src/contracts/stages.ts';
+import type { Ownership, Receiver, Sink, Wire } from '../../src/contracts/wire.ts';
+import type { EpollSockets } from '../../src/net/epoll-sockets.ts';
+import type { EpollWire } from '../../src/net/epoll-wire.ts';
+import { SocketWire, StreamWire } from '../../src/net/node-wire.ts';
 import { RawPeer } from './raw-client.ts';
 
 /** A wire over a real TCP connection, and its other end in the test's hands. */
 export interface WirePair<W extends Wire = SocketWire> extends AsyncDisposable {
   readonly wire: W;
   readonly peer: RawPeer;
-  /** The wire as the connection that a room would be given. */
+  /** The wire as a connection, as modules receive it. */
   readonly connection: Connection;
 }
 
 /** The same with a bare socket at the other end, for more bytes than one would keep. The test destroys both. */
 export interface SocketPair<W extends Wire = SocketWire> {
   readonly wire: W;
-  /** What is under the wire now, whoever has it later. */
+  /** What is under the wire now, also after another owner has taken it. */
   readonly socket: Pick<Sink, 'destroy'>;
   readonly accepted: Socket;
   readonly connection: Connection;
 }
 
 /** A wire, what is under it, and the socket at its other end. */
-interface Made<W extends Wire> {
+interface WireSetup<W extends Wire> {
   readonly wire: W;
   readonly socket: Pick<Sink, 'destroy'>;
   readonly accepted: Socket;
 }
-export type MakeWire<W extends Wire = Wire> = () => Promise<Made<W>>;
+export type MakeWire<W extends Wire = Wire> = () => Promise<WireSetup<W>>;
 
 export async function wirePair(early?: Buffer): Promise<WirePair>;
 export async function wirePair<W extends Wire>(early: Buffer | undefined, make: MakeWire<W>): Promise<WirePair<W>>;
@@ -88,23 +88,23 @@ export const streamWire: MakeWire<StreamWire> = async () => {
   return { wire, socket, accepted };
 };
 
-/** A wire over a socket of the lane, which has connected. */
+/** A wire over an epoll socket that has connected. */
 export const dialledBy =
-  (lane: Lane): MakeWire<LaneWire> =>
+  (sockets: EpollSockets): MakeWire<EpollWire> =>
   async () => {
     using server = await oneClient();
-    const wire = await new Promise<LaneWire>((resolve, reject) => {
-      const dialled = lane.dial('127.0.0.1', server.port, (error) => (error ? reject(error) : resolve(dialled)));
+    const wire = await new Promise<EpollWire>((resolve, reject) => {
+      const dialled = sockets.dial('127.0.0.1', server.port, (error) => (error ? reject(error) : resolve(dialled)));
     });
     return { wire, socket: wire, accepted: await server.client };
   };
 
-/** A wire over a socket of the lane, to which somebody has connected. */
+/** A wire over an epoll socket that was accepted. */
 export const acceptedBy =
-  (lane: Lane): MakeWire<LaneWire> =>
+  (sockets: EpollSockets): MakeWire<EpollWire> =>
   async () => {
-    const listener = lane.listen('127.0.0.1', 0, 1, undefined);
-    const came = new Promise<LaneWire>((resolve, reject) => {
+    const listener = sockets.listen('127.0.0.1', 0, 1, undefined);
+    const came = new Promise<EpollWire>((resolve, reject) => {
       listener.serve({ accepted: resolve, failed: reject });
     });
     const accepted = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true });
@@ -120,16 +120,16 @@ async function oneClient(): Promise<Disposable & { readonly port: number; readon
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
   const client = once(server, 'connection').then(([socket]: Socket[]) => {
-    if (socket === undefined) throw new Error('nobody');
+    if (socket === undefined) throw new Error('no client');
     return socket;
   });
   return { port: address.port, client, [Symbol.dispose]: () => void server.close() };
 }
 
-/** A receiver that notes what it is told. */
+/** A receiver that records what it receives. */
 export class Notes implements Receiver {
   text = '';
-  readonly told: string[] = [];
+  readonly events: string[] = [];
   readonly ownerships: Ownership[] = [];
   #waiting: (() => void)[] = [];
 
@@ -140,12 +140,12 @@ export class Notes implements Receiver {
   }
 
   end(): void {
-    this.told.push('end');
+    this.events.push('end');
     this.#look();
   }
 
   failed(error: Error): void {
-    this.told.push('code' in error ? `failed ${error.code}` : 'failed');
+    this.events.push('code' in error ? `failed ${error.code}` : 'failed');
     this.#look();
   }
 

@@ -1,5 +1,5 @@
 /**
- * A conversation on paper. Each line is one of
+ * A conversation as text. Each line is one of
  *
  *   # a remark
  *   C> what the client sends              U> what the upstream is then sent
@@ -7,9 +7,9 @@
  *
  * and stands for the text and a CRLF. `\` at the end of a line takes the CRLF away, `\r \n \t \\ \xHH` are escapes.
  * `{FIN}` and `{RST}` alone on a line end or reset a connection, or say that the other side sees it.
- * In what is sent, `{origin}` is the origin's host:port and `{closed}` one where nobody listens. In what is expected,
+ * In what is sent, `{origin}` is the origin's host:port and `{closed}` a host:port without a listener. In what is expected,
  * `{via}`, `{date}`, `{id}` and `{length}` stand for what differs from run to run, and `{chunks:text}` for the text in
- * chunks of any size: where a body is cut is not for a transcript to say.
+ * chunks of any size: a transcript does not fix where a body is cut.
  */
 export type Party = 'client' | 'upstream';
 
@@ -51,24 +51,24 @@ export function readTranscript(text: string, names: Readonly<Record<string, stri
     if (line.trim() === '' || line.startsWith('#')) continue;
     const arrow = line.slice(0, 2);
     if (!(arrow in ARROWS)) throw new Error(`no line of a transcript: ${line}`);
-    const said = line.slice(3).replaceAll(/\{(\w+)\}/g, (whole, name: string) => names[name] ?? whole);
-    if (said === '{FIN}' || said === '{RST}') {
+    const content = line.slice(3).replaceAll(/\{(\w+)\}/g, (whole, name: string) => names[name] ?? whole);
+    if (content === '{FIN}' || content === '{RST}') {
       close();
-      steps.push(endingOf(arrow, said));
+      steps.push(endingOf(arrow, content));
       continue;
     }
     if (open !== undefined && open.arrow !== arrow) close();
     open ??= { arrow, text: '' };
-    open.text += said.endsWith('\\') && !said.endsWith('\\\\') ? said.slice(0, -1) : `${said}\\r\\n`;
+    open.text += content.endsWith('\\') && !content.endsWith('\\\\') ? content.slice(0, -1) : `${content}\\r\\n`;
   }
   close();
   return steps;
 }
 
-function endingOf(arrow: string, said: string): Step {
+function endingOf(arrow: string, content: string): Step {
   const { sent = false, party = 'client' } = ARROWS[arrow] ?? {};
-  if (sent) return { do: said === '{FIN}' ? 'end' : 'reset', by: party };
-  return { do: 'see', at: party, ending: said === '{FIN}' ? 'fin' : 'reset' };
+  if (sent) return { do: content === '{FIN}' ? 'end' : 'reset', by: party };
+  return { do: 'see', at: party, ending: content === '{FIN}' ? 'fin' : 'reset' };
 }
 
 function stepOf(arrow: string, text: string): Step {

@@ -1,4 +1,4 @@
-/** Plays every transcript of this folder: whole, byte by byte, and cut in two at every byte that anybody sends. */
+/** Plays every transcript of this folder: whole, byte by byte, and cut in two at every byte that either side sends. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -12,7 +12,7 @@ import { matches, type Party, readTranscript, type Step } from './transcript.ts'
 /** How what is sent is cut: the nth byte of all that the transcript sends begins another packet. */
 type Cut = { readonly at: number } | 'whole' | 'bytes';
 
-/** No port that anybody is given when any will do. */
+/** A port that the kernel never chooses for a listener. */
 const CLOSED = '127.0.0.1:1';
 
 const FOLDER = new URL('./', import.meta.url);

@@ -1,13 +1,33 @@
-import type { HeadSeen, Step } from './steps.ts';
+import type { HeadStep, Step } from './steps.ts';
 
 /** A title with the place where it is written down. Steps that open no chapter belong to the one before. */
 export interface Chapter {
-  readonly id: string;
+  readonly id: ChapterId;
   readonly title: string;
   readonly rfc: string;
 }
 
-const chapter = (id: string, title: string, rfc: string): Chapter => ({ id, title, rfc });
+export type ChapterId =
+  | 'start'
+  | 'ask-socks'
+  | 'ask-tunnel'
+  | 'ask-url'
+  | 'ask-through-tls'
+  | 'ask-through-clear'
+  | 'work'
+  | 'authentication'
+  | 'next-authentication'
+  | 'pass-on-tunnel'
+  | 'pass-on-request'
+  | 'site'
+  | 'accept'
+  | 'refuse'
+  | 'tls'
+  | 'response-of-site'
+  | 'response-of-proxy'
+  | 'failed';
+
+const chapter = (id: ChapterId, title: string, rfc: string): Chapter => ({ id, title, rfc });
 
 const WORK = chapter('work', 'The proxy decides, finds the address and connects', 'RFC 8305');
 const TLS = chapter('tls', 'Inside the tunnel you start TLS with the site', 'RFC 8446 §4.1.2, RFC 6066 §3');
@@ -17,6 +37,8 @@ export function chapterOf(step: Step): Chapter | undefined {
   switch (step.kind) {
     case 'proxy-connected':
       return chapter('start', 'You connect to the proxy, not to the site', 'RFC 9110 §3.7');
+    case 'socks':
+      return chapter('ask-socks', 'You ask for a tunnel in SOCKS: a host and a port, no path', 'RFC 1928 §4');
     case 'decided':
     case 'routed':
     case 'dns':
@@ -38,57 +60,73 @@ export function chapterOf(step: Step): Chapter | undefined {
   }
 }
 
-const WHO = chapter('who', 'It wants to know who you are, and is told', 'RFC 9110 §11.7');
-const WHO_NEXT = chapter('who-next', 'The next proxy wants to know who asks, and is told', 'RFC 9110 §11.7');
+const AUTHENTICATION = chapter(
+  'authentication',
+  'Proxy authentication required: credentials are sent',
+  'RFC 9110 §11.7',
+);
+const NEXT_AUTHENTICATION = chapter(
+  'next-authentication',
+  'The next proxy requires authentication: credentials are sent',
+  'RFC 9110 §11.7',
+);
 
-/** Steps that belong to an open chapter about who asks: the same question again, and the connection that it comes on. */
-const AGAIN: Readonly<Record<string, readonly string[]>> = { who: ['ask', 'start'], 'who-next': ['pass-on', 'work'] };
+/** Steps that belong to an open chapter about authentication: the same request again, and the connection that it is sent on. */
+const AGAIN: Readonly<Partial<Record<ChapterId, readonly ChapterId[]>>> = {
+  authentication: ['ask-tunnel', 'ask-url', 'start'],
+  'next-authentication': ['pass-on-tunnel', 'pass-on-request', 'work'],
+};
 
 /** Whether what comes next opens no chapter of its own. */
-export const goesOn = (open: string, { id }: Chapter): boolean => open === id || (AGAIN[open] ?? []).includes(id);
+export const goesOn = (open: ChapterId | undefined, { id }: Chapter): boolean =>
+  open !== undefined && (open === id || (AGAIN[open] ?? []).includes(id));
 
-function headChapter({ mark, role, through, status, lines }: HeadSeen): Chapter | undefined {
+function headChapter({ mark, role, through, status, lines }: HeadStep): Chapter | undefined {
   if (role === 'interim') return undefined;
-  if (through === 'hop' && status === 407) return mark === '<' ? WHO : WHO_NEXT;
+  if (through === 'hop' && status === 407) return mark === '<' ? AUTHENTICATION : NEXT_AUTHENTICATION;
   switch (mark) {
     case '>':
       if (role === 'connect') {
-        return chapter('ask', 'You ask for a tunnel: a host and a port, no path', 'RFC 9110 §9.3.6');
+        return chapter('ask-tunnel', 'You ask for a tunnel: a host and a port, no path', 'RFC 9110 §9.3.6');
       }
       if (through === 'tls') {
-        return chapter('ask', 'Your request goes to the site; the proxy sees only ciphertext', 'RFC 9112 §3.2.1');
+        return chapter(
+          'ask-through-tls',
+          'Your request goes to the site; the proxy sees only ciphertext',
+          'RFC 9112 §3.2.1',
+        );
       }
       if (through === 'clear-tunnel') {
         return chapter(
-          'ask',
+          'ask-through-clear',
           'Your request goes to the site; unencrypted, so the proxy could read it',
           'RFC 9112 §3.2.1',
         );
       }
-      return chapter('ask', 'You send the whole URL, so that the proxy knows where to go', 'RFC 9112 §3.2.2');
+      return chapter('ask-url', 'You send the whole URL, so that the proxy knows where to go', 'RFC 9112 §3.2.2');
     case '>>':
       return role === 'connect'
-        ? chapter('pass-on', 'It asks the next proxy, in the same words', 'RFC 9110 §9.3.6')
+        ? chapter('pass-on-tunnel', 'It sends the same request to the next proxy', 'RFC 9110 §9.3.6')
         : chapter(
-            'pass-on',
+            'pass-on-request',
             `It sends your request on: ${formOf(lines)}, its own Via, nothing for this hop`,
             'RFC 9110 §7.6',
           );
     case '<<':
-      return role === 'connect-answer' ? undefined : chapter('site', 'The site answers the proxy', 'RFC 9112 §4');
+      return role === 'connect-response' ? undefined : chapter('site', 'The site responds to the proxy', 'RFC 9112 §4');
     case '<':
-      if (role === 'connect-answer') return tunnelAnswer(status ?? 0);
+      if (role === 'connect-response') return tunnelResponse(status ?? 0);
       return through === 'hop'
-        ? chapter('answer', 'The proxy answers you', 'RFC 9110 §7.6')
-        : chapter('answer', 'The site answers you', 'RFC 9112 §4');
+        ? chapter('response-of-proxy', 'The proxy responds to you', 'RFC 9110 §7.6')
+        : chapter('response-of-site', 'The site responds to you', 'RFC 9112 §4');
   }
 }
 
 /** Any 2xx opens the tunnel (RFC 9110 §9.3.6); after anything else the connection is of no use (RFC 9931). */
-const tunnelAnswer = (status: number): Chapter =>
+const tunnelResponse = (status: number): Chapter =>
   status >= 200 && status < 300
-    ? chapter('answer', 'It says yes: behind the blank line this connection is a tunnel', 'RFC 9110 §9.3.6')
-    : chapter('answer', 'It says no: there is no tunnel, and the connection is closed', 'RFC 9931');
+    ? chapter('accept', 'It accepts: behind the blank line this connection is a tunnel', 'RFC 9110 §9.3.6')
+    : chapter('refuse', 'It refuses: there is no tunnel, and the connection is closed', 'RFC 9931');
 
 const formOf = ([start = '']: readonly string[]): string =>
   /^\S+ http:/i.test(start) ? 'the whole URL' : 'the path only';

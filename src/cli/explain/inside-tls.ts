@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import type { Authority } from '../../core/request.ts';
-import { CLIENT_HELLO_BYTES_MAX, readClientHello } from '../../protocol/client-hello.ts';
+import type { Authority } from '../../contracts/request.ts';
+import { CLIENT_HELLO_BYTES_MAX, readClientHello } from '../../protocol/tls/client-hello.ts';
+import { ExplainError } from './explain-error.ts';
 import { socketMeaning } from './meaning.ts';
-import type { CertificateShown } from './steps.ts';
-import { Stopped } from './stopped.ts';
+import type { CertificateSummary } from './steps.ts';
 import type { Trace } from './trace.ts';
 
-/** Reads what the proxy can read of the first bytes, and tells it once. */
+/** Reads what the proxy can read of the first bytes, and records it once. */
 export function helloWatcher(trace: Trace): (chunk: Buffer) => void {
   let seen: Buffer | undefined = Buffer.alloc(0);
   return (chunk) => {
@@ -25,7 +25,7 @@ export function helloWatcher(trace: Trace): (chunk: Buffer) => void {
   };
 }
 
-/** TLS with the site, inside the tunnel. Throws Stopped. */
+/** TLS with the site, inside the tunnel. Throws ExplainError. */
 export async function startTls(
   { distrusted, signal }: { readonly distrusted: 'stop' | 'go-on'; readonly signal: AbortSignal },
   site: Authority,
@@ -38,15 +38,16 @@ export async function startTls(
     servername: isIP(site.host) ? '' : site.host,
     host: site.host,
     ALPNProtocols: ['http/1.1'],
-    // Judged below, so that a certificate that is not trusted can still be shown.
+    // Judged below by what Node found, which no variable of the environment changes, so that a certificate that is not
+    // trusted can still be shown.
     rejectUnauthorized: false,
   });
   try {
-    await once(tls, 'secureConnect', { signal: signal });
+    await once(tls, 'secureConnect', { signal });
   } catch (error) {
     tls.on('error', () => {}).destroy();
-    if (signal.aborted) throw new Stopped({ who: 'the site', what: 'the TLS handshake took too long' });
-    throw new Stopped({
+    if (signal.aborted) throw new ExplainError({ who: 'the site', what: 'the TLS handshake took too long' });
+    throw new ExplainError({
       who: 'the site',
       what: `the TLS handshake failed: ${socketMeaning(error)}`,
       rfc: 'RFC 8446 §6',
@@ -64,7 +65,7 @@ export async function startTls(
     tookMs: trace.elapsedMs() - began,
   });
   if (distrust !== undefined && distrusted === 'stop') {
-    throw new Stopped({
+    throw new ExplainError({
       who: 'you',
       what: `stopped here, since the certificate is not trusted (${distrust}); the proxy has no part in this`,
       advice: '-k goes on all the same; NODE_EXTRA_CA_CERTS=FILE trusts a private authority',
@@ -72,6 +73,10 @@ export async function startTls(
   }
   return tls;
 }
+
+/** Why a certificate was not trusted, where an error says so. */
+export const distrustOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? DISTRUST[error.code] : undefined;
 
 function reasonText(reason: unknown): string {
   const code = reason instanceof Error ? reason.message : String(reason);
@@ -88,7 +93,7 @@ const DISTRUST: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'it is for another name',
 };
 
-function certificateOf(tls: TLSSocket): CertificateShown | undefined {
+function certificateOf(tls: TLSSocket): CertificateSummary | undefined {
   const shown = tls.getPeerCertificate();
   if (!shown.subject) return undefined;
   const until = new Date(shown.valid_to);

@@ -1,6 +1,6 @@
 import type { Explanation } from './steps.ts';
 
-/** The run as one JSON object. Milliseconds to a thousandth; what a terminal might obey is escaped. */
+/** The run as one JSON object. Milliseconds to a thousandth; control characters of terminals are escaped. */
 export const json = (run: Explanation): string =>
   `${JSON.stringify(
     run,

@@ -41,3 +41,10 @@ test('other fields stay as they are', () => {
     'Date: Sat, 1 Mar 2026 12:00:00 GMT',
   ]);
 });
+
+test('a secret in a folded line, or behind lines that end in LF alone, is masked as any other', () => {
+  assert.deepEqual(
+    maskedLines('HTTP/1.1 200 OK\nSet-Cookie: a=\n\tsecret\n x\nX-B: 1\r\nSet-Cookie:\r\n b=secret\n').slice(1),
+    ['Set-Cookie: a=•••', 'X-B: 1', 'Set-Cookie: b=•••'],
+  );
+});

@@ -9,9 +9,16 @@ const URLS: ReadonlySet<string> = new Set(['location', 'content-location', 'refe
 
 /** The lines of a head, its secrets masked: credentials, cookies, userinfo, values in a query. */
 export function maskedLines(head: string): string[] {
-  const [start = '', ...fields] = head.split('\r\n').filter((line) => line !== '');
+  const [start = '', ...fields] = linesOf(head);
   return [maskUrls(start), ...fields.map(maskField)];
 }
+
+/** Lines as a response may end them, folded ones put together: a secret must not stand in a line without its name. */
+export const linesOf = (head: string): string[] =>
+  head
+    .replaceAll(/(?:\r?\n[\t ]+)+/g, ' ')
+    .split(/\r?\n/)
+    .filter((line) => line !== '');
 
 function maskField(line: string): string {
   const colon = line.indexOf(':');
@@ -24,12 +31,12 @@ function maskField(line: string): string {
 
 function maskValue(name: string, value: string): string {
   if (CREDENTIALS.has(name)) {
-    // The scheme tells what kind of secret it was; with a lone token nothing tells that it is a scheme.
+    // The scheme shows the kind of the secret; a lone token may be the secret itself.
     const scheme = /^([!#$%&'*+\-.^_`|~0-9a-z]+) +\S/i.exec(value)?.[1];
     return scheme === undefined ? MASK : `${scheme} ${MASK}`;
   }
   if (COOKIES.has(name)) return maskCookies(name, value);
-  // A second leg of NTLM, Negotiate or Digest carries a token that belongs to this very conversation.
+  // A second leg of NTLM, Negotiate or Digest carries a token of this handshake.
   if (/^(?:proxy-|www-)?authenticat(?:e|ion-info)$|-authentication-info$/.test(name)) {
     return value
       .replace(/\b(NTLM|Negotiate) +[\w\-.~+/]+=*/gi, `$1 ${MASK}`)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ProxyRecord } from '../../core/record.ts';
+import type { ProxyRecord } from '../../contracts/record.ts';
 import { proxyStatusError, refusalMeaning, socketMeaning } from './meaning.ts';
 
 test('Proxy-Status: the error nearest to the origin is the cause', () => {
@@ -29,14 +29,14 @@ test('a refusal is explained by its error type, else by its status', () => {
   assert.deepEqual(refusalMeaning(407, [], undefined), {
     kind: 'failed',
     who: 'the proxy',
-    what: 'it wants to know who you are',
+    what: 'Proxy authentication required',
     advice: 'name them: --through http://USER:PASSWORD@HOST:PORT',
     rfc: 'RFC 9110 §15.5',
   });
-  assert.equal(refusalMeaning(599, [], undefined).what, 'it answered 599');
+  assert.equal(refusalMeaning(599, [], undefined).what, 'it responded with 599');
 });
 
-test('our own proxy knows more than it tells its clients', () => {
+test('our own proxy knows more than it sends to its clients', () => {
   const record: ProxyRecord = {
     id: 'r1',
     kind: 'tunnel',
@@ -51,7 +51,7 @@ test('our own proxy knows more than it tells its clients', () => {
     detail: 'nowhere.example: no such name',
     bytesUp: 0,
     bytesDown: 0,
-    stageMs: {},
+    timings: {},
   };
   const { who, what } = refusalMeaning(502, ['Proxy-Status: viaduct; error=dns_error'], record);
   assert.deepEqual(
@@ -60,7 +60,7 @@ test('our own proxy knows more than it tells its clients', () => {
   );
 });
 
-test('errors of a socket are said in words', () => {
+test('errors of a socket have a text', () => {
   assert.equal(
     socketMeaning(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })),
     'nothing listens there',

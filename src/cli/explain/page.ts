@@ -1,6 +1,6 @@
 import { printable } from '../../observe/escape.ts';
 import type { Paint } from '../../observe/format-pretty.ts';
-import { chapterOf, goesOn } from './chapters.ts';
+import { type ChapterId, chapterOf, goesOn } from './chapters.ts';
 import { MASK } from './mask.ts';
 import type { Mark, Step } from './steps.ts';
 
@@ -18,7 +18,7 @@ export class Page {
   readonly paint: Paint;
   readonly #lines: string[] = [];
   #chapters = 0;
-  #open = '';
+  #open: ChapterId | undefined;
   #rail = '';
 
   constructor(paint: Paint) {
@@ -39,16 +39,16 @@ export class Page {
   }
   /** A wire line: a mark and what stands on the wire. */
   wire(mark: Mark, text: string, style?: Style): void {
-    const room = WIDTH - INDENT.length - this.#rail.length - mark.length - 1;
-    const shown = fit(clean(text), room);
+    const columns = WIDTH - INDENT.length - this.#rail.length - mark.length - 1;
+    const shown = fit(clean(text), columns);
     this.line(
       `${INDENT}${this.#rail}${this.paint(MARK_STYLE[mark], mark)} ${style === undefined ? shown : this.paint(style, shown)}`,
     );
   }
   /** A note of our own, as many lines as it takes, with a figure at the right edge of the first. */
   note(text: string, right = '', style: Style = 'dim'): void {
-    const room = WIDTH - INDENT.length - this.#rail.length - 2 - (right === '' ? 0 : right.length + 2);
-    for (const [index, shown] of wrap(clean(text), room).entries()) {
+    const columns = WIDTH - INDENT.length - this.#rail.length - 2 - (right === '' ? 0 : right.length + 2);
+    for (const [index, shown] of wrap(clean(text), columns).entries()) {
       const left = `${INDENT}${this.#rail}${index === 0 ? '* ' : '  '}`;
       const figure = index === 0 ? rightOf(`${left}${shown}`, right) : '';
       this.line(`${left}${this.paint(style, shown)}${this.paint('dim', figure)}`);
@@ -56,8 +56,8 @@ export class Page {
   }
   /** A line of what a note is about. */
   detail(text: string): void {
-    const room = WIDTH - INDENT.length - this.#rail.length - DETAIL.length;
-    for (const [index, shown] of wrap(clean(text), room - 2).entries()) {
+    const columns = WIDTH - INDENT.length - this.#rail.length - DETAIL.length;
+    for (const [index, shown] of wrap(clean(text), columns - 2).entries()) {
       this.line(`${INDENT}${this.#rail}${DETAIL}${index === 0 ? '' : '  '}${this.paint('dim', shown)}`);
     }
   }
@@ -73,9 +73,6 @@ export class Page {
   closeTunnel(text: string): void {
     this.#rail = '';
     this.line(this.paint('yellow', ruler(`└─ the tunnel ends: ${text} `)));
-  }
-  get inTunnel(): boolean {
-    return this.#rail !== '';
   }
   text(): string {
     return `${this.#lines.join('\n')}\n`;

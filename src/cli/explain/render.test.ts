@@ -19,14 +19,14 @@ const tunnel: readonly Step[] = [
   { ms: 1.6, kind: 'routed', routes: ['direct'] },
   { ms: 5, kind: 'dns', host: 'example.org', addresses: ['2001:db8::7', '192.0.2.7'], tookMs: 3.2 },
   { ms: 5.1, kind: 'dialing', address: '2001:db8::7', port: 443, attempt: 1 },
-  { ms: 10, kind: 'attempt-failed', address: '2001:db8::7', reason: 'no network leads there', tookMs: 4.9 },
+  { ms: 10, kind: 'attempt-failed', address: '2001:db8::7', reason: 'there is no route to it', tookMs: 4.9 },
   { ms: 10.1, kind: 'dialing', address: '192.0.2.7', port: 443, attempt: 2 },
   { ms: 20.1, kind: 'connected', address: '192.0.2.7', tookMs: 10 },
   {
     ms: 20.5,
     kind: 'head',
     mark: '<',
-    role: 'connect-answer',
+    role: 'connect-response',
     through: 'hop',
     lines: ['HTTP/1.1 200 Connection established'],
     status: 200,
@@ -63,7 +63,7 @@ const tunnel: readonly Step[] = [
     ms: 90,
     kind: 'head',
     mark: '<',
-    role: 'answer',
+    role: 'response',
     through: 'tls',
     lines: ['HTTP/1.1 200 OK', 'content-type: text/html', `x-long: ${'y'.repeat(100)}`],
     status: 200,
@@ -99,18 +99,18 @@ GET https://example.org/
     > Host: example.org:443
     > Proxy-Authorization: Basic •••
     >
-    * the blank line ends it; you send nothing more until the answer
+    * the blank line ends it; you send nothing more until the response
 
  3  The proxy decides, finds the address and connects                                     RFC 8305
     * rule "default" allows it
-    * way: direct
+    * route: direct
     * example.org is 2001:db8::7, 192.0.2.7                                                 3.2 ms
     * attempt 1: 2001:db8::7 port 443
-    * 2001:db8::7 failed: no network leads there                                            4.9 ms
+    * 2001:db8::7 failed: there is no route to it                                           4.9 ms
     * attempt 2: 192.0.2.7 port 443
     * connected to 192.0.2.7                                                                 10 ms
 
- 4  It says yes: behind the blank line this connection is a tunnel                 RFC 9110 §9.3.6
+ 4  It accepts: behind the blank line this connection is a tunnel                  RFC 9110 §9.3.6
     < HTTP/1.1 200 Connection established
     <
     ┌─ the tunnel begins: the proxy speaks no more HTTP here, it copies bytes both ways ──────────
@@ -128,7 +128,7 @@ GET https://example.org/
     │ > Connection: close
     │ >
 
- 7  The site answers you                                                               RFC 9112 §4
+ 7  The site responds to you                                                           RFC 9112 §4
     │ < HTTP/1.1 200 OK
     │ < content-type: text/html
     │ < x-long: ${'y'.repeat(81)}…
@@ -141,8 +141,8 @@ GET https://example.org/
     dns       █·······································  it finds the address                3.2 ms
     connect   ··██████································  it connects                          15 ms
     tls       ········████████████····················  you and the site agree on keys       30 ms
-    request   ····················████████████████····  request sent, answer awaited         39 ms
-    response  ···································████·  the answer arrives                   10 ms
+    request   ····················████████████████····  request sent, response awaited       39 ms
+    response  ···································████·  the response arrives                 10 ms
 `,
   );
 });
@@ -165,12 +165,20 @@ const plainSteps: readonly Step[] = [
     through: 'hop',
     lines: ['GET /a?k=••• HTTP/1.1', 'Host: example.org', 'Via: 1.1 viaduct-x'],
   },
-  { ms: 6, kind: 'head', mark: '<<', role: 'answer', through: 'hop', lines: ['HTTP/1.1 204 No Content'], status: 204 },
+  {
+    ms: 6,
+    kind: 'head',
+    mark: '<<',
+    role: 'response',
+    through: 'hop',
+    lines: ['HTTP/1.1 204 No Content'],
+    status: 204,
+  },
   {
     ms: 7,
     kind: 'head',
     mark: '<',
-    role: 'answer',
+    role: 'response',
     through: 'hop',
     lines: ['HTTP/1.1 204 No Content', 'Via: 1.1 viaduct-x'],
     status: 204,
@@ -199,11 +207,11 @@ test('a plain request: the same hop by hop, without a tunnel', () => {
     >> Via: 1.1 viaduct-x
     >>
 
- 4  The site answers the proxy                                                         RFC 9112 §4
+ 4  The site responds to the proxy                                                     RFC 9112 §4
     << HTTP/1.1 204 No Content
     <<
 
- 5  The proxy answers you                                                            RFC 9110 §7.6
+ 5  The proxy responds to you                                                        RFC 9110 §7.6
     < HTTP/1.1 204 No Content
     < Via: 1.1 viaduct-x
     <
@@ -212,8 +220,8 @@ test('a plain request: the same hop by hop, without a tunnel', () => {
 
     Where the time went                                                              8.0 ms in all
     proxy     █████···································  you connect to the proxy            1.0 ms
-    request   ··········█████████████████████████·····  request sent, answer awaited        5.0 ms
-    response  ···································█████  the answer arrives                  1.0 ms
+    request   ··········█████████████████████████·····  request sent, response awaited      5.0 ms
+    response  ···································█████  the response arrives                1.0 ms
 `,
   );
 });
@@ -223,21 +231,21 @@ const refusal: readonly Step[] = [
     ms: 2,
     kind: 'head',
     mark: '<',
-    role: 'connect-answer',
+    role: 'connect-response',
     through: 'hop',
     lines: ['HTTP/1.1 403 Forbidden', 'Proxy-Status: viaduct; error=http_request_denied'],
     status: 403,
   },
-  { ms: 2, kind: 'body', bytes: 60, ended: 'complete', says: 'A rule of this proxy does not allow this request.' },
+  { ms: 2, kind: 'body', bytes: 60, ended: 'complete', text: 'A rule of this proxy does not allow this request.' },
   { ms: 3, kind: 'failed', who: 'the proxy', what: 'rule "ads"', advice: 'ask its operator', rfc: 'RFC 9209 §2.3' },
 ];
 
-test('a refusal: what it says, who it was, and what to do', () => {
+test('a refusal: its text, who refused, and what to do', () => {
   const page = render({ ...run, outcome: 'failed', status: 403, totalMs: 3, steps: refusal }, plain);
   assert.equal(
     page.slice(page.indexOf(' 1  '), page.indexOf('    Where the time')),
     `\
- 1  It says no: there is no tunnel, and the connection is closed                          RFC 9931
+ 1  It refuses: there is no tunnel, and the connection is closed                          RFC 9931
     < HTTP/1.1 403 Forbidden
     < Proxy-Status: viaduct; error=http_request_denied
     <
@@ -252,7 +260,7 @@ test('a refusal: what it says, who it was, and what to do', () => {
   );
 });
 
-test('a proxy that runs elsewhere does not tell its part, and the page says so', () => {
+test('a proxy in another process reports nothing of its work, and the page says so', () => {
   const steps = tunnel.filter(
     ({ kind }) => !['decided', 'routed', 'dns', 'dialing', 'attempt-failed', 'connected'].includes(kind),
   );

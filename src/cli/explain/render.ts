@@ -1,7 +1,8 @@
 import type { Paint } from '../../observe/format-pretty.ts';
-import { bytesText, durationText } from '../../observe/units.ts';
+import { durationText } from '../../observe/units.ts';
 import { clean, fit, INDENT, Page, rightOf } from './page.ts';
-import type { Explanation, HeadSeen, Step } from './steps.ts';
+import { type StepLine, stepLines } from './step-lines.ts';
+import type { Explanation } from './steps.ts';
 import { phases } from './timing.ts';
 
 /** The whole run as a page of at most 100 columns. Pure: the same run is the same text. */
@@ -16,105 +17,25 @@ export function render(run: Explanation, paint: Paint): string {
   );
   for (const [index, step] of run.steps.entries()) {
     page.chapter(step);
-    writeStep(page, step, run, index);
+    for (const line of stepLines(run, index)) writeLine(page, line);
   }
   writeTiming(page, run);
   return page.text();
 }
 
-function writeStep(page: Page, step: Step, run: Explanation, index: number): void {
-  switch (step.kind) {
-    case 'proxy-connected':
-      page.note(`${step.from} to ${step.to}${step.over === 'tls' ? ', over TLS' : ''}`, durationText(step.ms));
-      break;
-    case 'head':
-      writeHead(page, step, run, index);
-      break;
-    case 'decided':
-      page.note(`rule "${step.rule}" ${step.verdict === 'allow' ? 'allows' : 'denies'} it`);
-      break;
-    case 'routed':
-      page.note(`way: ${step.routes.join(', else ')}`);
-      break;
-    case 'dns':
-      page.note(`${step.host} is ${step.addresses.join(', ') || 'unknown'}`, durationText(step.tookMs));
-      break;
-    case 'dialing':
-      page.note(`attempt ${step.attempt}: ${step.address} port ${step.port}`);
-      break;
-    case 'attempt-failed':
-      page.note(`${step.address} failed: ${step.reason}`, durationText(step.tookMs), 'red');
-      break;
-    case 'connected':
-      page.note(`connected to ${step.address}`, durationText(step.tookMs));
-      break;
-    case 'tunnel-open':
-      page.openTunnel();
-      break;
-    case 'client-hello': {
-      page.wire(
-        '>',
-        `ClientHello, ${bytesText(step.bytes)}: name ${step.serverName ?? '(none)'}, ` +
-          `ALPN ${step.alpn.join(', ') || '(none)'}, ${step.versions.join(' or ')}`,
-      );
-      page.note('this much the proxy can read, since it is in the clear; of all that follows only the length');
-      break;
-    }
-    case 'tls':
-      writeTls(page, step);
-      break;
-    case 'body':
-      page.note(BODY_ENDS[step.ended](bytesText(step.bytes)));
-      if (step.says !== undefined) page.note(`it says: ${step.says}`);
-      break;
-    case 'done': {
-      const moved = `${bytesText(step.bytesUp)} up, ${bytesText(step.bytesDown)} down`;
-      if (page.inTunnel) page.closeTunnel(`it carried ${moved}`);
-      else page.note(`on the connection to the proxy: ${moved}`);
-      break;
-    }
-    case 'failed':
-      page.note(`${step.who}: ${step.what}`, '', 'red');
-      if (step.advice !== undefined) page.note(step.advice, '', 'yellow');
-      break;
+function writeLine(page: Page, line: StepLine): void {
+  switch (line.kind) {
+    case 'wire':
+      return page.wire(line.mark, line.text, line.weight === 'start-line' ? 'bold' : undefined);
+    case 'note':
+      return page.note(line.text, line.figure, line.tone);
+    case 'detail':
+      return page.detail(line.text);
+    case 'tunnel-begins':
+      return page.openTunnel();
+    case 'tunnel-ends':
+      return page.closeTunnel(line.text);
   }
-}
-
-const BODY_ENDS = {
-  complete: (size: string) => (size === '0 B' ? 'no body' : `a body of ${size}, complete`),
-  cut: (size: string) => `the body broke off after ${size}`,
-  enough: (size: string) => `${size} of the body read; more is coming, but this is enough to explain`,
-} as const;
-
-function writeHead(page: Page, head: HeadSeen, run: Explanation, index: number): void {
-  const [start = '', ...fields] = head.lines;
-  page.wire(head.mark, start, 'bold');
-  for (const field of fields) page.wire(head.mark, field);
-  page.wire(head.mark, '');
-  for (const { field, scheme, says } of head.tokens ?? []) {
-    page.note(`${field}${scheme === '' ? '' : `, ${scheme}`}, taken apart:`);
-    for (const { name, value } of says) page.detail(`${name}: ${value}`);
-  }
-  if (head.role === 'connect') page.note('the blank line ends it; you send nothing more until the answer');
-  // A proxy that runs elsewhere tells nothing about its work, and a gap without a word would look like none.
-  const told = run.steps.slice(0, index).some(({ kind }) => kind === 'dialing' || kind === 'decided');
-  const opened = head.role === 'connect-answer' && head.mark === '<' && head.status !== undefined && head.status < 300;
-  if (opened && run.proxy.started === 'before' && !told) {
-    page.note('how it found and reached the site, only that proxy knows');
-  }
-}
-
-function writeTls(page: Page, step: Extract<Step, { kind: 'tls' }>): void {
-  const alpn = step.alpn === undefined ? '' : `, ALPN ${step.alpn}`;
-  page.note(`agreed on ${step.protocol}, ${step.cipher}${alpn}`, durationText(step.tookMs));
-  if (step.certificate === undefined) return;
-  const { subject, issuer, until } = step.certificate;
-  page.note(
-    `certificate of ${subject}, issued by ${issuer}, until ${until}: ` +
-      (step.distrust === undefined ? 'trusted' : `NOT trusted, ${step.distrust}`),
-    '',
-    step.distrust === undefined ? 'dim' : 'red',
-  );
 }
 
 const BAR_COLUMNS = 40;

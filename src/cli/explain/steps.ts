@@ -1,16 +1,16 @@
-import type { ClientHello } from '../../protocol/client-hello.ts';
-import type { TokenSeen } from './tokens.ts';
+import type { ClientHello } from '../../protocol/tls/client-hello.ts';
+import type { DecodedToken } from './tokens.ts';
 
-/** Who speaks to whom: client to proxy, proxy to client, proxy to upstream, upstream to proxy. */
+/** Sender and recipient: client to proxy, proxy to client, proxy to upstream, upstream to proxy. */
 export type Mark = '>' | '<' | '>>' | '<<';
 
 /**
- * What a head is for: `connect` asks for a tunnel, `request` for a resource; each has its answer.
- * `interim` is a 1xx before the answer.
+ * What a head is for: `connect` asks for a tunnel, `request` for a resource; each has its response.
+ * `interim` is a 1xx before the response.
  */
-export type HeadRole = 'connect' | 'connect-answer' | 'request' | 'answer' | 'interim';
+export type HeadRole = 'connect' | 'connect-response' | 'request' | 'response' | 'interim';
 
-export interface HeadSeen {
+export interface HeadStep {
   readonly kind: 'head';
   readonly mark: Mark;
   readonly role: HeadRole;
@@ -18,20 +18,20 @@ export interface HeadSeen {
   readonly through: 'hop' | 'tls' | 'clear-tunnel';
   /** Start line and fields, one character per octet; secrets are masked already. */
   readonly lines: readonly string[];
-  /** Of an answer. */
+  /** Of a response. */
   readonly status?: number;
-  /** What its fields say about who somebody is, taken apart. */
-  readonly tokens?: readonly TokenSeen[];
+  /** The credentials and challenges in its fields, decoded. */
+  readonly tokens?: readonly DecodedToken[];
 }
 
-export interface CertificateShown {
+export interface CertificateSummary {
   readonly subject: string;
   readonly issuer: string;
   /** Last day, as an ISO date. */
   readonly until: string;
 }
 
-export interface Failed {
+export interface FailureStep {
   readonly kind: 'failed';
   /** Who could not or would not: `you`, `the proxy`, `the destination`, … */
   readonly who: string;
@@ -44,13 +44,22 @@ export interface Failed {
 /** One thing that happened. */
 export type Event =
   | { readonly kind: 'proxy-connected'; readonly from: string; readonly to: string; readonly over: 'tcp' | 'tls' }
-  | HeadSeen
+  | HeadStep
   | { readonly kind: 'decided'; readonly verdict: 'allow' | 'deny'; readonly rule: string }
   | { readonly kind: 'routed'; readonly routes: readonly string[] }
   | { readonly kind: 'dns'; readonly host: string; readonly addresses: readonly string[]; readonly tookMs: number }
   | { readonly kind: 'dialing'; readonly address: string; readonly port: number; readonly attempt: number }
   | { readonly kind: 'attempt-failed'; readonly address: string; readonly reason: string; readonly tookMs: number }
   | { readonly kind: 'connected'; readonly address: string; readonly tookMs: number }
+  /** A SOCKS proxy has accepted the request for a tunnel. */
+  | {
+      readonly kind: 'socks';
+      readonly protocol: 'socks4' | 'socks4a' | 'socks5' | 'http' | 'https';
+      readonly proxy: string;
+      readonly asked: string;
+      readonly resolvedBy: 'you' | 'the proxy';
+      readonly login: 'none' | 'if it asks';
+    }
   | { readonly kind: 'tunnel-open' }
   | ({ readonly kind: 'client-hello' } & ClientHello)
   | {
@@ -58,7 +67,7 @@ export type Event =
       readonly protocol: string;
       readonly cipher: string;
       readonly alpn: string | undefined;
-      readonly certificate: CertificateShown | undefined;
+      readonly certificate: CertificateSummary | undefined;
       /** Why the certificate is not trusted; absent when it is. */
       readonly distrust: string | undefined;
       readonly tookMs: number;
@@ -67,12 +76,12 @@ export type Event =
       readonly kind: 'body';
       readonly bytes: number;
       readonly ended: 'complete' | 'cut' | 'enough';
-      /** Of a refusal in plain text: its words. */
-      readonly says?: string;
+      /** The text of a refusal, where it is plain text. */
+      readonly text?: string;
     }
   /** Everything that passed the client's connection: inside the tunnel, or to the proxy where there is none. */
   | { readonly kind: 'done'; readonly bytesUp: number; readonly bytesDown: number }
-  | Failed;
+  | FailureStep;
 
 /** `ms` since the start. */
 export type Step = Event & { readonly ms: number };

@@ -8,7 +8,7 @@ export interface Phase {
   readonly toMs: number;
 }
 
-/** Where the time went, read off the steps: phases that did not happen, or that nobody saw, are left out. */
+/** Where the time went, read off the steps: phases that did not happen, or of which no step reports, are left out. */
 export function phases(steps: readonly Step[]): Phase[] {
   const found: Phase[] = [];
   const phase = (name: Phase['name'], what: string, fromMs: number | undefined, toMs: number | undefined) => {
@@ -26,12 +26,12 @@ export function phases(steps: readonly Step[]): Phase[] {
   const dialing = first(({ kind }) => kind === 'dialing')?.ms;
   phase('connect', 'it connects', dialing, connected);
   if (dns === undefined && connected === undefined) {
-    phase('tunnel', 'the proxy does its part', head('>', 'connect'), head('<', 'connect-answer'));
+    phase('tunnel', 'the proxy does its part', head('>', 'connect'), head('<', 'connect-response'));
   }
   const tls = first(({ kind }) => kind === 'tls');
   if (tls?.kind === 'tls') phase('tls', 'you and the site agree on keys', tls.ms - tls.tookMs, tls.ms);
-  const answered = head('<', 'answer');
-  phase('request', 'request sent, answer awaited', head('>>', 'request') ?? head('>', 'request'), answered);
-  phase('response', 'the answer arrives', answered, first(({ kind }) => kind === 'body')?.ms);
+  const responded = head('<', 'response');
+  phase('request', 'request sent, response awaited', head('>>', 'request') ?? head('>', 'request'), responded);
+  phase('response', 'the response arrives', responded, first(({ kind }) => kind === 'body')?.ms);
   return found;
 }

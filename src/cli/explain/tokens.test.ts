@@ -9,14 +9,16 @@ test('Basic gives the user, and never the password', () => {
       {
         field: 'Proxy-Authorization',
         scheme: 'Basic',
-        says: [
+        parts: [
           { name: 'user', value: 'me' },
           { name: 'password', value: '•••' },
         ],
       },
     ],
   );
-  assert.deepEqual(tokensIn('X\r\nProxy-Authorization: Basic bm9jb2xvbg==')[0]?.says, [{ name: 'pair', value: '•••' }]);
+  assert.deepEqual(tokensIn('X\r\nProxy-Authorization: Basic bm9jb2xvbg==')[0]?.parts, [
+    { name: 'pair', value: '•••' },
+  ]);
 });
 
 test('Digest gives its parameters, but those that are made from the password', () => {
@@ -24,14 +26,14 @@ test('Digest gives its parameters, but those that are made from the password', (
     'Proxy-Authorization: Digest username="me", realm="a b", nonce="n", uri="h:443", response="0a", qop=auth, nc=00000001, cnonce="c"';
   const [token] = tokensIn(`CONNECT h:443 HTTP/1.1\r\n${field}`);
   assert.deepEqual(
-    token?.says.map(({ name, value }) => `${name}=${value}`),
+    token?.parts.map(({ name, value }) => `${name}=${value}`),
     ['username=me', 'realm=a b', 'nonce=n', 'uri=h:443', 'response=•••', 'qop=auth', 'nc=00000001', 'cnonce=•••'],
   );
   assert.deepEqual(tokensIn('HTTP/1.1 200 OK\r\nProxy-Authentication-Info: nextnonce="n", rspauth="0a", nc=00000001'), [
     {
       field: 'Proxy-Authentication-Info',
       scheme: '',
-      says: [
+      parts: [
         { name: 'nextnonce', value: '•••' },
         { name: 'rspauth', value: '•••' },
         { name: 'nc', value: '00000001' },
@@ -42,7 +44,7 @@ test('Digest gives its parameters, but those that are made from the password', (
 
 test('NTLM and Negotiate are taken apart, whichever wrapping they are in', () => {
   const negotiate = 'TlRMTVNTUAABAAAAB4IIogAAAAAoAAAAAAAAACgAAAAKAGVKAAAADw==';
-  const first = (line: string) => tokensIn(`X\r\n${line}`).map(({ scheme, says }) => `${scheme}: ${says[0]?.value}`);
+  const first = (line: string) => tokensIn(`X\r\n${line}`).map(({ scheme, parts }) => `${scheme}: ${parts[0]?.value}`);
   assert.deepEqual(first(`Proxy-Authorization: NTLM ${negotiate}`), ['NTLM: Type 1, negotiate']);
   assert.deepEqual(first(`Proxy-Authorization: Negotiate ${negotiate}`), ['Negotiate: NTLM, without SPNEGO']);
   assert.deepEqual(first('Proxy-Authenticate: Negotiate AAAA'), ['Negotiate: (unreadable, 3 bytes)']);

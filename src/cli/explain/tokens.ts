@@ -1,16 +1,16 @@
-import { type Challenge, parseAuthParams, parseChallenges } from '../../protocol/challenge.ts';
-import { describeNtlm, type TokenField } from '../../protocol/describe-ntlm.ts';
 import { describeSpnego } from '../../protocol/describe-spnego.ts';
+import { type Challenge, parseAuthParams, parseChallenges } from '../../protocol/http-auth/challenge.ts';
+import { describeNtlm, type TokenField } from '../../protocol/ntlm/describe-ntlm.ts';
 import { readNegotiateToken } from '../../protocol/spnego.ts';
-import { MASK } from './mask.ts';
+import { linesOf, MASK } from './mask.ts';
 
-/** What a field says about who somebody is, part by part; what would let somebody pass for them is masked. */
-export interface TokenSeen {
+/** Credentials or a challenge in a field, part by part; what another person could log in with is masked. */
+export interface DecodedToken {
   /** Name of the field, as it stood there. */
   readonly field: string;
   /** `NTLM`, `Negotiate`, `Digest`, `Basic`; empty where the field names none. */
   readonly scheme: string;
-  readonly says: readonly TokenField[];
+  readonly parts: readonly TokenField[];
 }
 
 const FIELDS = /^(proxy-authorization|proxy-authenticate|proxy-authentication-info):(.*)$/i;
@@ -24,28 +24,28 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /** The tokens and parameters in a head. It never throws: a token that cannot be read says so. */
-export function tokensIn(head: string): readonly TokenSeen[] {
-  return head.split('\r\n').flatMap((line): TokenSeen[] => {
+export function tokensIn(head: string): readonly DecodedToken[] {
+  return linesOf(head).flatMap((line): DecodedToken[] => {
     const [, field = '', value = ''] = FIELDS.exec(line) ?? [];
     if (field === '') return [];
     const challenges = parseChallenges([value]);
     const found = challenges.flatMap((challenge) => {
-      const says = saysOf(challenge, field);
-      return says.length === 0 ? [] : [{ field, scheme: WORDS[challenge.scheme] ?? challenge.scheme, says }];
+      const parts = decodeToken(challenge, field);
+      return parts.length === 0 ? [] : [{ field, scheme: WORDS[challenge.scheme] ?? challenge.scheme, parts }];
     });
     if (found.length > 0 || challenges.length > 0) return found;
-    const says = paramsOf(parseAuthParams(value));
-    return says.length === 0 ? [] : [{ field, scheme: '', says }];
+    const parts = paramsOf(parseAuthParams(value));
+    return parts.length === 0 ? [] : [{ field, scheme: '', parts }];
   });
 }
 
 /** For a step: only where there is something to take apart. */
-export function tokenPart(head: string): { readonly tokens?: readonly TokenSeen[] } {
+export function tokenPart(head: string): { readonly tokens?: readonly DecodedToken[] } {
   const tokens = tokensIn(head);
   return tokens.length === 0 ? {} : { tokens };
 }
 
-function saysOf({ scheme, token68, params }: Challenge, field: string): readonly TokenField[] {
+function decodeToken({ scheme, token68, params }: Challenge, field: string): readonly TokenField[] {
   if (token68 === undefined) return scheme === 'digest' ? paramsOf(params) : [];
   const token = Buffer.from(token68, 'base64');
   switch (scheme) {

@@ -1,11 +1,11 @@
-import type { ProxyEvent } from '../../core/event.ts';
-import type { ProxyRecord } from '../../core/record.ts';
-import { routeText } from '../../observe/format-json.ts';
+import type { ProxyEvent } from '../../contracts/event.ts';
+import type { ProxyRecord } from '../../contracts/record.ts';
+import { routeText } from '../../observe/record-text.ts';
 import { maskedLines } from './mask.ts';
 import type { Event, Step } from './steps.ts';
 import { tokenPart } from './tokens.ts';
 
-/** A page that makes a proxy say more than this is not explained any further. */
+/** Steps behind these are not recorded: a site could cause any number of them. */
 const STEPS_MAX = 1000;
 
 /** Collects what happens, from the client's side and from the proxy's, in the order in which it happens. */
@@ -15,7 +15,7 @@ export class Trace {
   readonly #steps: Step[] = [];
   #record: ProxyRecord | undefined;
   #onRecord: (() => void) | undefined;
-  #asked: 'connect' | 'request' = 'request';
+  #requestKind: 'connect' | 'request' = 'request';
 
   /** `now` in milliseconds; the first step is at 0. */
   constructor(now: () => number) {
@@ -39,32 +39,32 @@ export class Trace {
     if (this.#steps.length < STEPS_MAX) this.#steps.push({ ms: this.elapsedMs(), ...event });
   }
 
-  /** Resolves when the proxy has told how the request ended. */
-  recorded(): Promise<void> {
+  /** Resolves when the proxy has closed the record of the request. */
+  waitForRecord(): Promise<void> {
     if (this.#record !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onRecord = resolve;
     });
   }
 
-  /** Hears the proxy. */
-  hear(event: ProxyEvent): void {
-    const told = this.#told(event);
-    if (told !== undefined) this.add(told);
-    if (event.type !== 'closed') return;
+  /** Receives the events of the proxy. */
+  observe(event: ProxyEvent): void {
+    const step = this.#stepOf(event);
+    if (step !== undefined) this.add(step);
+    if (event.type !== 'close') return;
     this.#record = event.record;
     this.#onRecord?.();
   }
 
-  /** The hop to the client is left out: the client itself tells it, whatever the proxy. */
-  #told(event: ProxyEvent): Event | undefined {
+  /** The hop to the client is left out: the client records that itself, with a proxy of any kind. */
+  #stepOf(event: ProxyEvent): Event | undefined {
     switch (event.type) {
       case 'decided':
         return { kind: 'decided', verdict: event.decision.verdict, rule: event.decision.rule };
       case 'routed':
         return { kind: 'routed', routes: event.routes.map(routeText) };
       case 'dns':
-        // An address is its own answer: nobody was asked.
+        // An address needs no look-up.
         if (event.addresses[0] === event.host) return undefined;
         return { kind: 'dns', host: event.host, addresses: event.addresses, tookMs: event.ms };
       case 'dialing':
@@ -73,12 +73,13 @@ export class Trace {
         return { kind: 'attempt-failed', address: event.address, reason: event.reason, tookMs: event.ms };
       case 'connected':
         return { kind: 'connected', address: event.address, tookMs: event.ms };
-      case 'wire':
+      case 'head':
         return event.hop === 'upstream' ? this.#upstreamHead(event.sent, event.head) : undefined;
-      case 'received':
-      case 'would-deny':
+      case 'secured':
+      case 'request':
       case 'established':
-      case 'closed':
+      case 'response':
+      case 'close':
       case 'health':
       case 'notice':
         return undefined;
@@ -88,15 +89,15 @@ export class Trace {
   #upstreamHead(sent: 'by-peer' | 'by-us', head: string): Event {
     const lines = maskedLines(head);
     if (sent === 'by-us') {
-      this.#asked = head.startsWith('CONNECT ') ? 'connect' : 'request';
-      return { kind: 'head', mark: '>>', role: this.#asked, through: 'hop', lines, ...tokenPart(head) };
+      this.#requestKind = head.startsWith('CONNECT ') ? 'connect' : 'request';
+      return { kind: 'head', mark: '>>', role: this.#requestKind, through: 'hop', lines, ...tokenPart(head) };
     }
     const status = Number(lines[0]?.split(' ')[1]);
-    const answer = this.#asked === 'connect' ? 'connect-answer' : 'answer';
+    const final = this.#requestKind === 'connect' ? 'connect-response' : 'response';
     return {
       kind: 'head',
       mark: '<<',
-      role: status < 200 ? 'interim' : answer,
+      role: status < 200 ? 'interim' : final,
       through: 'hop',
       lines,
       status,

@@ -1,4 +1,4 @@
-import type { Command } from '../commands.ts';
+import type { Command } from '../command.ts';
 
 /** The row of `pac` in the table of commands. */
 export const pacCommand: Command = {
@@ -18,6 +18,7 @@ export const pacCommand: Command = {
     },
     { name: 'world', argument: 'FILE', summary: 'all of these from a JSON file: now, tz, myIp, myIpEx, dns, host' },
     { name: 'json', summary: 'print one JSON array' },
+    { name: 'quiet', short: 'q', summary: 'print the results alone, a line for each URL' },
   ],
-  load: () => import('../pac.ts'),
+  load: () => import('./pac.ts'),
 };

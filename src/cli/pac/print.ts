@@ -1,17 +1,17 @@
-import type { PacCall } from '../../core/stages.ts';
-import type { PacAnswer } from '../../pac/answer.ts';
+import type { PacCall } from '../../contracts/stages.ts';
+import type { PacEvaluation } from '../../pac/engine/evaluation.ts';
 import type { ScriptUrl } from '../../pac/script-url.ts';
-import { parsePacResult } from '../../protocol/pac-result.ts';
-import { formatRoute } from '../../protocol/route-text.ts';
+import { isBlockedRoute, readPacResult, unreadText } from '../../protocol/routes/pac-result.ts';
+import { formatRoute } from '../../protocol/routes/route-text.ts';
 
-/** One URL, the calls that the script made for it, what it answered, and what that means. */
-export function answerLines({ url, host }: ScriptUrl, answer: PacAnswer): string[] {
+/** One URL, the calls that the script made for it, its result, and what that means. */
+export function resultLines({ url, host }: ScriptUrl, evaluation: PacEvaluation): string[] {
   return [
     `FindProxyForURL(${JSON.stringify(url)}, ${JSON.stringify(host)})`,
-    ...answer.calls.map((call) => `  ${callText(call)}`),
-    ...(answer.ok
-      ? [`=> ${JSON.stringify(answer.answer)}`, ...meaning(answer.answer)]
-      : [`=> no answer: ${printable(answer.trouble)}`]),
+    ...evaluation.calls.map((call) => `  ${callText(call)}`),
+    ...(evaluation.ok
+      ? [`=> ${JSON.stringify(evaluation.result)}`, ...meaning(evaluation.result)]
+      : [`=> no result: ${printable(evaluation.failure)}`]),
   ];
 }
 
@@ -21,8 +21,17 @@ function callText({ helper, args, result, ms }: PacCall): string {
   return `${call.padEnd(48)} = ${JSON.stringify(result)}   ${ms < 0.1 ? ms.toFixed(3) : ms.toFixed(1)} ms`;
 }
 
-const meaning = (answer: string): string[] =>
-  parsePacResult(answer, 'pac').map((route, at) => `   ${at === 0 ? 'first' : 'then '} ${formatRoute(route)}`);
+function meaning(result: string): string[] {
+  const read = readPacResult(result, 'pac');
+  const unread = unreadText(read);
+  return [
+    ...(unread === undefined ? [] : [`   ${unread}`]),
+    ...read.routes.map((route, at) => {
+      const nowhere = isBlockedRoute(route) ? ', which cannot be reached: port 0' : '';
+      return `   ${at === 0 ? 'first' : 'then '} ${formatRoute(route)}${nowhere}`;
+    }),
+  ];
+}
 
-/** A script may throw any text, also one that a terminal would obey. */
-const printable = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ');
+/** A script may throw any text, also one with control sequences of a terminal. */
+export const printable = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ');

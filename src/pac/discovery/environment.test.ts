@@ -9,7 +9,7 @@ const proxiesOf = (environment: Record<string, string>) => {
   return [http, https];
 };
 
-test('reads both cases, small letters first, and all_proxy where the other is not set', () => {
+test('reads lower case before upper case, and all_proxy where the specific variable is not set', () => {
   assert.deepEqual(proxiesOf({ http_proxy: 'a:1', HTTP_PROXY: 'b:2', HTTPS_PROXY: 'c:3' }), [
     'http://a:1',
     'http://c:3',
@@ -31,13 +31,13 @@ test('reads both cases, small letters first, and all_proxy where the other is no
   });
 });
 
-test('an empty variable is a proxy that was taken away', () => {
+test('an empty variable means no proxy', () => {
   assert.equal(proxiesOf({ http_proxy: '', HTTP_PROXY: 'a:1' }), undefined);
   assert.equal(proxiesOf({ NO_PROXY: 'a' }), undefined);
   assert.equal(proxiesOf({}), undefined);
 });
 
-test('in a CGI program HTTP_PROXY is a field of the request, and no setting', () => {
+test('in a CGI program HTTP_PROXY is a field of the request, and is ignored', () => {
   const cgi = { REQUEST_METHOD: 'GET', HTTP_PROXY: 'http://evil.example' };
   assert.equal(proxiesOf(cgi), undefined);
   assert.deepEqual(proxiesOf({ ...cgi, http_proxy: 'a:1', HTTPS_PROXY: 'b:2' }), ['http://a:1', 'http://b:2']);

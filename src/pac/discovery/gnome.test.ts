@@ -55,7 +55,7 @@ test('reads the three modes', () => {
   });
 });
 
-test('takes the account of the http proxy along', () => {
+test('reads the login of the HTTP proxy', () => {
   const setting = parseGsettings(
     settings({
       ' mode': "'manual'",
@@ -74,7 +74,7 @@ test('takes the account of the http proxy along', () => {
   });
 });
 
-test('asks only in a desktop session that has its bus', async () => {
+test('runs gsettings only in a desktop session that has its bus', async () => {
   const command = 'gsettings list-recursively org.gnome.system.proxy';
   const kindIn = async (environment: Record<string, string>, files: Record<string, string> = {}) => {
     const commands = { [command]: settings({ ' mode': "'auto'", ' autoconfig-url': "'http://a/'" }) };

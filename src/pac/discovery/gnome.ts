@@ -4,12 +4,12 @@ import type { SystemWorld } from './world.ts';
 
 const SOURCE = 'GNOME';
 
-/** Desktops that keep their proxies where GNOME does. */
+/** Desktops that store their proxies where GNOME does. */
 const DESKTOPS = /(?:^|:)(?:GNOME|Unity|X-Cinnamon|Cinnamon|Budgie|MATE|Pantheon|Deepin|UKUI)(?::|$)/i;
 
 /**
- * Asked only in a session of such a desktop that has its bus already: elsewhere the settings are somebody's defaults,
- * and a program that looks for a bus where there is none may start one that nobody ends.
+ * Read only in a session of such a desktop whose D-Bus runs already: elsewhere the settings are the distribution's
+ * defaults, and `gsettings` may start a bus that is never ended.
  */
 export async function gnomeSetting(world: SystemWorld): Promise<SystemSetting> {
   if (!DESKTOPS.test(world.environment.XDG_CURRENT_DESKTOP ?? '') || !(await hasBus(world))) return NO_SETTING;
@@ -18,7 +18,7 @@ export async function gnomeSetting(world: SystemWorld): Promise<SystemSetting> {
 }
 
 async function hasBus({ environment, list }: SystemWorld): Promise<boolean> {
-  // A bus that is named is connected to, or is not there; only without a name one is launched.
+  // With an address the client connects to that bus or fails; only without one it may launch a bus.
   if (/^unix:/.test(environment.DBUS_SESSION_BUS_ADDRESS ?? '')) return true;
   const { DBUS_SESSION_BUS_ADDRESS: named = '', XDG_RUNTIME_DIR: folder = '' } = environment;
   return named === '' && folder !== '' && (await list(folder)).includes('bus');
@@ -50,7 +50,7 @@ export function parseGsettings(output: string): SystemSetting {
   return { kind: 'proxies', proxies: { source: SOURCE, http, https, noProxy }, wpad: 'unmentioned' };
 }
 
-/** The strings of a value in GVariant's text form: in single quotes, or in double ones where it holds a single one. */
+/** The strings of a value in GVariant's text form: in single quotes, or in double quotes where they hold a single quote. */
 const stringsIn = (value: string): string[] =>
   [...value.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(([, single, double]) =>
     (single ?? double ?? '').replace(/\\(.)/g, '$1'),

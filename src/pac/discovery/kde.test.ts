@@ -5,7 +5,7 @@ import { kdeSetting, parseKioslaverc } from './kde.ts';
 
 const none = { kind: 'none', wpad: 'unmentioned' };
 
-test('reads the kinds of setting', () => {
+test('reads every type of setting', () => {
   const kind = (type: number, more = '') => parseKioslaverc(`[Proxy Settings]\nProxyType=${type}\n${more}`);
   assert.deepEqual(kind(0), none);
   assert.deepEqual(kind(4), none);
@@ -29,11 +29,11 @@ test('reads the kinds of setting', () => {
   assert.deepEqual(kind(1, 'httpProxy=http://proxy.corp 8080\nReversedException=true\n'), none);
 });
 
-test('looks at its own group only', () => {
+test('reads its own group only', () => {
   assert.deepEqual(parseKioslaverc('ProxyType=3\n[Other]\nProxyType=3\n[Proxy Settings][x]\nProxyType=3\n'), none);
 });
 
-test('reads what the user changed over what the system has, in its own session only', async () => {
+test("the user's file overrides the system's, in a KDE session only", async () => {
   const files = {
     '/etc/xdg/kioslaverc': '[Proxy Settings]\nProxyType=2\nProxy Config Script=http://shared.example/\n',
     '/home/me/.config/kioslaverc': '[Proxy Settings]\nProxy Config Script=http://own.example/\n',

@@ -9,7 +9,7 @@ export async function kdeSetting(world: SystemWorld): Promise<SystemSetting> {
   const { environment, homeFolder } = world;
   if (!/(?:^|:)KDE(?::|$)/i.test(environment.XDG_CURRENT_DESKTOP ?? '')) return NO_SETTING;
   const own = environment.XDG_CONFIG_HOME || join(homeFolder, '.config');
-  // The user's file holds what differs from the system's.
+  // The user's file overrides the system's.
   const shared = (environment.XDG_CONFIG_DIRS || '/etc/xdg').split(':').slice(0, 4).reverse();
   const files = await Promise.all([...shared, own].map((folder) => world.read(join(folder, 'kioslaverc'))));
   return parseKioslaverc(files.map((file) => file?.text ?? '').join('\n'));
@@ -36,13 +36,13 @@ export function parseKioslaverc(text: string): SystemSetting {
     case '3':
       return { kind: 'none', wpad: 'wanted' };
     default:
-      // Among them 4, "use the environment", which is looked at next.
+      // Among them 4, "use the environment", which is read next in any case.
       return NO_SETTING;
   }
 }
 
 function manual(values: ReadonlyMap<string, string>): SystemSetting {
-  // "Only for these": a list of what goes through the proxy cannot be said as one of what does not.
+  // "Use the proxy only for these hosts" cannot be expressed as a list of exceptions.
   if (values.get('ReversedException') === 'true') return NO_SETTING;
   // A space stands before the port, where other programs have a colon.
   const proxy = (key: string, scheme: string) => proxyText(values.get(key)?.replace(/ +(\d+)$/, ':$1'), scheme);

@@ -7,14 +7,14 @@ const NOW = Date.UTC(2025, 0, 2);
 const hex = (text: string) => Buffer.from(text, 'latin1').toString('hex');
 const file = (text: string, modifiedMs = NOW - 1000) => ({ text, modifiedMs });
 
-test('reads leases of systemd-networkd, as long as they hold', () => {
+test('reads leases of systemd-networkd, as long as they are valid', () => {
   const text = `# This is private data. Do not parse.\nADDRESS=10.0.0.2\nLIFETIME=3600\nOPTION_252=${hex('http://a/p')}\n`;
   assert.equal(networkdOption(file(text), NOW), 'http://a/p');
   assert.equal(networkdOption(file(text, NOW - 3_601_000), NOW), undefined);
   assert.equal(networkdOption(file('ADDRESS=10.0.0.2\n'), NOW), undefined);
 });
 
-test('reads the newest lease of dhclient, as long as it holds', () => {
+test('reads the newest lease of dhclient, as long as it is valid', () => {
   const lease = (option: string, expire: string) =>
     `lease {\n  interface "eth0";\n  fixed-address 10.0.0.2;\n  ${option}\n  expire ${expire};\n}\n`;
   const old = lease('option wpad "http://old/p";', '4 2025/01/02 00:10:00');
@@ -28,7 +28,7 @@ test('reads the newest lease of dhclient, as long as it holds', () => {
   assert.equal(read(''), undefined);
 });
 
-test('gathers what all of them say, and takes web addresses only', async () => {
+test('collects the URLs of all leases, and accepts http: and https: only', async () => {
   const world = playedSystem({
     modifiedMs: NOW,
     files: {

@@ -1,27 +1,27 @@
 import { join } from 'node:path';
 import type { SystemWorld, TextFile } from './world.ts';
 
-/** Where DHCP clients write down what they were told; many are readable for root only, and are then passed over. */
-const PLACES: readonly Place[] = [
+/** Where DHCP clients store their leases; many are readable for root only, and are then skipped. */
+const LEASE_LOCATIONS: readonly LeaseLocation[] = [
   { folder: '/run/systemd/netif/leases', name: /^\d+$/, form: 'networkd' },
   { folder: '/var/lib/NetworkManager', name: /^internal-.*\.lease$/, form: 'networkd' },
   { folder: '/var/lib/NetworkManager', name: /^dhclient-.*\.lease$/, form: 'dhclient' },
   { folder: '/var/lib/dhcp', name: /^dhclient.*\.leases?$/, form: 'dhclient' },
   { folder: '/var/lib/dhclient', name: /^dhclient.*\.leases?$/, form: 'dhclient' },
 ];
-interface Place {
+interface LeaseLocation {
   readonly folder: string;
   readonly name: RegExp;
   readonly form: 'networkd' | 'dhclient';
 }
 
-/** What DHCP servers say in option 252, "Web Proxy Auto-Discovery", of leases that hold at `wallMs`. */
+/** The URLs in DHCP option 252, "Web Proxy Auto-Discovery", of leases that are valid at `wallMs`. */
 export async function leasedUrls(world: SystemWorld, wallMs: number): Promise<string[]> {
-  const found = await Promise.all(PLACES.map((place) => urlsIn(place, world, wallMs)));
+  const found = await Promise.all(LEASE_LOCATIONS.map((location) => urlsIn(location, world, wallMs)));
   return [...new Set(found.flat())];
 }
 
-async function urlsIn({ folder, name, form }: Place, world: SystemWorld, wallMs: number): Promise<string[]> {
+async function urlsIn({ folder, name, form }: LeaseLocation, world: SystemWorld, wallMs: number): Promise<string[]> {
   const names = (await world.list(folder)).filter((one) => name.test(one));
   const files = await Promise.all(names.map((one) => world.read(join(folder, one))));
   const read = form === 'networkd' ? networkdOption : dhclientOption;
@@ -29,21 +29,21 @@ async function urlsIn({ folder, name, form }: Place, world: SystemWorld, wallMs:
 }
 
 /** Some servers count the zero byte or a line break as part of the text. */
-function webAddress(told: string | undefined): string | undefined {
-  const url = (told ?? '').replace(/[\0\s]+$/, '');
+function webAddress(value: string | undefined): string | undefined {
+  const url = (value ?? '').replace(/[\0\s]+$/, '');
   return /^https?:\/\//i.test(url) && URL.canParse(url) ? url : undefined;
 }
 
 /** Exported for its test: `KEY=value` lines, options of private use as hexadecimal digits. */
 export function networkdOption({ text, modifiedMs }: TextFile, wallMs: number): string | undefined {
   const value = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(text)?.[1];
-  // The file is written anew whenever the lease is renewed.
+  // The file is rewritten whenever the lease is renewed.
   const lifetimeMs = Number(value('LIFETIME') ?? Number.POSITIVE_INFINITY) * 1000;
   const hex = value('OPTION_252') ?? '';
   return hex === '' || modifiedMs + lifetimeMs < wallMs ? undefined : Buffer.from(hex, 'hex').toString('latin1');
 }
 
-/** What `dhclient.conf` may call the option; without a name there it is `unknown-252`. */
+/** Names of the option in `dhclient.conf`; without a definition there it is `unknown-252`. */
 const OPTION = /^\s*option (?:[\w-]*wpad[\w-]*|[\w-]*proxy-auto[\w-]*|unknown-252|option-252)\s+(.*?);\s*$/m;
 
 /** Exported for its test: one `lease { … }` behind the other, the newest last. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseScutil } from './macos.ts';
 
-/** Deeper dictionaries hold what is set for single interfaces. */
+/** Nested dictionaries hold the settings of single interfaces. */
 const SCOPED = `  __SCOPED__ : <dictionary> {
     en0 : <dictionary> {
       ExceptionsList : <array> {

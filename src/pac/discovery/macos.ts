@@ -4,7 +4,7 @@ import type { SystemWorld } from './world.ts';
 
 const SOURCE = 'macOS';
 
-/** The settings of the network service that is in use now. */
+/** The settings of the current network service. */
 export async function macosSetting(world: SystemWorld): Promise<SystemSetting> {
   const output = await world.run('/usr/sbin/scutil', ['--proxy']);
   return output === undefined ? NO_SETTING : parseScutil(output);
@@ -28,7 +28,7 @@ export function parseScutil(output: string): SystemSetting {
   return { kind: 'proxies', proxies: { source: SOURCE, http, https, noProxy }, wpad };
 }
 
-/** Values and lists of the outermost dictionary; settings for single interfaces lie deeper and are not looked at. */
+/** Values and lists of the outermost dictionary; settings of single interfaces are nested deeper and are skipped. */
 function outermost(output: string) {
   const values = new Map<string, string>();
   const lists = new Map<string, string[]>();

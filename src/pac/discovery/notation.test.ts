@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exceptions, exceptionText, hostAndPort, proxyText } from './notation.ts';
 
-test('writes proxies as routes name them', () => {
+test('converts proxies to the notation of routes', () => {
   assert.equal(proxyText('proxy.corp:8080'), 'http://proxy.corp:8080');
   assert.equal(proxyText(' https://proxy.corp/ '), 'https://proxy.corp');
   assert.equal(proxyText('socks://proxy.corp:1080'), 'socks5://proxy.corp:1080');
@@ -15,7 +15,7 @@ test('writes proxies as routes name them', () => {
   assert.equal(hostAndPort('', '8080', 'http'), undefined);
 });
 
-test('writes exceptions as NO_PROXY has them', () => {
+test('converts exceptions to the notation of NO_PROXY', () => {
   for (const [given, entry] of [
     ['*.local', '.local'],
     ['169.254/16', '169.254.0.0/16'],

@@ -1,12 +1,12 @@
-import { parseProxyUrl } from '../../protocol/proxy-url.ts';
+import { parseProxyUrl } from '../../protocol/routes/proxy-url.ts';
 
-/** Proxies and exceptions as settings write them, in the words that `routes` knows. */
+/** Converts proxies and exceptions from the notation of systems to that of `routes`. */
 
-/** `undefined` for what names no proxy: a setting that was begun and not finished is no proxy. */
+/** `undefined` for a text that is not a valid proxy: an incomplete setting counts as none. */
 export function proxyText(given: string | undefined, scheme = 'http'): string | undefined {
   const text = (given ?? '').trim().replace(/\/+$/, '');
   if (text === '') return undefined;
-  // `socks://` says no version: SOCKS5 is what today's servers speak.
+  // `socks://` has no version: today's servers speak SOCKS5.
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text.replace(/^socks:/i, 'socks5:') : `${scheme}://${text}`;
   try {
     parseProxyUrl(url, 'user');
@@ -16,7 +16,7 @@ export function proxyText(given: string | undefined, scheme = 'http'): string | 
   }
 }
 
-/** `undefined` where no host is set, whatever the port is. */
+/** `undefined` where no host is set, also when a port is. */
 export function hostAndPort(host: string | undefined, port: string | undefined, scheme: string): string | undefined {
   const name = (host ?? '').trim();
   if (name === '') return undefined;

@@ -1,6 +1,6 @@
 import type { SystemProxies } from '../script.ts';
 
-/** What the system's settings say. `source` names them for people: `GNOME`, `environment`, … */
+/** The proxy setting of the system. `source` names it in messages: `GNOME`, `environment`, … */
 export type SystemSetting =
   | { readonly kind: 'pac'; readonly url: string; readonly source: string; readonly wpad: Wpad }
   | { readonly kind: 'proxies'; readonly proxies: SystemProxies; readonly wpad: Wpad }

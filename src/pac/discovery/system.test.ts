@@ -6,13 +6,13 @@ import { systemWorld } from './world.ts';
 
 const environment = { http_proxy: 'a:1' };
 
-test('the desktop goes before the environment', async () => {
+test('the desktop takes precedence over the environment', async () => {
   const files = { '/home/me/.config/kioslaverc': '[Proxy Settings]\nProxyType=2\nProxy Config Script=http://p/\n' };
   const set = await systemSetting(playedSystem({ environment: { ...environment, XDG_CURRENT_DESKTOP: 'KDE' }, files }));
   assert.equal(set.kind, 'pac');
 });
 
-test('where the desktop names nothing the environment counts, and the wish to detect stays', async () => {
+test('where the desktop names nothing the environment is used, and WPAD stays wanted', async () => {
   const files = { '/home/me/.config/kioslaverc': '[Proxy Settings]\nProxyType=3\n' };
   const set = await systemSetting(playedSystem({ environment: { ...environment, XDG_CURRENT_DESKTOP: 'KDE' }, files }));
   assert.deepEqual([set.kind, set.wpad], ['proxies', 'wanted']);
@@ -22,7 +22,7 @@ test('where the desktop names nothing the environment counts, and the wish to de
   assert.deepEqual([(await systemSetting(server)).kind, server.ran], ['proxies', []]);
 });
 
-test('a program that is missing, fails, or does not end has nothing to say', async () => {
+test('a program that is missing, fails, or does not end gives no output', async () => {
   const world = systemWorld({ PATH: process.env.PATH });
   assert.equal(await world.run('no-such-program', []), undefined);
   assert.equal(await world.run('false', []), undefined);
@@ -32,7 +32,7 @@ test('a program that is missing, fails, or does not end has nothing to say', asy
   assert.ok(performance.now() - startMs < 5_000);
 });
 
-test('what is no file has nothing to say either', async () => {
+test('a path that is not a file gives no text', async () => {
   const world = systemWorld({});
   assert.equal(await world.read('/no/such/file'), undefined);
   assert.equal(await world.read('/dev/zero'), undefined);

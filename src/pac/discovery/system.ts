@@ -6,7 +6,7 @@ import type { SystemSetting } from './setting.ts';
 import { windowsSetting } from './windows.ts';
 import type { SystemWorld } from './world.ts';
 
-/** What the desktop or the system says; where that says nothing, the environment. */
+/** The setting of the desktop or the system; where there is none, that of the environment. */
 export async function systemSetting(world: SystemWorld): Promise<SystemSetting> {
   const set = await desktopSetting(world);
   if (set.kind !== 'none') return set;

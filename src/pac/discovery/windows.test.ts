@@ -49,7 +49,7 @@ test('reads a list by scheme; socks means SOCKS4', () => {
   assert.deepEqual(servers('ftp=c:3'), 'none');
 });
 
-test('a PAC goes before proxies, and what is switched off does not count', () => {
+test('a PAC takes precedence over proxies, and disabled settings are ignored', () => {
   const url = 'http://pac.corp.example/p';
   assert.deepEqual(user({ autoconfigurl: url, proxyenable: '0x1', proxyserver: 'a:1' }), {
     kind: 'pac',
@@ -61,7 +61,7 @@ test('a PAC goes before proxies, and what is switched off does not count', () =>
   assert.equal(user({}).kind, 'none');
 });
 
-test('finds the bit that asks for detection', () => {
+test('reads the bit for automatic detection', () => {
   const connections = (hex: string) =>
     settingOf({
       policies: NONE,
@@ -74,7 +74,7 @@ test('finds the bit that asks for detection', () => {
   assert.equal(connections('').wpad, 'unmentioned');
 });
 
-test('a policy may name the PAC, or take the choice from users', () => {
+test('a policy may name the PAC, or make the settings of the machine apply', () => {
   const url = 'https://pac.corp.example/p';
   const own = new Map([['autoconfigurl', 'http://own.example/']]);
   const managed = new Map([['autoconfigurl', url]]);
@@ -92,7 +92,7 @@ test('a policy may name the PAC, or take the choice from users', () => {
   });
 });
 
-test('asks reg.exe of the system for the keys', async () => {
+test('reads the keys with the reg.exe of the system', async () => {
   const settings = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
   const reg = 'C:\\Windows\\System32\\reg.exe query';
   const world = playedSystem({

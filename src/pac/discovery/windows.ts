@@ -9,7 +9,7 @@ const POLICIES = 'Software\\Policies\\Microsoft\\Windows\\CurrentVersion\\Intern
 /** Values of a registry key, by their names in lower case. */
 type Values = ReadonlyMap<string, string>;
 
-/** The keys that matter, as they are now. */
+/** The registry keys that are read. */
 interface InternetSettings {
   readonly policies: Values;
   readonly user: Values;
@@ -17,7 +17,7 @@ interface InternetSettings {
   readonly machine: Values;
 }
 
-/** What the user set, or the administrator for everyone. */
+/** The setting of the user, or of the administrator for all users. */
 export async function windowsSetting(world: SystemWorld): Promise<SystemSetting> {
   const reg = `${world.environment.SystemRoot ?? 'C:\\Windows'}\\System32\\reg.exe`;
   const key = async (name: string) => parseRegistry((await world.run(reg, ['query', name])) ?? '');
@@ -38,7 +38,7 @@ export function parseRegistry(output: string): Values {
 
 /** Exported for its test. */
 export function settingOf({ policies, user, connections, machine }: InternetSettings): SystemSetting {
-  // A policy may take the choice from users: then what is set for the machine holds.
+  // With the policy ProxySettingsPerUser = 0 the settings of the machine apply instead of the user's.
   const values = numberOf(policies.get('proxysettingsperuser')) === 0 ? machine : user;
   const wpad = values === user && asksForDetection(connections) ? 'wanted' : 'unmentioned';
   const url = policies.get('autoconfigurl') || values.get('autoconfigurl');
@@ -50,7 +50,7 @@ export function settingOf({ policies, user, connections, machine }: InternetSett
   return { kind: 'proxies', proxies: { source: SOURCE, http, https, noProxy }, wpad };
 }
 
-/** `host:port` for everything, or a list by scheme, in which `socks=` means SOCKS4. */
+/** `host:port` for all schemes, or a list by scheme, in which `socks=` means SOCKS4. */
 function serversOf(text: string): { http: string | undefined; https: string | undefined } {
   const entries = text.split(/[;\s]+/).map((entry) => /^(?:(\w+)=)?(.*)$/.exec(entry));
   const named = (scheme: string | undefined) => entries.find((entry) => entry?.[1]?.toLowerCase() === scheme)?.[2];

@@ -1,19 +1,20 @@
 import { execFile } from 'node:child_process';
 import { open, readdir } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
+import { OPEN } from '../../files/file-terms.ts';
 
-/** Everything that is looked at to find out what the system wants, so that a test can be any system. */
+/** Everything that discovery reads of the system, so that a test can stand in for any system. */
 export interface SystemWorld {
   readonly platform: NodeJS.Platform;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly homeFolder: string;
-  /** With its domain, where the system knows it. */
+  /** Includes the domain where the system knows it. */
   hostName(): string;
   /** Standard output; `undefined` when the program is not there, fails, or takes too long. */
   run(file: string, words: readonly string[]): Promise<string | undefined>;
-  /** `undefined` when there is no such file, or nothing to read. */
+  /** `undefined` when there is no such file, or it cannot be read. */
   read(path: string): Promise<TextFile | undefined>;
-  /** Names in a folder; none when it is not there. */
+  /** Names in a folder; empty when it does not exist. */
   list(folder: string): Promise<readonly string[]>;
 }
 export interface TextFile {
@@ -21,11 +22,11 @@ export interface TextFile {
   readonly modifiedMs: number;
 }
 
-/** Settings are read in 10 ms; a program that waits for a bus or a daemon must not hold up the start. */
+/** Settings are read in 10 ms; a program that waits for a bus or a daemon must not delay the start. */
 const RUN_MS_MAX = 2_000;
 /** Settings and leases have a few KB. */
 const OUTPUT_BYTES_MAX = 262_144;
-/** The one folder of leases that had more would belong to a server of leases. */
+/** Leases in one folder: only a DHCP server would have more. */
 const FILES_MAX = 64;
 
 export const systemWorld = (environment: NodeJS.ProcessEnv): SystemWorld => ({
@@ -46,7 +47,7 @@ export const systemWorld = (environment: NodeJS.ProcessEnv): SystemWorld => ({
     }),
   read: async (path) => {
     try {
-      await using file = await open(path, 'r');
+      await using file = await open(path, OPEN);
       const status = await file.stat();
       if (!status.isFile()) return undefined;
       const { buffer, bytesRead } = await file.read(Buffer.alloc(OUTPUT_BYTES_MAX), 0, OUTPUT_BYTES_MAX);

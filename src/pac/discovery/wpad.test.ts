@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { playedSystem } from '../../../test/support/system-world.ts';
-import type { Resolver } from '../../core/contracts.ts';
-import { type FailureCode, ProxyError } from '../../core/failure.ts';
+import { type FailureCode, ProxyError } from '../../contracts/failure.ts';
+import type { Resolver } from '../../contracts/resolver.ts';
 import { searchDomains, wpadNames, wpadUrls } from './wpad.ts';
 
-test('walks up to what somebody can register, and never beyond', async () => {
+test('tries parents up to the registrable domain, and no further', async () => {
   const walks: [string, string[]][] = [
     ['a.b.corp.example', ['wpad.a.b.corp.example', 'wpad.b.corp.example', 'wpad.corp.example']],
     ['eng.corp.co.uk', ['wpad.eng.corp.co.uk', 'wpad.corp.co.uk']],
@@ -29,7 +29,7 @@ test('walks up to what somebody can register, and never beyond', async () => {
   for (const [domain, names] of walks) assert.deepEqual(await wpadNames([domain]), names, domain);
 });
 
-test('asks for each name once, and for no more than eight', async () => {
+test('tries each name once, and at most eight', async () => {
   assert.deepEqual(await wpadNames(['a.corp.example', 'b.corp.example']), [
     'wpad.a.corp.example',
     'wpad.corp.example',
@@ -38,13 +38,13 @@ test('asks for each name once, and for no more than eight', async () => {
   assert.equal((await wpadNames([`${'a.'.repeat(20)}corp.example`])).length, 8);
 });
 
-test('reads the domains that the resolver searches', () => {
+test('reads the search domains of the resolver', () => {
   assert.deepEqual(searchDomains('nameserver 10.0.0.1\nsearch a.example\tb.example # c\n'), ['a.example', 'b.example']);
   assert.deepEqual(searchDomains('domain a.example\nsearch b.example\n'), ['b.example']);
   assert.deepEqual(searchDomains('# search a.example\noptions x\n'), []);
 });
 
-/** Knows some names, and fails for all others in one way. */
+/** Resolves some names, and fails for all others with one code. */
 const resolver = (known: readonly string[], code: FailureCode): Resolver & { readonly asked: string[] } => {
   const asked: string[] = [];
   return {
@@ -60,7 +60,7 @@ const resolver = (known: readonly string[], code: FailureCode): Resolver & { rea
 
 const files = { '/etc/resolv.conf': 'search a.corp.example\n' };
 
-test('names what DHCP says first, then the hosts that exist; names are asked for as they are', async () => {
+test('returns the URLs of DHCP first, then the hosts that exist; names are resolved with the root dot', async () => {
   const dns = resolver(['wpad.corp.example.'], 'dns_failed');
   const world = playedSystem({
     files: { ...files, '/run/systemd/netif/leases/2': 'OPTION_252=687474703a2f2f612f70\n' },
@@ -74,7 +74,7 @@ test('names what DHCP says first, then the hosts that exist; names are asked for
   assert.deepEqual(dns.asked, ['wpad.corp.example.', 'wpad.a.corp.example.']);
 });
 
-test('tells a network without a PAC from one whose name servers do not answer', async () => {
+test('distinguishes a network without a PAC from one whose name servers do not answer', async () => {
   const { signal } = new AbortController();
   assert.deepEqual(await wpadUrls(playedSystem({ files }), resolver([], 'dns_failed'), 0, signal), []);
   await assert.rejects(wpadUrls(playedSystem({ files }), resolver([], 'dns_timeout'), 0, signal), /name servers/);

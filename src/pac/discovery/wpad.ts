@@ -1,20 +1,20 @@
-import type { Resolver } from '../../core/contracts.ts';
-import { asProxyError } from '../../core/failure.ts';
+import { asProxyError } from '../../contracts/failure.ts';
+import type { Resolver } from '../../contracts/resolver.ts';
 import { leasedUrls } from './lease.ts';
 import type { SystemWorld } from './world.ts';
 
 /** Domains have three or four labels; each name costs a lookup on every network. */
 const NAMES_MAX = 8;
 
-/** A place that the network names. */
+/** A location of a PAC that the network names. */
 export interface WpadUrl {
   readonly url: string;
   readonly by: 'DHCP' | 'DNS';
 }
 
 /**
- * Where the network says that a PAC lies, best first: by DHCP, then by a host called `wpad` in one of our domains.
- * Rejects when nothing is found and a name server owes an answer: the network is not up yet, rather than without one.
+ * Where the network has a PAC, best first: by DHCP, then by a host called `wpad` in one of this machine's domains.
+ * Rejects when nothing is found and a name server did not answer: then the network is probably not up yet.
  */
 export async function wpadUrls(
   world: SystemWorld,
@@ -23,10 +23,10 @@ export async function wpadUrls(
   signal: AbortSignal,
 ): Promise<readonly WpadUrl[]> {
   const [leased, names] = await Promise.all([leasedUrls(world, wallMs), wpadNames(await ownDomains(world))]);
-  const asked = await Promise.all(names.map((name) => exists(name, resolver, signal)));
-  const hosts = names.filter((_, at) => asked[at] === 'yes');
-  if (leased.length + hosts.length === 0 && asked.includes('no answer'))
-    throw new Error('name servers do not say whether this network has a PAC (WPAD)');
+  const results = await Promise.all(names.map((name) => exists(name, resolver, signal)));
+  const hosts = names.filter((_, at) => results[at] === 'yes');
+  if (leased.length + hosts.length === 0 && results.includes('no answer'))
+    throw new Error('the name servers did not answer whether this network has a PAC (WPAD)');
   return [
     ...leased.map((url) => ({ url, by: 'DHCP' }) as const),
     ...hosts.map((host) => ({ url: `http://${host}/wpad.dat`, by: 'DNS' }) as const),
@@ -44,12 +44,12 @@ async function exists(name: string, resolver: Resolver, signal: AbortSignal): Pr
 }
 
 /**
- * With the dot at its end a name is looked up as it is. Without it, one that does not exist would be tried again below
- * each search domain, which is beyond what the walk below allows.
+ * With the root dot a name is resolved as it is. Without it the resolver would try one that does not exist below each
+ * search domain, also below those that `wpadNames` excludes.
  */
 export const absolute = (name: string): string => `${name}.`;
 
-/** Domains that this machine is in: of its own name, and those that the resolver searches. */
+/** The domains of this machine: that of its host name, and the search domains of the resolver. */
 async function ownDomains(world: SystemWorld): Promise<string[]> {
   const file = await world.read('/etc/resolv.conf');
   return [world.hostName().replace(/^[^.]*\.?/, ''), ...searchDomains(file?.text ?? '')];
@@ -65,10 +65,10 @@ export function searchDomains(text: string): string[] {
 }
 
 /**
- * `wpad` in each domain and in those above it, up to the one that somebody can register and no further: beyond it,
- * `wpad.co.uk` would be a stranger, who would from then on read all that passes. Which that is, the public suffix list
- * knows; domains of which it knows nothing (`corp.internal`) are registered below their last label, and a single label
- * (`lan`) is none that anybody owns. Exported for its test.
+ * `wpad` in each domain and in its parents, up to the registrable domain: above it, `wpad.co.uk` would belong to a
+ * stranger, who could then read all traffic. The public suffix list decides which domain that is. In domains that are not
+ * on the list (`corp.internal`) it is the last two labels; a single label (`lan`) has no owner, and is not tried.
+ * Exported for its test.
  */
 export async function wpadNames(domains: readonly string[]): Promise<string[]> {
   const { getDomain } = await import('tldts');

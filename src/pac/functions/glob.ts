@@ -3,18 +3,18 @@ import type { Tools } from './tools.ts';
 /**
  * `shExpMatch`. Browsers turn the pattern into a regular expression and escape nothing but the dot, so `(a|b)` and `[0-9]`
  * work, `+` repeats, and a lone `)` throws. A pattern of letters, `*` and `?` alone, which is nearly every one, is matched
- * here without one: `*a*a*a*a*b` would take a regular expression longer than anybody waits.
+ * here without one: for `*a*a*a*a*b` a regular expression would backtrack until the deadline.
  */
 export function installGlob({ define }: Tools): void {
-  /** Patterns that are kept: a script may build them from what it is asked about. */
+  /** Compiled patterns that are cached: a script may build patterns from the URL. */
   const patternsMax = 1000;
   const known = new Map<string, (text: string) => boolean>();
 
   const expression = (pattern: string): RegExp =>
     new RegExp(`^${pattern.replace(/\./g, '\\.').replace(/\*/g, '.*').replace(/\?/g, '.')}$`);
 
-  /** Whether `part`, in which `?` is any character, stands at `at`. */
-  const stands = (part: string, text: string, at: number): boolean => {
+  /** Whether `part`, in which `?` is any character, occurs at `at`. */
+  const occursAt = (part: string, text: string, at: number): boolean => {
     for (let i = 0; i < part.length; i++) {
       const code = part.charCodeAt(i);
       if (code !== 63 && code !== text.charCodeAt(at + i)) return false;
@@ -22,17 +22,17 @@ export function installGlob({ define }: Tools): void {
     return true;
   };
   const find = (part: string, text: string, from: number, end: number): number => {
-    for (let at = from; at + part.length <= end; at++) if (stands(part, text, at)) return at;
+    for (let at = from; at + part.length <= end; at++) if (occursAt(part, text, at)) return at;
     return -1;
   };
 
-  /** The first part stands at the beginning, the last one at the end, the others in order between them. */
+  /** The first part is at the beginning, the last one at the end, the others in order between them. */
   const matchParts = (parts: readonly string[], text: string): boolean => {
     const first = parts[0] ?? '';
     const last = parts[parts.length - 1] ?? '';
-    if (parts.length === 1) return text.length === first.length && stands(first, text, 0);
+    if (parts.length === 1) return text.length === first.length && occursAt(first, text, 0);
     const end = text.length - last.length;
-    if (end < first.length || !stands(last, text, end) || !stands(first, text, 0)) return false;
+    if (end < first.length || !occursAt(last, text, end) || !occursAt(first, text, 0)) return false;
     let from = first.length;
     for (let i = 1; i < parts.length - 1; i++) {
       const part = parts[i] ?? '';
@@ -76,7 +76,7 @@ export function installGlob({ define }: Tools): void {
   define(
     'shExpMatch',
     (text: unknown, pattern: unknown) => {
-      if (typeof pattern !== 'string') throw new TypeError('shExpMatch: the pattern is no string');
+      if (typeof pattern !== 'string') throw new TypeError('shExpMatch: the pattern is not a string');
       let matches = known.get(pattern);
       if (matches === undefined) {
         if (known.size >= patternsMax) known.clear();
@@ -84,7 +84,7 @@ export function installGlob({ define }: Tools): void {
         known.set(pattern, matches);
       }
       const given = typeof text === 'string' ? text : `${text}`;
-      // In a regular expression `.` is no line break. No URL holds one, but a script may ask about any text.
+      // In a regular expression `.` does not match a line break. No URL holds one, but a script may match any text.
       return matches(given) && (!/[\n\r\u2028\u2029]/.test(given) || expression(pattern).test(given));
     },
     'when all calls are',

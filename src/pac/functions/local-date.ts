@@ -1,8 +1,8 @@
 /**
  * Makes `Date` right in the hours around a clock change. QuickJS reads a local time as if it were UTC when it looks for
  * the offset, which is wrong for as many hours as the zone is away from UTC. What turns UTC into local time is right.
- * And a date that is given something else than a number becomes invalid (ECMA-262, MakeTime and MakeDay): QuickJS
- * leaves it as it was, so that `timeRange("x", 0, 9, 0)` would hold until nine.
+ * And a date whose field is set to something else than a number becomes invalid (ECMA-262, MakeTime and MakeDay):
+ * QuickJS leaves it unchanged, so that `timeRange("x", 0, 9, 0)` would be true until nine.
  */
 export function installLocalDate(): void {
   const Native = Date;

@@ -1,7 +1,7 @@
 import type { Tools } from './tools.ts';
 
-/** Helpers about addresses, and those that ask the network. */
-export function installNetwork({ define, call, ask, lent }: Tools): void {
+/** Helpers about addresses, and those that look up names. */
+export function installNetwork({ define, call, ask, host: hostFunctions }: Tools): void {
   const isAddress = (given: unknown): boolean => {
     const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(`${given}`);
     if (match === null) return false;
@@ -9,7 +9,7 @@ export function installNetwork({ define, call, ask, lent }: Tools): void {
     return true;
   };
 
-  /** Signed, as shifting makes it. Whatever is no number counts as 0. */
+  /** Signed, as the shift makes it. A part that is not a number counts as 0. */
   const toNumber = (dotted: string): number => {
     const bytes = dotted.split('.');
     const byte = (at: number): number => Number(bytes[at]) & 0xff;
@@ -17,7 +17,7 @@ export function installNetwork({ define, call, ask, lent }: Tools): void {
   };
 
   define('convert_addr', toNumber, 'when all calls are');
-  // No standard helper, but part of what Firefox and Chromium load in front of every script.
+  // Not a standard helper, but Firefox and Chromium define it for every script.
   define('isValidIpAddress', isAddress, 'when all calls are');
 
   define(
@@ -63,13 +63,13 @@ export function installNetwork({ define, call, ask, lent }: Tools): void {
     'isInNetEx',
     (address: unknown, block: unknown) => {
       if (typeof address !== 'string' || typeof block !== 'string') return null;
-      return isAscii(address) && isAscii(block) && lent.isInBlock(address, block);
+      return isAscii(address) && isAscii(block) && hostFunctions.isInBlock(address, block);
     },
     'when all calls are',
   );
   define(
     'sortIpAddressList',
-    (list: unknown) => (typeof list === 'string' && isAscii(list) ? lent.sortAddresses(list) : null),
+    (list: unknown) => (typeof list === 'string' && isAscii(list) ? hostFunctions.sortAddresses(list) : null),
     'when all calls are',
   );
 }

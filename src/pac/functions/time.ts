@@ -1,8 +1,8 @@
 import type { Tools } from './tools.ts';
 
 /**
- * `weekdayRange`, `dateRange`, `timeRange`, exactly as Firefox and Chromium compute them, oddities included: people have
- * written their files against those. `Date` is looked up with each call, since a script may have put its own in place.
+ * `weekdayRange`, `dateRange`, `timeRange`, exactly as Firefox and Chromium compute them, oddities included: scripts
+ * depend on them. `Date` is looked up in each call, since a script may have replaced it.
  */
 export function installTime({ defineVariadic }: Tools): void {
   const days = new Map<unknown, number>();
@@ -17,11 +17,11 @@ export function installTime({ defineVariadic }: Tools): void {
     return { isGmt, args: isGmt ? given.slice(0, -1) : given };
   };
 
-  /** In order, or around the turn of the week, the day or the year. */
+  /** Also for ranges that wrap around the end of the week, the day or the year. */
   const isBetween = (from: Date, at: Date, to: Date): boolean =>
     from <= to ? from <= at && at <= to : to >= at || at >= from;
 
-  /** Makes the local fields those of UTC, one by one, each read after the one before was written. So do browsers. */
+  /** Sets the local fields to those of UTC, one by one, each read after the one before was written, as browsers do. */
   const readAsUtc = (date: Date): void => {
     for (const field of ['FullYear', 'Month', 'Date', 'Hours', 'Minutes', 'Seconds'] as const) {
       date[`set${field}`](date[`getUTC${field}`]());
@@ -45,7 +45,7 @@ export function installTime({ defineVariadic }: Tools): void {
     const text = `${given}`;
     return Number.parseInt(text, /^\s*[-+]?0x/i.test(text) ? 16 : 10);
   };
-  /** A day up to 31, else a year; what is no number is the name of a month. */
+  /** A day up to 31, else a year; anything else is the name of a month. */
   const put = (given: unknown, date: Date): void => {
     const number = numberOf(given);
     if (Number.isNaN(number)) date.setMonth(monthOf(given));
@@ -70,7 +70,7 @@ export function installTime({ defineVariadic }: Tools): void {
     const middle = args.length >> 1;
     for (let at = 0; at < middle; at++) put(args[at], from);
     for (let at = middle; at < args.length; at++) put(args[at], to);
-    // Two arguments of which the first is a day: both are taken to be of this month.
+    // Of two arguments of which the first is a day, both are days of this month.
     if (args.length === 2 && numberOf(args[0]) < 32) {
       from.setMonth(date.getMonth());
       to.setMonth(date.getMonth());
@@ -86,7 +86,7 @@ export function installTime({ defineVariadic }: Tools): void {
     const hour = isGmt ? date.getUTCHours() : date.getHours();
     if (args.length === 1) return args[0] !== null && Number(args[0]) === hour;
     if (args.length === 2) return Number(args[0]) <= hour && hour <= Number(args[1]);
-    // A text and no Error: a script may show what it has caught.
+    // A string and not an Error, as in browsers: a script may show what it has caught.
     if (args.length !== 4 && args.length !== 6) throw 'timeRange: bad number of arguments';
     const from = new Date();
     const to = new Date();

@@ -1,65 +1,65 @@
 /**
- * The functions in this folder run inside the sandbox. Each is handed over as its own source text (prelude.ts), so it
- * names nothing from outside itself but globals of the language. They do what browsers do, with arguments of the wrong
- * type too: a parameter is called a string where the browsers' helpers take it for one without looking.
+ * The functions in this folder run inside the sandbox. Each is passed as its own source text (prelude.ts), so it refers to
+ * nothing outside itself but globals of the language. They do what browsers do, also with arguments of the wrong type: a
+ * parameter has the type string where the browsers' helpers use it as one without a check.
  */
 
-/** Only scripts can say what these are. */
+/** Scripts define these. */
 declare const FindProxyForURL: unknown;
 declare const FindProxyForURLEx: unknown;
 
-/** What no helper can know by itself. */
+/** What helpers look up outside of the sandbox. */
 export type Question = 'dnsResolve' | 'dnsResolveEx' | 'myIpAddress' | 'myIpAddressEx';
 
-/** Functions that the host lends to the sandbox. */
-export interface Lent {
-  /** `null`: there is no answer. `undefined`: it is not known yet, and this run is over. */
+/** Functions of the host that the sandbox calls. */
+export interface HostFunctions {
+  /** `null`: there is none. `undefined`: it is not known yet, and this run ends. */
   ask(question: Question, name: string): string | null | undefined;
   /** As Chromium reads a literal, legacy forms of IPv4 included. */
   isLiteral(text: string): boolean;
   isInBlock(address: string, block: string): boolean;
-  /** `false` for a list that holds anything but addresses. */
+  /** `false` for a list with an entry that is not an address. */
   sortAddresses(list: string): string | false;
 }
 
 export interface Tools {
-  readonly lent: Lent;
-  /** Makes a helper of up to three arguments. Those that may wait for something are told in every trace. */
-  define(name: string, helper: (...args: never[]) => unknown, told: 'in every trace' | 'when all calls are'): void;
-  /** Makes a helper that looks at the number of its arguments. */
+  readonly host: HostFunctions;
+  /** Defines a helper of up to three arguments. Those that may wait for a lookup are recorded in every trace. */
+  define(name: string, helper: (...args: never[]) => unknown, traced: 'in every trace' | 'when all calls are'): void;
+  /** Defines a helper whose result depends on the number of its arguments. */
   defineVariadic(name: string, helper: (...args: unknown[]) => unknown): void;
-  /** Makes a global that is no helper, or tells of itself. */
+  /** Defines a global without recording its calls. */
   publish(name: string, value: unknown): void;
-  /** Calls a helper and tells of it. */
+  /** Calls a helper and records the call. */
   record(name: string, helper: (...args: never[]) => unknown, args: readonly unknown[]): unknown;
-  /** Calls a global by name, as the browsers' helpers do: a script may have put its own in place. */
+  /** Calls a global by name, as the browsers' helpers do: a script may have replaced it. */
   call(name: string, arg: unknown): unknown;
-  /** Does not return when the answer is not known yet. */
+  /** Does not return when the result is not known yet. */
   ask(question: Question, name: string): string | null;
 }
 
-/** What the sandbox gives back to the host. */
-export interface Inside {
-  /** Begins a run: forgets the calls of the one before. */
+/** Functions of the sandbox that the host calls. */
+export interface SandboxExports {
+  /** Begins a run: discards the calls of the one before. */
   begin(trace: 'calls' | 'lookups'): void;
-  /** Empty, or what is wrong with the script that was loaded. */
+  /** Empty, or the fault of the script that was loaded. */
   check(): string;
-  /** `=` and the answer, or `!` and what is wrong with it. Throws what the script throws. */
+  /** `=` and the result, or `!` and its fault. Throws what the script throws. */
   run(url: string, host: string): string;
   /** JSON of the calls: `[helper, args, result, ms]` each. */
   calls(): string;
 }
 
-export function makeTools(lent: Lent): Tools & Inside {
-  /** Calls that are told, and characters of one argument: a script may call in a loop, with anything. */
+export function makeTools(host: HostFunctions): Tools & SandboxExports {
+  /** Calls that are recorded, and characters of one argument: a script may call helpers in a loop, with any text. */
   const callsMax = 500;
   const textMax = 1000;
-  /** As much as the longest list of ways that is looked at. It is read on the main thread, where it holds up everybody. */
-  const answerMax = 32_768;
+  /** Enough for the longest list of routes that is used. It is parsed on the main thread, which serves all requests. */
+  const resultMax = 32_768;
   const { apply, get, defineProperty, deleteProperty } = Reflect;
   const { stringify } = JSON;
   const { performance } = globalThis;
-  // Not part of the language: a script must not be able to measure what its answer should not depend on.
+  // Not part of the language: the result of a script must not depend on how long something takes.
   deleteProperty(globalThis, 'performance');
 
   let calls: unknown[][] = [];
@@ -69,7 +69,7 @@ export function makeTools(lent: Lent): Tools & Inside {
     if (typeof value === 'string') return value.length > textMax ? `${value.slice(0, textMax)}…` : value;
     if (typeof value === 'boolean' || value === null || value === undefined) return value;
     if (typeof value === 'number') return value - value === 0 ? value : `${value}`;
-    // Never the object's own toString: telling of a call must not call the script.
+    // Never the object's own toString: recording a call must not call the script.
     return `[${typeof value}]`;
   };
 
@@ -103,13 +103,13 @@ export function makeTools(lent: Lent): Tools & Inside {
   };
 
   return {
-    lent,
+    host,
     publish,
     record,
-    define(name, helper, told) {
-      const isAlways = told === 'in every trace';
+    define(name, helper, traced) {
+      const isAlways = traced === 'in every trace';
       publish(name, (a: never, b: never, c: never): unknown => {
-        // The usual way costs no array: a PAC file of some hundred lines calls some hundred times.
+        // The usual case creates no array: a PAC file of some hundred lines makes some hundred calls.
         if (trace === 'lookups' && !isAlways) return helper(a, b, c);
         const args = [a, b, c];
         while (args.length > 0 && args[args.length - 1] === undefined) args.length--;
@@ -123,10 +123,10 @@ export function makeTools(lent: Lent): Tools & Inside {
     },
     call: (name, arg) => apply(get(globalThis, name), undefined, [arg]),
     ask(question, name) {
-      const answer = lent.ask(question, name);
-      // Ended from outside, by the interrupt handler: a script can neither catch that nor go on in `finally`.
-      while (answer === undefined);
-      return answer;
+      const found = host.ask(question, name);
+      // The interrupt handler ends this loop: a script can neither catch that nor go on in `finally`.
+      while (found === undefined);
+      return found;
     },
     begin(kind) {
       trace = kind;
@@ -141,14 +141,14 @@ export function makeTools(lent: Lent): Tools & Inside {
     },
     run(url, host) {
       const find = entry();
-      if (typeof find !== 'function') return '!FindProxyForURL is not a function any more';
-      const answer: unknown = apply(find, globalThis, [url, host]);
-      if (typeof answer !== 'string') return '!FindProxyForURL() did not return a string';
-      if (answer.length > answerMax) return `!FindProxyForURL() returned more than ${answerMax} characters`;
-      for (let at = 0; at < answer.length; at++) {
-        if (answer.charCodeAt(at) > 127) return '!FindProxyForURL() returned characters that are not ASCII';
+      if (typeof find !== 'function') return '!FindProxyForURL is no longer a function';
+      const result: unknown = apply(find, globalThis, [url, host]);
+      if (typeof result !== 'string') return '!FindProxyForURL() did not return a string';
+      if (result.length > resultMax) return `!FindProxyForURL() returned more than ${resultMax} characters`;
+      for (let at = 0; at < result.length; at++) {
+        if (result.charCodeAt(at) > 127) return '!FindProxyForURL() returned characters that are not ASCII';
       }
-      return `=${answer}`;
+      return `=${result}`;
     },
     calls: () => stringify(calls),
   };

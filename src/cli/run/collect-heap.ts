@@ -1,0 +1,38 @@
+import { PerformanceObserver } from 'node:perf_hooks';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import type { Clock } from '../../util/clock.ts';
+
+/** A heap that is smaller holds no large configuration: it is left to V8. */
+const WORTH_BYTES = 64 * 1_048_576;
+/** A process that makes nothing new collects nothing either; after this V8's own settings hold again. */
+const GIVE_UP_MS = 30_000;
+/** Numbers of V8's full collection, as perf_hooks names it. */
+const MAJOR = 4;
+
+/**
+ * After a reload: has V8 collect what the configuration of before has left, where that may be much, and give the memory back
+ * to the system. It would keep it until the heap has grown as much again. A collection that is asked for stops the process
+ * for as long as it takes; instead these flags make V8 begin one at the next opportunity, which it does step by step, and keep
+ * no pages.
+ */
+export function collectAfterReload(clock: Clock): void {
+  if (getHeapStatistics().used_heap_size < WORTH_BYTES) return;
+  const watching = new PerformanceObserver((list) => {
+    if (list.getEntries().some(isMajor)) stop();
+  });
+  const timer = clock.after(GIVE_UP_MS, () => stop());
+  const stop = () => {
+    watching.disconnect();
+    timer[Symbol.dispose]();
+    setFlagsFromString('--no-optimize-for-size');
+    setFlagsFromString('--incremental-marking-hard-trigger=0');
+  };
+  watching.observe({ entryTypes: ['gc'] });
+  setFlagsFromString('--optimize-for-size');
+  setFlagsFromString('--incremental-marking-hard-trigger=1');
+}
+
+function isMajor(entry: object): boolean {
+  const detail: unknown = 'detail' in entry ? entry.detail : undefined;
+  return typeof detail === 'object' && detail !== null && 'kind' in detail && detail.kind === MAJOR;
+}

@@ -1,0 +1,26 @@
+import { serveAsWorker } from '../../cluster/worker.ts';
+import { Secret } from '../../contracts/secret.ts';
+import { stateFolder } from '../../files/state-folder.ts';
+import { proxyHealthFile } from '../../observe/proxy-health-file.ts';
+import { systemClock } from '../../util/clock.ts';
+import { nonInteractiveSources } from '../account/prompt-accounts.ts';
+import { collectAfterReload } from './collect-heap.ts';
+import { limitYoungGeneration } from './limit-young-generation.ts';
+
+/** Runs as one of the workers of `viaduct run --workers N`. */
+export function runWorker(): Promise<number> {
+  limitYoungGeneration();
+  const stateDir = stateFolder(process.env);
+  return serveAsWorker({
+    channel: process,
+    stateDir,
+    exporters: [proxyHealthFile(stateDir)],
+    onReloaded: () => collectAfterReload(systemClock),
+    credentials: ({ prompted, startedMs }, idKey) => ({
+      ...nonInteractiveSources(process.env, stateDir),
+      startedMs,
+      idKey,
+      prompted: new Map(prompted.map(([account, secret]) => [account, new Secret(secret)])),
+    }),
+  });
+}

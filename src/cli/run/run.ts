@@ -1,0 +1,172 @@
+import type { Config } from '../../config/config.ts';
+import { readConfig } from '../../config/file.ts';
+import type { ShownSetting } from '../../config/provenance.ts';
+import { digestOfFile, externalStateOf } from '../../config/reload/external-state.ts';
+import { rereadInThread } from '../../config/reload/reader.ts';
+import { Reloader } from '../../config/reload/reload.ts';
+import { type ConfigFiles, configFilesOf } from '../../config/reload/reread.ts';
+import { load, type Sources, shownInForce } from '../../config/sources.ts';
+import { loginFile } from '../../credentials/login-record.ts';
+import { stateFolder } from '../../files/state-folder.ts';
+import { notices } from '../../observe/notices.ts';
+import type { ListenAddress } from '../../policy/listen-addresses.ts';
+import { activeRelay } from '../../relay/choose-relay.ts';
+import { systemClock } from '../../util/clock.ts';
+import { printHash } from '../account/hash.ts';
+import { credentialSources } from '../account/prompt-accounts.ts';
+import type { Call } from '../command.ts';
+import { logLine } from '../print.ts';
+import { openAdmin } from './admin.ts';
+import { collectAfterReload } from './collect-heap.ts';
+import { commandLogger, levelFrom } from './command-logger.ts';
+import { keepCompileCache } from './compile-cache.ts';
+import { accountAtHand, firstRunLines } from './first-run.ts';
+import { limitYoungGeneration } from './limit-young-generation.ts';
+import { serve } from './serve.ts';
+import { inheritedSockets, ServiceManager } from './service-manager.ts';
+import { reportText, waitForShutdown } from './signals.ts';
+import { WatchedFiles } from './watched-files.ts';
+
+/** `viaduct run`: serves until a signal stops it. */
+export async function run(call: Call): Promise<number> {
+  if (call.options.has('hash')) return printHash(call, 'alpaca');
+  limitYoungGeneration();
+  // Before anything else is started: no other program may take what is meant for this one.
+  const inherited = inheritedSockets(process.env);
+  using manager = ServiceManager.find(process.env, systemClock);
+  const { settings } = call;
+  const sources: Sources = { flags: settings, environment: process.env, isTerminal: process.stdout.isTTY === true };
+  // No other variable may hold a configuration: after a reload the memory of the old one must be free.
+  let { config, from, notices: readNotices } = firstRead(sources);
+  const logger = commandLogger(logLine, () => config);
+  for (const notice of readNotices) logLine(`viaduct: ${notice}`);
+
+  // Of the process and not of the proxy: what happens after a drain is logged, too.
+  await using noticeExporter = notices({
+    stderr: process.stderr,
+    clock: systemClock,
+    from: () => levelFrom(config),
+  });
+  const stateDir = stateFolder(process.env);
+  const options = { ...config.credentials, upstreams: config.upstreams };
+  const credentials = await credentialSources(options, process.env, stateDir);
+  const stopAsked = Promise.withResolvers<void>();
+  await using admin = await openAdmin(config, {
+    stateDir,
+    environment: process.env,
+    observe: noticeExporter.observe,
+    logger,
+    owner: {
+      reload: async () => {
+        const outcome = await reloader.reloadNow();
+        followFiles();
+        return outcome;
+      },
+      drain: (then) => {
+        if (then === 'ends') return stopAsked.resolve();
+        void starting
+          .then((proxy) => proxy.close({ drainMs: config.timeouts.drainMs }))
+          .then((report) => {
+            const message = reportText(report, 'drained');
+            if (message !== undefined) admin.server.observe({ type: 'notice', level: 'info', message });
+          })
+          .catch(() => undefined);
+      },
+      explain: async (url) => {
+        // Most proxies never explain anything: what it needs is loaded when it is asked for.
+        const { explainedPage } = await import('../explain/explained-page.ts');
+        const { urls } = await starting;
+        const ownAddresses = () => [...addressesOf(urls), ...admin.server.addresses];
+        return explainedPage(url, { config, credentials, stateDir, ownAddresses });
+      },
+      settings: () => settingsOf(sources, reloader.current),
+    },
+    isTerminal: process.stderr.isTTY === true,
+  });
+  // After the handlers of signals are set: a program that sees the socket may send one at once.
+  const starting = Promise.resolve().then(() =>
+    serve(config, {
+      notices: noticeExporter,
+      stateDir,
+      credentials,
+      logger,
+      inherited,
+      adminAddresses: () => admin.server.addresses,
+      onEvent: (event) => admin.server.show(event),
+      onDrain: () => {
+        manager.notify('STOPPING=1');
+        admin.server.drain();
+      },
+    }),
+  );
+  const reloader = new Reloader(from, {
+    clock: systemClock,
+    read: (before) => rereadInThread({ ...sources, pipes: 'refuse' }, before),
+    digest: digestOfFile,
+    externalState: () => externalStateOf(reloader.files, config),
+    async apply(next, cause) {
+      await (await starting).apply(next.config, cause);
+      collectAfterReload(systemClock);
+      config = next.config;
+    },
+    logger,
+  });
+  using watched = new WatchedFiles({
+    clock: systemClock,
+    onChange: (file) => void (config.reload === 'watch' && reloader.fileTouched(file).then(followFiles)),
+    logger,
+  });
+  const followFiles = () => watched.setFiles(reloader.files);
+  followFiles();
+  const openAtShutdown = waitForShutdown({
+    proxy: starting,
+    drainMs: () => config.timeouts.drainMs,
+    reload: () => void reloader.requested().then(followFiles),
+    asked: stopAsked.promise,
+    reopenLog: () => void starting.then((proxy) => proxy.reopenLog()).catch(() => undefined),
+    logger,
+    source: process,
+    clock: systemClock,
+    echoes: process.env.npm_lifecycle_event === undefined ? 'none' : 'npm',
+  });
+  // Programs that start a proxy wait for these lines; from here on it serves.
+  const proxy = await starting;
+  for (const url of proxy.urls) logger.status(`listening on ${url}`);
+  logger.status(`relay: ${activeRelay(config.relay)}`);
+  using _compiled = keepCompileCache(systemClock);
+  await admin.serve(proxy.controlled);
+  manager.ready();
+  if (from.name === undefined && config.routes.pac === 'system' && process.stderr.isTTY === true) {
+    const { urls } = proxy;
+    const account = await accountAtHand(process.env, loginFile(stateDir));
+    const firstRun = { pac: (await proxy.controlled.ways()).pac, account, urls, dashboard: admin.server.url };
+    for (const line of firstRunLines(firstRun)) logger.status(line);
+  }
+  const report = reportText(await openAtShutdown);
+  if (report !== undefined) logger.status(report);
+  return 0;
+}
+
+/** Of the listeners; a path is no address. */
+const addressesOf = (urls: readonly string[]): ListenAddress[] =>
+  urls.flatMap((text) => {
+    const { hostname, port } = URL.parse(text) ?? {};
+    return hostname && port ? [{ address: hostname.replace(/^\[|\]$/g, ''), port: Number(port) }] : [];
+  });
+
+/** A larger file takes too long to read while requests are served. */
+const SHOWN_BYTES_MAX = 1_048_576;
+
+function settingsOf(sources: Sources, { name, bytes }: ConfigFiles): ShownSetting[] {
+  if (name === undefined || bytes === undefined) return shownInForce(sources, undefined);
+  if (bytes.length > SHOWN_BYTES_MAX) {
+    return [{ path: '', value: 'the file is too large to show here; viaduct check prints it', origin: name }];
+  }
+  return shownInForce(sources, readConfig(bytes, name));
+}
+
+/** Of all that was read for it nothing else is kept: of a large configuration that is much. */
+function firstRead(sources: Sources): { config: Config; from: ConfigFiles; notices: readonly string[] } {
+  const loaded = load(sources);
+  return { config: loaded.config, from: configFilesOf(loaded), notices: loaded.notices };
+}

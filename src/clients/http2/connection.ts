@@ -1,0 +1,343 @@
+import {
+  constants,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerOptions,
+} from 'node:http2';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ConnectionAuth } from '../../contracts/client.ts';
+import { asProxyError, ProxyError } from '../../contracts/failure.ts';
+import type { Authority } from '../../contracts/request.ts';
+import type { IdleTarget } from '../../net/idle-watch.ts';
+import { handleForward, handleLocal, handleTunnel } from '../../pipeline/handle.ts';
+import { recordRefused } from '../../pipeline/record-refused.ts';
+import { NO_SLOT } from '../../util/slot-list.ts';
+import type { AcceptedClient, ClientConnection, EvictedClient } from '../client-protocol.ts';
+import { credentialsIn } from '../http/credentials.ts';
+import type { Http1Context } from '../http1/context.ts';
+import { rejectionOf } from '../http1/rejection.ts';
+import { FloodGuard } from './flood-guard.ts';
+import { type ParsedHttp2Request, readHttp2Request } from './read-request.ts';
+import { Http2Body } from './request-body.ts';
+import { Http2Responder } from './responder.ts';
+import { calmly, sessionFailure } from './session-errors.ts';
+
+/** More than the hundred that browsers open; what each may hold stands in docs/LIMITS.md. */
+const STREAMS_MAX = 128;
+/** What a client may send ahead on one stream: twice what HTTP/2 begins with, for uploads over long ways. */
+const WINDOW_BYTES = 131_072;
+/** Streams that are reported in one turn of the loop: with more than this, some of them were reset within it. */
+const FRESH_MAX = 2 * STREAMS_MAX;
+/** Megabytes of one session, above which it gets no further stream: all of its streams with a read of the relay each. */
+const SESSION_MEMORY_MB = 64;
+/** A session with streams is asked whether its client is still there; a client that has vanished says nothing. */
+const PING_INTERVAL_MS = 30_000;
+/** Megabytes may be on their way to a slow client in front of the PING. What the client sends meanwhile counts as an answer. */
+const PONG_MS = 60_000;
+/**
+ * The same behind a GOAWAY of the client: of an error that follows one, nghttp2 takes no more notice than to read nothing any
+ * more, and the end of the connection would not be seen.
+ */
+const PING_LEAVING_MS = 2_000;
+/** After our last frame the client has a moment to close. */
+const LINGER_MS = 1_000;
+
+const SESSION: ServerOptions = {
+  settings: {
+    maxConcurrentStreams: STREAMS_MAX,
+    initialWindowSize: WINDOW_BYTES,
+    enableConnectProtocol: true,
+    maxHeaderListSize: 65_536,
+  },
+  maxSessionMemory: SESSION_MEMORY_MB,
+  maxSettings: 32,
+  maxSessionInvalidFrames: 100,
+  // Ours counts before: nghttp2 would end the session as if the fault were this side's.
+  streamResetBurst: 100_000,
+  streamResetRate: 100_000,
+  strictFieldWhitespaceValidation: true,
+};
+
+const NOTHING = Buffer.alloc(0);
+
+/** A connection of several users at once logs no user on (RFC 4559 §6). */
+class SharedConnection implements ConnectionAuth {
+  #hasReported = false;
+
+  carry(): undefined {}
+
+  claimFirstReport(): boolean {
+    const isFirst = !this.#hasReported;
+    this.#hasReported = true;
+    return isFirst;
+  }
+}
+
+/** One client connection in HTTP/2: many requests and tunnels at once, each on its own stream. */
+export class Http2Connection implements ClientConnection, IdleTarget {
+  slot: number = NO_SLOT;
+  silentSinceMs = 0;
+  readonly #accepted: AcceptedClient;
+  readonly #context: Http1Context;
+  readonly #session: ServerHttp2Session;
+  readonly #guard: FloodGuard;
+  readonly #connectionAuth: ConnectionAuth = new SharedConnection();
+  readonly #requests = new Set<Http2Responder>();
+  /** Reported in this turn of the loop, and not served yet. */
+  #fresh: { readonly stream: ServerHttp2Stream; readonly head: readonly string[]; readonly isComplete: boolean }[] = [];
+  /** `ending`: the last frames are on their way, and then the socket is closed, also where the client does not. */
+  #state: 'open' | 'pinged' | 'closing' | 'ending' | 'gone' = 'open';
+  readonly #socket: Duplex;
+  #bytesRead = 0;
+  #hasServed = false;
+  #isAborted = false;
+  #touched = false;
+
+  constructor(accepted: AcceptedClient, context: Http1Context) {
+    this.#accepted = accepted;
+    this.#context = context;
+    this.#guard = new FloodGuard(context.clock);
+    const socket = accepted.wire.toDuplex();
+    this.#socket = socket;
+    if (accepted.early.length > 0) socket.unshift(accepted.early);
+    this.#session = calmly(performServerHandshake(socket, SESSION));
+    this.#session
+      .on('stream', (stream: ServerHttp2Stream, _headers, flags: number, raw?: readonly string[]) =>
+        this.#add(stream, flags, raw ?? []),
+      )
+      .on('goaway', () => context.idle.rescheduleSooner(this))
+      .on('ping', () => this.#count('PING frames'))
+      .on('remoteSettings', () => this.#count('SETTINGS frames'))
+      .on('error', (error) => this.#failed(error))
+      .on('close', () => this.#closed());
+    // A wire that has read nothing yet has left its socket at rest.
+    socket.read(0);
+    // Without its sending side a client can end no stream any more.
+    socket.once('end', () => this.#end());
+    context.idle.watch(this);
+  }
+
+  get active(): number {
+    return this.#requests.size + this.#fresh.length;
+  }
+
+  close(): void {
+    if (this.#state !== 'open' && this.#state !== 'pinged') return;
+    this.#state = 'closing';
+    // GOAWAY: streams that are open go on, and the client opens others elsewhere.
+    this.#session.close();
+    this.#context.idle.rescheduleSooner(this);
+  }
+
+  abort(why: ProxyError): void {
+    this.#isAborted = true;
+    for (const request of [...this.#requests]) request.stop(why);
+    this.close();
+    this.#context.idle.rescheduleSooner(this);
+  }
+
+  evict(why: ProxyError, id: string): EvictedClient {
+    this.#session.destroy();
+    this.#closed();
+    const { sent } = rejectionOf(why, id, this.#context);
+    return { wire: this.#accepted.wire, rejection: { bytes: NOTHING, sent } };
+  }
+
+  get limitMs(): number {
+    if (this.#state === 'ending' || this.#isAborted) return LINGER_MS;
+    const isLeaving = this.#session.closed && this.#state !== 'closing';
+    if (this.#state === 'pinged') return isLeaving ? PING_LEAVING_MS : PONG_MS;
+    if (this.active > 0) return isLeaving ? PING_LEAVING_MS : PING_INTERVAL_MS;
+    if (this.#state === 'closing') return LINGER_MS;
+    return this.#hasServed ? this.#context.keepAliveMs : this.#context.requestHeadMs;
+  }
+
+  wasTouched(): boolean {
+    const bytesRead = this.#socket instanceof Socket ? this.#socket.bytesRead : 0;
+    // Only while an answer is awaited: frames that ask for nothing keep no idle connection open.
+    const isAlive = this.#state === 'pinged' && bytesRead > this.#bytesRead;
+    const touched = this.#touched || isAlive;
+    this.#bytesRead = bytesRead;
+    this.#touched = false;
+    return touched;
+  }
+
+  expired(): void {
+    if (this.#state === 'ending') return void this.#accepted.wire.stream.destroy();
+    if (this.#state === 'pinged' || this.#isAborted || (this.#state === 'closing' && this.active === 0))
+      return this.#end();
+    if (this.active === 0) this.close();
+    else this.#ping();
+    this.#context.idle.watch(this);
+  }
+
+  /** Ends all streams, and says why where that is the client's fault. */
+  #end(why?: ProxyError): void {
+    if (this.#state === 'gone' || this.#state === 'ending') return;
+    this.#state = 'ending';
+    if (why === undefined) this.#session.destroy();
+    else this.#session.destroy(why, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#context.idle.watch(this);
+  }
+
+  #ping(): void {
+    const before = this.#state;
+    this.#state = 'pinged';
+    this.#session.ping((error) => {
+      if (error !== null || this.#state !== 'pinged') return;
+      this.#state = before;
+      this.#touched = true;
+    });
+  }
+
+  /**
+   * Streams that come together are served together, in the next turn: of a flood that opens and resets them in the same
+   * packets, none is dialled for.
+   */
+  #add(stream: ServerHttp2Stream, flags: number, head: readonly string[]): void {
+    stream.on('error', () => undefined);
+    const isComplete = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    if (this.#fresh.push({ stream, head, isComplete }) === 1) setImmediate(() => this.#serveFresh());
+    if (this.#fresh.length > FRESH_MAX) this.#endForFlood('streams that are reset at once');
+  }
+
+  #serveFresh(): void {
+    const fresh = this.#fresh;
+    this.#fresh = [];
+    for (const { stream, head, isComplete } of fresh) {
+      if (stream.destroyed || stream.closed || stream.aborted) this.#count('streams that are reset at once');
+      else if (!this.#session.destroyed) this.#serve(stream, head, isComplete);
+    }
+    this.#tellPlace();
+  }
+
+  #serve(stream: ServerHttp2Stream, head: readonly string[], isComplete: boolean): void {
+    const { bodies, sessions } = this.#context;
+    const services = this.#context.services();
+    const responder = new Http2Responder(stream, {
+      id: this.#context.nextId(),
+      services,
+      bodies,
+      connectionAuth: this.#connectionAuth,
+    });
+    this.#hasServed = true;
+    this.#requests.add(responder);
+    this.#tellPlace();
+    responder.wire.stream.once('close', () => this.#ended(responder));
+    services.tap?.({ type: 'head', id: responder.id, hop: 'client', sent: 'by-peer', head: textOf(head) });
+    let parsed: ParsedHttp2Request;
+    try {
+      if (this.#context.draining()) throw new ProxyError('draining', 'the proxy is stopping');
+      parsed = readHttp2Request(head, {
+        fieldsMax: this.#context.headLimits.fieldsMax,
+        isComplete,
+        isOurs: (authority) => this.#isOurs(authority),
+      });
+    } catch (thrown) {
+      const error = asProxyError(thrown);
+      const refused = {
+        id: responder.id,
+        protocol: 'h2',
+        client: this.#accepted.client,
+        sent: responder.refuse(error),
+      };
+      return recordRefused(error, refused, services, sessions);
+    }
+    responder.request = { ...parsed, authority: parsed.kind === 'tunnel' ? parsed.authority : undefined };
+    this.#dispatch(parsed, stream, responder);
+  }
+
+  #dispatch(parsed: ParsedHttp2Request, stream: ServerHttp2Stream, responder: Http2Responder): void {
+    const { id, signal, services } = responder;
+    const { sessions } = this.#context;
+    const { method, target: requestTarget, headers, framing } = parsed;
+    const common = {
+      id,
+      requestTarget,
+      protocol: 'h2',
+      headers,
+      credentials: credentialsIn(headers),
+      client: this.#accepted.client,
+      signal,
+      startedMs: services.clock.now(),
+    } as const;
+    switch (parsed.kind) {
+      case 'tunnel':
+        return void handleTunnel(
+          { ...common, kind: 'tunnel', method: 'CONNECT', target: parsed.authority },
+          responder,
+          services,
+          sessions,
+        );
+      case 'forward': {
+        const isEmpty = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
+        const body = isEmpty ? undefined : new Http2Body(responder.wire, stream, framing);
+        const { authority: target, path } = parsed;
+        const request = { ...common, kind: 'forward', method, target, url: requestTarget, path, body } as const;
+        return void handleForward(request, responder, services, sessions);
+      }
+      case 'local':
+        return void handleLocal({ ...common, kind: 'local', method, path: parsed.path }, responder, services, sessions);
+    }
+  }
+
+  #isOurs({ host, port }: Authority): boolean {
+    const own = /:(\d+)$/.exec(this.#accepted.client.listener)?.[1];
+    return port === Number(own) && this.#context.services().pages.isOurs(host);
+  }
+
+  #ended(responder: Http2Responder): void {
+    if (!this.#requests.delete(responder)) return;
+    if (!responder.headersSent && !this.#session.destroyed) this.#count('streams that are reset before their response');
+    this.#tellPlace();
+  }
+
+  #tellPlace(): void {
+    this.#touched = true;
+    if (this.#state === 'gone') return;
+    if (this.active > 0) this.#accepted.place.markBusy();
+    else this.#accepted.place.markIdle();
+    this.#context.idle.rescheduleSooner(this);
+  }
+
+  #count(what: string): void {
+    if (!this.#guard.allows()) this.#endForFlood(what);
+  }
+
+  #endForFlood(what: string): void {
+    if (!this.#session.destroyed) this.#end(new ProxyError('excessive_load', `too many ${what}`));
+  }
+
+  /** The session has ended itself, or was ended for a reason. */
+  #failed(error: Error): void {
+    const code = 'code' in error ? String(error.code) : '';
+    // Of a client that has left; its requests say so themselves.
+    if (code !== 'ECONNRESET' && code !== 'EPIPE') this.#record(sessionFailure(error));
+    if (this.#state === 'gone' || this.#state === 'ending') return;
+    this.#state = 'ending';
+    this.#context.idle.watch(this);
+  }
+
+  #record(why: ProxyError): void {
+    const { client } = this.#accepted;
+    const refused = { id: this.#context.nextId(), protocol: 'h2', client, sent: undefined };
+    recordRefused(why, refused, this.#context.services(), this.#context.sessions);
+  }
+
+  #closed(): void {
+    if (this.#state === 'gone') return;
+    this.#state = 'gone';
+    this.#context.idle.unwatch(this);
+    this.#accepted.wire.stream.destroy();
+    this.#accepted.host.closed(this.#accepted.place);
+  }
+}
+
+/** A head as `explain` prints it. */
+function textOf(head: readonly string[]): string {
+  let text = '';
+  for (let at = 0; at + 1 < head.length; at += 2) text += `${head[at]}: ${head[at + 1]}\r\n`;
+  return text;
+}

@@ -1,0 +1,317 @@
+import type { Observe } from '../contracts/event.ts';
+import type { ProxyError } from '../contracts/failure.ts';
+import { type AcceptOptions, Listener, type ListenerChange } from './accept.ts';
+import { socketsOf } from './bridges.ts';
+import type { ClientConnection } from './client-protocol.ts';
+import { type BoundAddress, ListenError, openProbe } from './listening.ts';
+import { addressKey, addressText, type Listen, type ListenSettings, type SocketListen } from './options.ts';
+import { Places } from './places.ts';
+import { RejectedClients } from './rejected-clients.ts';
+
+/** Listeners that are open and serve no client yet: one of the two is called, once. */
+export interface PreparedListeners {
+  serve(): void;
+  abandon(): void;
+}
+
+export interface ListenerSetOptions
+  extends Pick<AcceptOptions, 'context' | 'protocolOf' | 'observe' | 'epollSockets' | 'sharing' | 'inherited'> {
+  /** Open connections to all listeners; another one is rejected and closed. */
+  readonly connectionsMax: number;
+  /** Descriptors that rejected clients may hold while they read why. */
+  readonly rejectedMax?: (() => number) | undefined;
+}
+
+/** Containers wait this long for a bridge that has just been made; a look costs one system call. */
+const BRIDGES_LOOKED_AT_MS = 2_000;
+
+/** All listening sockets of one proxy, and what they have accepted. */
+export class ListenerSet {
+  readonly #options: AcceptOptions;
+  #listeners: readonly Listener[] = [];
+  /** Open, and not serving yet. */
+  readonly #prepared = new Set<Listener>();
+  /** Listeners that a reload took away and whose tunnels live on. */
+  readonly #retired = new Set<Listener>();
+
+  #wanted: readonly Listen[] = [];
+  /** Calls of `prepare` that were neither served nor abandoned. */
+  #preparing = 0;
+  /** The last change of bridges that is being followed. */
+  #following: Promise<void> = Promise.resolve();
+  #bridgeWatch: Disposable | undefined;
+
+  constructor({ connectionsMax, rejectedMax, ...options }: ListenerSetOptions) {
+    const rejected = new RejectedClients(options.context.clock, rejectedMax);
+    this.#options = { ...options, places: new Places<ClientConnection>(connectionsMax), rejected };
+  }
+
+  get urls(): readonly string[] {
+    return this.#listeners.map((listener) => listener.url);
+  }
+
+  /** As it is: its port may have been 0. */
+  get first(): SocketListen | undefined {
+    return this.#listeners[0]?.listen;
+  }
+
+  /**
+   * Of the listener at the address of this URL, also one that accepts no more. Its scheme does not matter: a reload may have
+   * changed it, and connections of before have the earlier one.
+   */
+  settingsOf(url: string): ListenSettings | undefined {
+    for (const listener of this.#all())
+      if (withoutScheme(listener.url) === withoutScheme(url)) return listener.listen.settings;
+    return undefined;
+  }
+
+  /** Of listeners too that do not serve yet: no route of ours may lead there. */
+  get addresses(): readonly { readonly address: string; readonly port: number }[] {
+    return [...this.#listeners, ...this.#prepared].map(({ listen }) =>
+      listen.kind === 'tcp' ? { address: listen.host, port: listen.port } : { address: '', port: 0 },
+    );
+  }
+
+  /** Requests and tunnels in progress. */
+  get active(): number {
+    let active = 0;
+    for (const listener of this.#all()) active += listener.active;
+    return active;
+  }
+
+  /** Connections of clients that have a place. */
+  get connections(): number {
+    return this.#options.places.taken;
+  }
+
+  /** Sockets that it owns: listeners (those of the addon), connections, and rejected clients that still read why. */
+  get sockets(): number {
+    const { epollSockets, places, rejected } = this.#options;
+    const listening = [...this.#listeners, ...this.#prepared].filter(({ listen }) => listen.kind === 'tcp').length;
+    return (epollSockets === undefined ? 0 : listening) + places.taken + rejected.size;
+  }
+
+  /**
+   * Opens what `wanted` names and is not open yet. Rejects with a ListenError and leaves everything as it was when one
+   * cannot be opened; of the optional ones it is enough that one can. Clients that connect meanwhile wait, so that none is
+   * served by the earlier rules: `serve` begins to serve, and stops the listeners that are not wanted any more. A listener
+   * whose settings alone are others stays open, and takes them then.
+   */
+  async prepare(wanted: readonly Listen[]): Promise<PreparedListeners> {
+    await this.#following;
+    this.#preparing += 1;
+    let isSettled = false;
+    const settle = () => {
+      if (!isSettled) this.#preparing -= 1;
+      isSettled = true;
+    };
+    try {
+      const { serve, abandon } = await this.#open(wanted);
+      return {
+        serve: () => {
+          settle();
+          this.#wanted = wanted;
+          this.#noticeMissing(wanted);
+          serve();
+          this.#watchBridges();
+        },
+        abandon: () => {
+          settle();
+          abandon();
+        },
+      };
+    } catch (error) {
+      settle();
+      throw error;
+    }
+  }
+
+  /** Listens on bridges that have come, and no more on those that are gone. Between two reloads only. */
+  #followBridges(): void {
+    if (this.#preparing > 0) return;
+    const bridges = socketsOf(this.#wanted.filter(({ kind }) => kind === 'bridge'));
+    const missing = bridges.filter((listen) => !this.#listeners.some(({ requested }) => isSame(requested, listen)));
+    const isGone = ({ requested }: Listener) =>
+      isOnBridge(requested) && !bridges.some((listen) => isSame(requested, listen));
+    const gone = this.#listeners.filter(isGone);
+    if (missing.length === 0 && gone.length === 0) return;
+    const { observe } = this.#options;
+    const change = async () => {
+      const opened = await openAll(missing, bridges, (...listen) => Listener.open(listen, this.#options), observe);
+      this.#listeners = [...this.#listeners.filter((listener) => !gone.includes(listener)), ...opened];
+      for (const listener of gone) this.#retire(listener);
+      for (const listener of opened) listener.begin();
+      const message = `listening on ${this.urls.join(', ')}, as the bridges are now`;
+      observe({ type: 'notice', level: 'info', message });
+    };
+    // An address may not be there yet: the next look finds out.
+    this.#following = change().catch((error: unknown) => {
+      observe({ type: 'notice', level: 'debug', message: `a bridge: ${String(error)}` });
+    });
+  }
+
+  #noticeMissing(wanted: readonly Listen[]): void {
+    for (const listen of wanted) {
+      if (listen.kind !== 'bridge' || socketsOf([listen]).length > 0) continue;
+      const message = `there is no bridge of ${listen.bridge} now; it is listened on when there is one`;
+      this.#options.observe({ type: 'notice', level: 'info', message });
+    }
+  }
+
+  #watchBridges(): void {
+    this.#bridgeWatch?.[Symbol.dispose]();
+    this.#bridgeWatch = undefined;
+    if (!this.#wanted.some(({ kind }) => kind === 'bridge')) return;
+    this.#bridgeWatch = this.#options.context.clock.after(BRIDGES_LOOKED_AT_MS, () => {
+      this.#followBridges();
+      this.#watchBridges();
+    });
+  }
+
+  async #open(asked: readonly Listen[]): Promise<PreparedListeners> {
+    const wanted = socketsOf(asked);
+    const [first] = asked;
+    if (wanted.length === 0 && first !== undefined) throw new ListenError(first, noSuchBridge());
+    const unchanged = this.#listeners.filter((listener) => requestedBy(wanted, listener) !== undefined);
+    const missing = wanted.filter((listen) => !unchanged.some((listener) => isSameAddress(listen, listener.requested)));
+    const { observe } = this.#options;
+    const changes: ListenerChange[] = [];
+    const undo = () => {
+      for (const change of changes) change.abandon();
+    };
+    let opened: readonly Listener[];
+    try {
+      for (const listener of unchanged) changes.push(...changesOf(listener, wanted));
+      opened = await openAll(missing, wanted, (...listen) => Listener.open(listen, this.#options), observe);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    for (const listener of opened) this.#prepared.add(listener);
+    const abandon = () => {
+      undo();
+      for (const listener of opened) {
+        this.#prepared.delete(listener);
+        listener.abandon();
+      }
+    };
+    const serve = () => {
+      for (const listener of opened) this.#prepared.delete(listener);
+      for (const listener of this.#listeners) if (!unchanged.includes(listener)) this.#retire(listener);
+      for (const change of changes) change.commit();
+      this.#listeners = [...unchanged, ...opened];
+      for (const listener of opened) listener.begin();
+    };
+    return { serve, abandon };
+  }
+
+  /** Accepts no more; resolves when nothing is open any more. */
+  async drained(): Promise<void> {
+    this.#wanted = [];
+    this.#watchBridges();
+    await this.#following;
+    await Promise.all([...this.#all()].map((listener) => listener.stop()));
+    this.#options.rejected.close();
+  }
+
+  /** Ends all that is in progress. */
+  abort(why: ProxyError): void {
+    for (const listener of this.#all()) listener.abort(why);
+  }
+
+  *#all(): Iterable<Listener> {
+    yield* this.#listeners;
+    yield* this.#retired;
+  }
+
+  #retire(listener: Listener): void {
+    this.#retired.add(listener);
+    void listener.stop().then(() => this.#retired.delete(listener));
+  }
+}
+
+/**
+ * Finds out which of `fresh` could be listened on, and on which ports, without keeping them. What is not in the result
+ * is the half of `localhost` that this machine lacks. Rejects with a ListenError.
+ */
+export async function probeListeners(
+  fresh: readonly SocketListen[],
+  wanted: readonly SocketListen[],
+  observe: Observe,
+): Promise<ReadonlyMap<SocketListen, SocketListen>> {
+  const found = new Map<SocketListen, SocketListen>();
+  const probes = await openAll(
+    fresh,
+    wanted,
+    async (listen, requested) => {
+      const probe = await openProbe(listen);
+      found.set(requested, probe.listen);
+      return probe;
+    },
+    observe,
+  );
+  for (const probe of probes) probe.abandon();
+  return found;
+}
+
+/** Opens all of `missing`, or none and rejects. */
+async function openAll<L extends BoundAddress>(
+  missing: readonly SocketListen[],
+  wanted: readonly SocketListen[],
+  open: (listen: SocketListen, requested: SocketListen) => Promise<L>,
+  observe: Observe,
+): Promise<L[]> {
+  const opened: L[] = [];
+  for (const listen of missing) {
+    try {
+      opened.push(await open(withSharedPort(listen, opened), listen));
+    } catch (error) {
+      if (error instanceof ListenError && mayBeMissing(listen, error, wanted, opened)) {
+        observe({ type: 'notice', level: 'info', message: `${addressText(listen)} is not there: ${error.code}` });
+        continue;
+      }
+      for (const listener of opened) listener.abandon();
+      throw error;
+    }
+  }
+  return opened;
+}
+
+/** A machine may lack one family of `localhost`; a port that is taken is another matter. */
+function mayBeMissing(
+  listen: SocketListen,
+  error: ListenError,
+  wanted: readonly SocketListen[],
+  opened: readonly BoundAddress[],
+): boolean {
+  if (listen.kind !== 'tcp' || !listen.optional || error.code === 'EADDRINUSE' || error.code === 'EACCES') return false;
+  const isLast = wanted.findLast((other) => other.kind === 'tcp' && other.optional) === listen;
+  return !isLast || opened.some((listener) => listener.requested.kind === 'tcp' && listener.requested.optional);
+}
+
+/** Both halves of `localhost` take the same port when it is a free one that is asked for. */
+function withSharedPort(listen: SocketListen, opened: readonly BoundAddress[]): SocketListen {
+  if (listen.kind !== 'tcp' || !listen.optional || listen.port !== 0) return listen;
+  const other = opened.find(({ requested }) => requested.kind === 'tcp' && requested.optional && requested.port === 0);
+  return other?.listen.kind === 'tcp' ? { ...listen, port: other.listen.port } : listen;
+}
+
+const noSuchBridge = (): NodeJS.ErrnoException => Object.assign(new Error('no such bridge'), { code: 'ENODEV' });
+
+const withoutScheme = (url: string): string => url.replace(/^[a-z][a-z0-9]*:\/\//, '');
+
+const isOnBridge = (listen: SocketListen): boolean => listen.kind === 'tcp' && listen.subnet !== undefined;
+
+const isSame = (one: Listen, other: Listen): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+const isSameAddress = (one: Listen, other: Listen): boolean => addressKey(one) === addressKey(other);
+
+const requestedBy = (wanted: readonly SocketListen[], listener: Listener): SocketListen | undefined =>
+  wanted.find((one) => isSameAddress(one, listener.requested));
+
+/** One that has certificates is changed by every reload: the files may be others. */
+function changesOf(listener: Listener, wanted: readonly SocketListen[]): ListenerChange[] {
+  const listen = requestedBy(wanted, listener);
+  if (listen === undefined || (isSame(listen, listener.requested) && listen.settings?.tls === undefined)) return [];
+  return [listener.prepareChange(listen)];
+}

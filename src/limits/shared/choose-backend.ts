@@ -1,0 +1,28 @@
+import type { LimitsBackend } from './backend.ts';
+import { IpcLimitsClient } from './ipc-client.ts';
+import type { ToLimitsClient, ToLimitsServer } from './messages.ts';
+
+/** To the process that owns the limits of a cluster. */
+export interface LimitsChannel {
+  send(messages: readonly ToLimitsServer[]): void;
+  /** Called once, before the first `send`. */
+  onMessages(receive: (messages: readonly ToLimitsClient[]) => void): void;
+}
+
+/** What a process was started with that can own its limits. */
+export interface BackendSources {
+  /** Absent: this process is no worker. */
+  readonly primary?: LimitsChannel | undefined;
+}
+
+/**
+ * Where the limits of this process are counted; `undefined`: in itself. The only place that knows the kinds of backends,
+ * so that a further one, for example a store that several machines share, is a case here. The caller hands it to
+ * `createLimits`, which disposes it.
+ */
+export function chooseBackend({ primary }: BackendSources): LimitsBackend | undefined {
+  if (primary === undefined) return undefined;
+  const client = new IpcLimitsClient((messages) => primary.send(messages));
+  primary.onMessages((messages) => client.receive(messages));
+  return client;
+}

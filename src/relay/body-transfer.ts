@@ -1,0 +1,124 @@
+import type { BodyMover, BodyTerms } from '../contracts/body-mover.ts';
+import { ProxyError } from '../contracts/failure.ts';
+import type { Body } from '../contracts/request.ts';
+import type { Sink } from '../contracts/wire.ts';
+import type { IdleTarget, IdleWatch } from '../net/idle-watch.ts';
+import { printFields } from '../protocol/http1/header-list.ts';
+import { NO_SLOT } from '../util/slot-list.ts';
+import { Flow, type FlowEnd } from './flow.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+/** Moves message bodies as tunnels are moved: with a flow, gates and the idle watch. */
+export const bodyMover = (idle: IdleWatch): BodyMover => ({
+  move: (body, to, terms) =>
+    new Promise((resolve, reject) => new BodyTransfer(body, to, terms, idle, resolve, reject).start()),
+});
+
+class BodyTransfer implements IdleTarget {
+  slot = NO_SLOT;
+  silentSinceMs = 0;
+  readonly #body: Body;
+  readonly #to: Sink;
+  readonly #terms: BodyTerms;
+  readonly #idle: IdleWatch;
+  readonly #flow: Flow;
+  readonly #resolve: (bytes: number) => void;
+  readonly #reject: (error: unknown) => void;
+  #bytes = 0;
+  #isOver = false;
+
+  constructor(
+    body: Body,
+    to: Sink,
+    terms: BodyTerms,
+    idle: IdleWatch,
+    resolve: (bytes: number) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#body = body;
+    this.#to = to;
+    this.#terms = terms;
+    this.#idle = idle;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#flow = new Flow({
+      source: body,
+      to,
+      coding: terms.coding,
+      gate: terms.gate,
+      prefix: terms.head,
+      count: (bytes) => {
+        this.#bytes += bytes;
+        terms.count(bytes);
+      },
+      ended: (end) => this.#ended(end),
+    });
+  }
+
+  start(): void {
+    const { signal } = this.#terms;
+    if (signal.aborted) return this.#onAbort();
+    this.#flow.start(NOTHING);
+    // Most bodies came with their head and are sent already.
+    if (this.#isOver) return;
+    // A listener of the program may have ended the request when it heard of the head.
+    if (signal.aborted) return this.#onAbort();
+    signal.addEventListener('abort', this.#onAbort);
+    this.#idle.watch(this);
+  }
+
+  get limitMs(): number {
+    const { silentMs, stuckMs } = this.#terms;
+    return this.#flow.blockedOn === 'stream' ? stuckMs : silentMs;
+  }
+
+  wasTouched(): boolean {
+    const { touched } = this.#flow;
+    this.#flow.touched = false;
+    return touched || this.#flow.blockedOn === 'gate';
+  }
+
+  expired(): void {
+    const { silent, stuck } = this.#terms;
+    const code = this.#flow.blockedOn === 'stream' ? stuck : silent;
+    this.#fail(new ProxyError(code, `no byte of a body moved for ${this.limitMs} ms`));
+  }
+
+  #ended(end: FlowEnd): void {
+    if (end.at === 'forbidden')
+      return this.#fail(new ProxyError('quota_exceeded', 'the permit ended while a body was moving'));
+    if (end.at === 'broken')
+      return this.#fail(new ProxyError(this.#terms.broken, 'writing a body', { cause: end.error }));
+    if (end.at === 'failed') return this.#fail(end.error);
+    if (this.#terms.coding === 'chunked') {
+      this.#to.write(`0\r\n${printFields(this.#terms.trailers(this.#body.trailers))}\r\n`, 'latin1');
+    }
+    if (this.#to.writableLength === 0) return this.#finish();
+    // The caller may close the connection once the body is sent: bytes that still wait to be written would be lost.
+    this.#to.write(NOTHING, (error) => {
+      if (error) this.#fail(new ProxyError(this.#terms.broken, 'writing the end of a body', { cause: error }));
+      else this.#finish();
+    });
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#release();
+    this.#resolve(this.#bytes);
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#terms.signal.reason);
+
+  #fail(error: unknown): void {
+    this.#flow.stop();
+    this.#release();
+    this.#reject(error);
+  }
+
+  #release(): void {
+    this.#isOver = true;
+    this.#idle.unwatch(this);
+    this.#terms.signal.removeEventListener('abort', this.#onAbort);
+  }
+}

@@ -1,0 +1,9 @@
+import { TLSSocket } from 'node:tls';
+import type { Sink } from '../../contracts/wire.ts';
+import { tlsServerEndPoint } from '../../protocol/tls/channel-binding.ts';
+
+/** What ties a login to the TLS connection that it goes over; `undefined`: it goes in the clear. */
+export function serverEndPoint(stream: Sink): Buffer | undefined {
+  const certificate = stream instanceof TLSSocket ? stream.getPeerX509Certificate() : undefined;
+  return certificate && tlsServerEndPoint(certificate.raw);
+}

@@ -1,9 +1,0 @@
-import { TLSSocket } from 'node:tls';
-import type { Sink } from '../../core/source.ts';
-import { tlsServerEndPoint } from '../../protocol/channel-binding.ts';
-
-/** What ties a logon to the TLS connection that it goes over; `undefined`: it goes in the clear. */
-export function serverEndPoint(stream: Sink): Buffer | undefined {
-  const certificate = stream instanceof TLSSocket ? stream.getPeerX509Certificate() : undefined;
-  return certificate && tlsServerEndPoint(certificate.raw);
-}

@@ -1,0 +1,164 @@
+/** `--listen docker`: containers use the proxy, and no other client by that address. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { viaduct, viaductEnds } from '../support/cli.ts';
+import { FarNetwork } from '../support/far-network.ts';
+import { Home } from '../support/home.ts';
+import { isInside, MACHINE_IP, noNamespace, runInside } from '../support/namespace.ts';
+import { answering, ok, RawOrigin } from '../support/origin.ts';
+import { missing } from '../support/requires.ts';
+import { run } from '../support/run.ts';
+
+const ip = (...words: string[]): void => void execFileSync('ip', words);
+
+/** A bridge; disposing removes it. */
+class Bridge implements Disposable {
+  readonly name: string;
+  #containers = 0;
+
+  constructor(name: string, address: string) {
+    this.name = name;
+    ip('link', 'add', name, 'type', 'bridge');
+    ip('addr', 'add', address, 'dev', name);
+    ip('link', 'set', name, 'up');
+  }
+
+  run(address: string): Promise<Container> {
+    this.#containers += 1;
+    return Container.start(this.name, address, `${this.name.slice(0, 8)}-c${this.#containers}`);
+  }
+
+  [Symbol.dispose](): void {
+    ip('link', 'delete', this.name);
+  }
+}
+
+/** A network namespace on a bridge, which serves one text on port 80. */
+class Container implements AsyncDisposable {
+  readonly #machine: ChildProcess;
+
+  private constructor(machine: ChildProcess) {
+    this.#machine = machine;
+  }
+
+  static async start(bridge: string, address: string, cable: string): Promise<Container> {
+    const server = `require('node:http').createServer((_, answer) => answer.end('from a container'))
+      .listen(80, '0.0.0.0', () => process.stdout.write('ready'));`;
+    const machine = spawn('unshare', ['-n', process.execPath, '-e', server], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(machine.stdout, 'data');
+    const inside = (...words: string[]) => execFileSync('nsenter', ['-t', `${machine.pid}`, '-n', 'ip', ...words]);
+    ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', `${machine.pid}`);
+    ip('link', 'set', cable, 'master', bridge, 'up');
+    inside('addr', 'add', address, 'dev', 'eth0');
+    inside('link', 'set', 'eth0', 'up');
+    return new Container(machine);
+  }
+
+  /** Status and text of a page through a proxy. */
+  async get(proxy: string, url: string): Promise<string> {
+    const curl = ['curl', '-sS', '--max-time', '10', '-w', ' %{http_code}', '-x', proxy, url];
+    const { out, err } = await run('nsenter', ['-t', `${this.#machine.pid}`, '-n', ...curl]);
+    return out + err;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#machine, 'exit');
+    this.#machine.kill('SIGKILL');
+    await ended;
+  }
+}
+
+const QUIET = ['--log', 'off', '--pac', 'none', '--no-admin'];
+const listening = (address: string): RegExp =>
+  new RegExp(`listening on (http://${address.replaceAll('.', '\\.')}:\\d+)\\n`);
+const FORBIDDEN = /This proxy does not connect to that address\.[\s\S]* 403$/;
+
+function tests(): void {
+  test('containers reach other hosts, and neither this machine nor the addresses of its network', async () => {
+    using bridge = new Bridge('docker0', '172.17.0.1/16');
+    await using client = await bridge.run('172.17.0.2/16');
+    await using _server = await bridge.run('172.17.0.3/16');
+    await using local = await RawOrigin.listen(answering(() => ok('local')));
+    using proxy = viaduct(['--listen', 'localhost:0', '--listen', 'docker:0', ...QUIET]);
+    const said = await proxy.says(listening('172.17.0.1'));
+    const url = listening('172.17.0.1').exec(said)?.[1] ?? '';
+    assert.equal(await client.get(url, 'http://172.17.0.3/'), 'from a container 200');
+    const port = Number(local.authority.split(':')[1]);
+    for (const host of ['127.0.0.1', '172.17.0.1', MACHINE_IP, '[::ffff:127.0.0.1]', '169.254.169.254']) {
+      assert.match(await client.get(url, `http://${host}:${port}/`), FORBIDDEN, host);
+    }
+    // The same proxy serves programs of this machine as before.
+    const own = `http://127.0.0.1:${await proxy.port()}`;
+    assert.equal((await run('curl', ['-sS', '--noproxy', '', '-x', own, `http://127.0.0.1:${port}/`])).out, 'local');
+  });
+
+  test('a host of the office network that reaches the address of the bridge is refused', async () => {
+    using _bridge = new Bridge('docker0', '172.17.0.1/16');
+    using proxy = viaduct(['--listen', 'docker:0', ...QUIET]);
+    const said = await proxy.says(listening('172.17.0.1'));
+    const port = /:(\d+)\n/.exec(listening('172.17.0.1').exec(said)?.[0] ?? '')?.[1] ?? '';
+    await using far = await FarNetwork.start('');
+    far.plug();
+    const [enter = '', ...words] = far.entering;
+    execFileSync(enter, [...words, 'ip', 'route', 'add', '172.17.0.0/16', 'via', '10.77.0.2']);
+    const curl = ['curl', '-sS', '--max-time', '10', '-x', `http://172.17.0.1:${port}`, 'http://a.test/'];
+    const { out } = await run(enter, [...words, ...curl]);
+    assert.match(out, /^A rule of this proxy does not allow this request\. This listener is for containers alone\./);
+  });
+
+  test('a bridge that comes is listened on, and one that goes is not', async () => {
+    using docker = new Bridge('docker0', '172.17.0.1/16');
+    assert.equal(docker.name, 'docker0');
+    using proxy = viaduct(['--listen', 'docker:0', ...QUIET]);
+    await proxy.says(listening('172.17.0.1'));
+    {
+      using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
+      await using client = await compose.run('172.18.0.2/16');
+      await using _other = await compose.run('172.18.0.3/16');
+      const said = await proxy.says(/listening on .*http:\/\/172\.18\.0\.1:\d+, as the bridges are now/);
+      const url = /http:\/\/172\.18\.0\.1:\d+/.exec(said)?.[0] ?? '';
+      assert.equal(await client.get(url, 'http://172.18.0.3/'), 'from a container 200');
+    }
+    await proxy.says(/listening on http:\/\/172\.17\.0\.1:\d+, as the bridges are now/);
+  });
+
+  test('setup gives Docker the address that works from inside, and says who may then use the login', async () => {
+    using docker = new Bridge('docker0', '172.17.0.1/16');
+    assert.equal(docker.name, 'docker0');
+    using home = new Home();
+    home.write('.docker/config.json', '{\n  "auths": {}\n}\n', 0o600);
+    const before = home.snapshot();
+    using proxy = viaduct(['--listen', 'localhost:0', '--listen', 'docker:0', ...QUIET], home.environment);
+    const url = listening('172.17.0.1').exec(await proxy.says(listening('172.17.0.1')))?.[1];
+    const { code, out, err } = await home.viaduct('setup', 'docker');
+    assert.equal(code, 0, err);
+    assert.match(out, /Every container can then use your login at upstream proxies\./);
+    const { proxies } = JSON.parse(home.read('.docker/config.json')) as { proxies: unknown };
+    assert.deepEqual(proxies, { default: { httpProxy: url, httpsProxy: url, noProxy: 'localhost,127.0.0.1,::1' } });
+    await home.viaduct('setup', '--undo');
+    assert.deepEqual(home.snapshot(), before);
+  });
+
+  test('where there is no bridge, and nothing else to listen on, the start says so', async () => {
+    const { code, err } = await viaductEnds(['--listen', 'podman', ...QUIET]);
+    assert.equal(code, 2);
+    assert.equal(
+      err.trimEnd().split('\n').at(-1),
+      'viaduct: cannot listen on podman:3128: there is no such bridge now; start what makes it, or listen on localhost too',
+    );
+  });
+}
+
+if (isInside()) tests();
+else {
+  test(
+    'listeners on bridges, in a network of their own',
+    {
+      skip: noNamespace() || missing('curl', 'iproute2'),
+      timeout: 60_000,
+    },
+    () => runInside(import.meta.url),
+  );
+}
