@@ -228,7 +228,7 @@ class Echoes {
     if (random_.below(2) == 0) {
       client->fd = connect_to(port);
     } else {
-      const int socket = bench_.sockets.dial("127.0.0.1", server.port);
+      const int socket = bench_.sockets.dial("127.0.0.1", server.port, "");
       check(socket >= 0, "dial");
       dialling_.insert(static_cast<uint32_t>(socket));
       client->fd = server.accept_one();
@@ -349,7 +349,7 @@ uint32_t dial_roomy(Bench& bench, Server& server, int* peer) {
   // The lowest number that is free is the next one's.
   const int next = open("/dev/null", O_RDONLY);
   close(next);
-  const int socket = bench.sockets.dial("127.0.0.1", server.port);
+  const int socket = bench.sockets.dial("127.0.0.1", server.port, "");
   check(socket >= 0, "dial");
   const int much = 1'000'000;
   setsockopt(next, SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
@@ -478,13 +478,13 @@ void no_descriptors_left() {
 /** What cannot be dialled or listened on, and epoll sockets that are destroyed with some of them open. */
 void what_fails() {
   Bench bench;
-  check(bench.sockets.dial("example", 80) == -EINVAL && bench.sockets.listen("::g", 0, 1, false) == -EINVAL, "no address");
+  check(bench.sockets.dial("example", 80, "") == -EINVAL && bench.sockets.listen("::g", 0, 1, false) == -EINVAL, "no address");
   uint16_t port;
   {
     Server server;
     port = server.port;
   }
-  const int socket = bench.sockets.dial("127.0.0.1", port);
+  const int socket = bench.sockets.dial("127.0.0.1", port, "");
   check(socket >= 0, "dial");
   const auto events = bench.tick(1'000);
   check(events.size() == 1 && events[0].kind == SocketEvent::connected && events[0].first == ECONNREFUSED, "not refused");
@@ -521,7 +521,7 @@ void stale_numbers() {
   Bench bench;
   Server server;
   const auto dial = [&] {
-    const int number = bench.sockets.dial("127.0.0.1", server.port);
+    const int number = bench.sockets.dial("127.0.0.1", server.port, "");
     check(number >= 0, "dial");
     return static_cast<uint32_t>(number);
   };
