@@ -1,4 +1,5 @@
 import type { BodyMover } from '../../contracts/body-mover.ts';
+import type { BytesOnWire } from '../../contracts/client.ts';
 import { asProxyError, ProxyError } from '../../contracts/failure.ts';
 import type { ClientInfo } from '../../contracts/request.ts';
 import type { Connection } from '../../contracts/stages.ts';
@@ -55,6 +56,8 @@ export class Http1Connection implements ClientConnection, Receiver, IdleTarget, 
   #connectionAuth: Http1ConnectionAuth | undefined;
   /** Set when the request in progress is the last one: the proxy stops and refuses it, or it is to close behind it. */
   #last: 'aborted' | 'closing' | undefined;
+  /** What of `wire.bytesRead` belongs to no request here, and to those that are over. */
+  #bytesReadBefore: number;
   /** Set while the client has to take what was written before anything goes on. */
   #unread: UnreadOutput | undefined;
 
@@ -64,6 +67,7 @@ export class Http1Connection implements ClientConnection, Receiver, IdleTarget, 
     this.#context = context;
     this.#place = place;
     this.#host = host;
+    this.#bytesReadBefore = (wire.bytesRead ?? 0) - early.length;
     this.#end = new ClientEnd(this, context);
     this.#state = new HeadReader('first', context);
     context.idle.watch(this);
@@ -126,6 +130,12 @@ export class Http1Connection implements ClientConnection, Receiver, IdleTarget, 
 
   refuseRequest(why: ProxyError): void {
     if (this.#state.at === 'request') this.#state.stop(why);
+  }
+
+  get bytesOnWire(): BytesOnWire | undefined {
+    const { bytesRead, bytesWritten } = this.wire;
+    if (bytesRead === undefined || bytesWritten === undefined) return undefined;
+    return { read: bytesRead - this.#bytes.length, written: bytesWritten };
   }
 
   get bodies(): BodyMover {
@@ -245,7 +255,9 @@ export class Http1Connection implements ClientConnection, Receiver, IdleTarget, 
   }
 
   #startRequest(request: RequestInfo): Http1Responder {
-    const responder = new Http1Responder(this, this.#context.nextId(), request, this.#context.services());
+    const written = this.wire.bytesWritten;
+    const before = written === undefined ? undefined : { read: this.#bytesReadBefore, written };
+    const responder = new Http1Responder(this, this.#context.nextId(), request, this.#context.services(), before);
     this.#state = responder;
     this.#place.markBusy();
     return responder;
@@ -281,6 +293,7 @@ export class Http1Connection implements ClientConnection, Receiver, IdleTarget, 
 
   responseSent(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
+    this.#bytesReadBefore = this.bytesOnWire?.read ?? 0;
     if (then === 'close') return this.#finish();
     const drained = this.whenDrained();
     if (drained === undefined) return this.#next();

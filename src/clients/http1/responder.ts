@@ -1,5 +1,6 @@
 import type { BodyMover } from '../../contracts/body-mover.ts';
 import type {
+  BytesOnWire,
   ConnectionAuth,
   ForwardResponder,
   ResponseTerms,
@@ -23,6 +24,8 @@ export interface ResponderHost {
   readonly wire: Wire;
   readonly bodies: BodyMover;
   readonly connectionAuth: ConnectionAuth;
+  /** Of the connection, with the request in progress, and without what was sent ahead for the next one. */
+  readonly bytesOnWire: BytesOnWire | undefined;
   /** Whether the connection could serve another request after this response. */
   canServeAnother(): boolean;
   /** `undefined`: the client takes what is written to it. Else resolves once it has taken all of it, or is gone. */
@@ -59,8 +62,18 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   #headersSent = false;
   /** A response was to be sent on, and its body broke before its first byte. */
   #hasTried = false;
+  /** Of the connection, before this request, and behind it once that is over: others may follow at once. */
+  readonly #bytesBefore: BytesOnWire | undefined;
+  #bytesAfter: BytesOnWire | undefined;
 
-  constructor(host: ResponderHost, id: string, request: RequestInfo, services: Services) {
+  constructor(
+    host: ResponderHost,
+    id: string,
+    request: RequestInfo,
+    services: Services,
+    bytesBefore?: BytesOnWire | undefined,
+  ) {
+    this.#bytesBefore = bytesBefore;
     this.#host = host;
     this.id = id;
     this.request = request;
@@ -69,6 +82,12 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
 
   get headersSent(): boolean {
     return this.#headersSent;
+  }
+
+  get bytesOnWire(): BytesOnWire | undefined {
+    const before = this.#bytesBefore;
+    const after = this.#bytesAfter ?? this.#host.bytesOnWire;
+    return before && after && { read: after.read - before.read, written: after.written - before.written };
   }
 
   get connectionAuth(): ConnectionAuth {
@@ -100,7 +119,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
       wire.stream.write(text, 'latin1');
       terms.onHeadWritten();
       await settled(terms.upload);
-      this.#host.responseSent(then);
+      this.#end(then);
       return 0;
     }
     const bytes = await bodies.move(body, wire.stream, {
@@ -125,7 +144,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     });
     // A client that reads until the end of the connection waits for that end, and may still be sending.
     if (isDelimited) await settled(terms.upload);
-    this.#host.responseSent(then);
+    this.#end(then);
     return bytes;
   }
 
@@ -133,7 +152,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     this.#checkClient();
     this.#markHeadersSent();
     this.#writeHead(head, head.headers);
-    return this.#host.handOff(this.signal);
+    return this.#handOff();
   }
 
   /** A bare 200: a client must ignore framing here, and some trip over `Connection` (RFC 9110 §9.3.6). */
@@ -143,7 +162,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     this.#markHeadersSent();
     this.#showHead(head);
     this.#host.wire.stream.write(`${head}\r\n\r\n`, 'latin1');
-    return this.#host.handOff(this.signal);
+    return this.#handOff();
   }
 
   refuse(error: ProxyError): SentHead | undefined {
@@ -169,7 +188,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     });
     if (this.services.tap !== undefined) this.#showHead(bytes.toString('latin1', 0, bytes.indexOf('\r\n\r\n') + 2));
     stream.write(bytes);
-    this.#host.responseSent(then);
+    this.#end(then);
     return response;
   }
 
@@ -178,6 +197,16 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     // connection would take a FIN for success, so it gets a reset.
     if (this.request.version === '1.0') this.#host.wire.reset();
     else this.#host.wire.stream.destroy();
+  }
+
+  #end(then: 'next' | 'close'): void {
+    this.#bytesAfter = this.#host.bytesOnWire;
+    this.#host.responseSent(then);
+  }
+
+  #handOff(): Connection {
+    this.#bytesAfter = this.#host.bytesOnWire;
+    return this.#host.handOff(this.signal);
   }
 
   #markHeadersSent(): void {

@@ -107,12 +107,9 @@ export class RouteExchange implements Exchange {
     const { epoch } = pool;
     const hop = readerOf(route);
     if (hop === undefined) {
-      return upstreamConnection(
-        route,
-        (await dialer.connectForRequest(route, outgoing.target, within)).connection,
-        undefined,
-        epoch,
-      );
+      const { connection } = await dialer.connectForRequest(route, outgoing.target, within);
+      outgoing.upstreamBytes?.begin(connection.wire, 'fresh');
+      return upstreamConnection(route, connection, undefined, epoch);
     }
     const authContext = await auth.contextFor(hop);
     const session = authContext.createSession(within, 'anonymous');
@@ -120,6 +117,7 @@ export class RouteExchange implements Exchange {
       // A request that waits for another's login keeps no connection open meanwhile.
       await session.begin();
       const { connection } = await dialer.connectForRequest(route, outgoing.target, within);
+      outgoing.upstreamBytes?.begin(connection.wire, 'fresh');
       const upstream = upstreamConnection(
         route,
         connection,
@@ -167,6 +165,7 @@ export class RouteExchange implements Exchange {
   ): Promise<OriginResponse | undefined> {
     const upstream = await this.#dedicated.take(outgoing, routes, within);
     if (upstream === undefined) return undefined;
+    outgoing.upstreamBytes?.begin(upstream.connection.wire, 'used');
     try {
       const ready =
         outgoing.body &&
@@ -201,6 +200,7 @@ export class RouteExchange implements Exchange {
     const connection = taken instanceof Promise ? await taken : taken;
     if (connection === undefined) return undefined;
     if (isStillAllowed(connection, route, target, within.guard)) {
+      outgoing.upstreamBytes?.begin(connection.wire, 'used');
       const upstreamProxy = reader &&
         authContext && { hop: reader, authContext, session: authContext.createSession(within, connectionState) };
       return upstreamConnection(route, connection, upstreamProxy, pool.epoch);
@@ -216,13 +216,14 @@ export class RouteExchange implements Exchange {
 
   #sendOptions(upstream: UpstreamConnection, outgoing: OutgoingRequest, within: DialScope): SendOptions {
     const { route, upstreamProxy, epoch } = upstream;
-    const { owner, target, originOwner } = outgoing;
+    const { owner, target, originOwner, upstreamBytes } = outgoing;
     const { pool, dialer, failover, limits, headMs } = this.#options;
     return {
       health: failover.health,
       limits,
       headMs,
       keep: (connection, connectionState, trust) => {
+        upstreamBytes?.end(connection.wire);
         if (connectionState === 'tainted' || !isReusable(route)) connection[Symbol.dispose]();
         else if (!isAuthenticated(connection.wire))
           pool.put(
@@ -236,7 +237,11 @@ export class RouteExchange implements Exchange {
           this.#dedicated.keep(originOwner, connection, upstream, target, connectionState);
         else connection[Symbol.dispose]();
       },
-      dialProxy: async () => (await dialer.connectForRequest(route, target, within)).connection,
+      dialProxy: async () => {
+        const { connection } = await dialer.connectForRequest(route, target, within);
+        upstreamBytes?.begin(connection.wire, 'fresh');
+        return connection;
+      },
       repeats: mayRepeat(outgoing) ? 'freely' : 'never',
     };
   }
