@@ -73,6 +73,8 @@ export function hookRouter(choose: RouteHook): Router {
           if (!isWithTerms(result)) return routingOf(result);
           const terms = termsOf(result, context);
           const { routes, by } = routingOf(result.via);
+          // Its connections are then those of everyone.
+          if (Object.values(terms).every((term) => term === undefined)) return { routes, by };
           return { routes: routes.map((route) => ({ ...route, terms })), by };
         },
       );
