@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { type ConfigInput, resolveOptions } from '../../src/config/schema.ts';
-import { hookAuthenticator } from '../../src/identity/hook.ts';
+import { type AuthenticateHook, hookAuthenticator } from '../../src/identity/hook.ts';
 import { relayedTunnelCount } from '../../src/native/relay-thread.ts';
 import { activeRelay } from '../../src/relay/choose-relay.ts';
 import { selfSigned } from '../support/certificate.ts';
@@ -310,6 +310,26 @@ test('a password that is good for one login opens one tunnel', { skip: missing('
       [undefined, 'client_auth_required'],
     ],
   );
+});
+
+test('a program may let SOCKS clients without a login pass to some targets', async () => {
+  const targets: string[] = [];
+  const authenticate: AuthenticateHook = (ctx) => {
+    targets.push(ctx.target.host);
+    return ctx.target.port === echoing.port ? ctx.anonymous() : null;
+  };
+  await using one = await ProxyUnderTest.start(
+    { listen: SOCKS },
+    { lookup, overrides: { authenticators: [hookAuthenticator(authenticate)] } },
+  );
+  using passes = await one.client();
+  passes.send(asks('127.0.0.1', echoing.port));
+  await passes.when((peer) => hex(peer) === '050005000001000000000000', 'the tunnel');
+  using refused = await one.client();
+  refused.send(asks('127.0.0.1', 1));
+  await refused.ended();
+  assert.match(hex(refused), /^05000502/);
+  assert.deepEqual(targets, ['127.0.0.1', '127.0.0.1']);
 });
 
 test('a port rule for CONNECT holds for SOCKS too', async () => {
