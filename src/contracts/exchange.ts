@@ -52,7 +52,7 @@ export interface OutgoingRequest {
   readonly originOwner: OriginOwner | undefined;
   /** The one protocol that the client offered to switch to. */
   readonly upgrade: string | undefined;
-  /** Absent: nobody asks. */
+  /** Absent: the bytes are not counted. */
   readonly upstreamBytes?: UpstreamBytes | undefined;
   /** Called for every 1xx but 101. A promise: the next one is not read before it settles. */
   sendInterim(head: ResponseHead): Promise<void> | undefined;

@@ -47,6 +47,8 @@ export interface ViaHttpOptions extends ViaOptions {
    * sees no more of it than host and port. Through a SOCKS proxy every request is in a tunnel.
    */
   readonly tunnel?: 'https' | 'all';
+  /** TLS towards `https:` targets, for example `{ ca }`. */
+  readonly targetTls?: ConnectionOptions;
 }
 
 const TIMEOUT_MS = 30_000;

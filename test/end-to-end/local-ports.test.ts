@@ -21,25 +21,26 @@ let clientPort = 30_000;
 const target = (host: string) =>
   RawOrigin.listen((peer) => void peer.send(`from port ${peer.socket.remotePort}.`), { host });
 
-/** Opens a tunnel to each target, from `from`; the local port of each, or why there is none. */
+/** Opens a tunnel to each target, from `from`; the local port of each, or the status of its refusal. */
 async function portsOf(relay: 'native' | 'portable', from: string, host: string): Promise<readonly string[]> {
-  await using stack = new AsyncDisposableStack();
   // Who listens takes a port from there as well.
   writeFileSync(PORTS_OF_SYSTEM, USUAL);
   const targets = await Promise.all(Array.from({ length: TARGETS }, () => target(host)));
-  for (const one of targets) stack.use(one);
-  const proxy = stack.use(await startProxy({ relay, route: () => ({ via: 'direct', from }) }));
+  await using proxy = await startProxy({ relay, route: () => ({ via: 'direct', from }) });
   writeFileSync(PORTS_OF_SYSTEM, PORTS.join(' '));
   const ports: string[] = [];
+  const clients: RawPeer[] = [];
   for (const { authority } of targets) {
     // From a port that the test chooses: the two of the system are for the proxy.
     const socket = connect({ host: '127.0.0.1', port: proxy.port, localPort: clientPort++ });
     await once(socket, 'connect');
-    const client = stack.use(new RawPeer(socket));
-    client.send(connectTo(authority));
+    const client = new RawPeer(socket).send(connectTo(authority));
+    clients.push(client);
     const said = await client.until(/from port \d+\.|^HTTP\/1\.1 [^2]\d\d .*\r\n\r\n/s);
     ports.push(/from port (\d+)/.exec(said)?.[1] ?? said.slice('HTTP/1.1 '.length, 'HTTP/1.1 '.length + 3));
   }
+  for (const client of clients) client.socket.destroy();
+  for (const one of targets) await one[Symbol.asyncDispose]();
   return ports;
 }
 

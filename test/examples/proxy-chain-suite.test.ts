@@ -262,7 +262,7 @@ test('what proxy-chain gives a status of its own is 400, 500 or 502 here', async
   const statuses: Record<string, number> = {};
   for (const host of Object.keys(upstreams)) statuses[host] = (await ask(server, `https://${host}/`)).status;
   statuses.odd = (await ask(server, `http://${odd.authority}/`)).status;
-  statuses.nobody = (await ask(server, 'http://nobody.invalid/')).status;
+  statuses.noAddress = (await ask(server, 'http://no-address.invalid/')).status;
   using client = await rawClient(server.port);
   client.send('CONNECT :443 HTTP/1.1\r\nHost: :443\r\n\r\n');
   statuses.noHost = Number((await client.until('\r\n\r\n')).split(' ')[1]);
@@ -274,7 +274,7 @@ test('what proxy-chain gives a status of its own is 400, 500 or 502 here', async
     'refused.test': 502,
     'login.test': 502,
     odd: 502,
-    nobody: 502,
+    noAddress: 502,
     noHost: 400,
   });
 });
@@ -431,7 +431,7 @@ test('a hundred requests at once over TLS are all answered, and the bytes of eac
   assert.equal(new Set(stats.map((one) => JSON.stringify(one))).size, 1);
 });
 
-test('Server: http unless it is told otherwise, and https with a certificate alone', () => {
+test('Server: http unless an option says otherwise, and https with a certificate alone', () => {
   assert.equal(new Server({ port: 0 }).serverType, 'http');
   assert.throws(() => new Server({ serverType: 'https' }), /httpsOptions is required when serverType is "https"/);
 });
