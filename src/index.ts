@@ -176,7 +176,8 @@ const BY_PROGRAM = 'ended by the program that runs the proxy';
 export async function startProxy(options: ProxyOptions = {}): Promise<ViaductProxy> {
   const { authenticate, authorize, route, limit, respond, tunnel, lookup, signal, ...settings } = options;
   signal?.throwIfAborted();
-  const config = resolveOptions(settings, authenticate === undefined ? 'configuration' : 'program');
+  const hooks = { authenticate, authorize, route, limit, respond, tunnel, lookup };
+  const config = resolveOptions(settings, hooks);
   const events = new EventEmitter();
   const listeners = eventListeners(events);
   const complete = {

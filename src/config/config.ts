@@ -70,7 +70,9 @@ export const configSchema = z
     clients: clientsSchema.prefault({}).describe('Who may use the proxy.'),
     access: accessSchema
       .prefault([])
-      .describe('What clients may reach: rules in order, the first that matches decides. Default: allow.'),
+      .describe(
+        'What clients may reach: `all`, or rules in order, of which the first that matches decides. Default: allow.',
+      ),
     guard: guardSchema.prefault({}).describe('Which addresses are never dialled, judged on every resolved address.'),
     limits: limitsSchema.prefault({}).describe('How much clients may use: bandwidth, tunnels, requests and quotas.'),
     routes: readRoutes

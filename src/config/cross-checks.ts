@@ -18,19 +18,16 @@ import { suggestion } from './nearest.ts';
 import { checkPaths } from './path-checks.ts';
 import type { Path, Problem } from './problems.ts';
 
-/** Who knows the users: the configuration (`clients.users`), or the program too (an `authenticate` hook). */
-export type ConfigOwner = 'configuration' | 'program';
-
 /** What a configuration is checked against besides itself. */
 export interface CrossCheckContext {
   /** Where `from: env:NAME` is looked up. */
   readonly environment: Environment;
-  /** Default: `configuration`. */
-  readonly knownBy?: ConfigOwner | undefined;
+  /** The program whose options they are, and whether it knows users too, by an `authenticate` hook. `undefined`: the command. */
+  readonly program?: { readonly hasAuthenticate: boolean } | undefined;
 }
 
 /** Problems between settings, which no setting has alone. */
-export function crossCheck(config: Config, { environment, knownBy = 'configuration' }: CrossCheckContext): Problem[] {
+export function crossCheck(config: Config, { environment, program }: CrossCheckContext): Problem[] {
   const users = loadKnownUsers(config);
   const always = [
     ...checkListeners(config),
@@ -46,9 +43,9 @@ export function crossCheck(config: Config, { environment, knownBy = 'configurati
     ...checkAdmin(config, environment),
     ...checkLogSize(config),
   ];
-  return knownBy === 'program'
-    ? always
-    : [...checkExposure(config), ...always, ...checkUserReferences(config, users.names)];
+  if (program?.hasAuthenticate === true) return always;
+  const usedBy = program === undefined ? 'command' : 'program';
+  return [...checkExposure(config, usedBy), ...always, ...checkUserReferences(config, users.names)];
 }
 
 function checkRelay({ relay }: Config): Problem[] {
