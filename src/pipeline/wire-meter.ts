@@ -2,6 +2,7 @@ import type { BytesOnWire } from '../contracts/client.ts';
 import type { UpstreamBytes } from '../contracts/exchange.ts';
 import type { Wire } from '../contracts/wire.ts';
 
+/** A connection in use, and what had passed on it before. */
 interface Use {
   readonly wire: Wire;
   readonly read: number;
@@ -13,35 +14,45 @@ export class WireMeter implements UpstreamBytes {
   #read = 0;
   #written = 0;
   #isCounted = true;
-  #uses: readonly Use[] = [];
+  #use: Use | undefined;
+  /** Made for the second one. */
+  #others: Use[] | undefined;
 
   begin(wire: Wire, which: 'fresh' | 'used'): void {
     const { bytesRead, bytesWritten } = wire;
-    if (bytesRead === undefined || bytesWritten === undefined) this.#isCounted = false;
-    else if (which === 'fresh') this.#uses = [...this.#uses, { wire, read: 0, written: 0 }];
-    else this.#uses = [...this.#uses, { wire, read: bytesRead, written: bytesWritten }];
+    if (bytesRead === undefined || bytesWritten === undefined) {
+      this.#isCounted = false;
+      return;
+    }
+    const use = which === 'fresh' ? { wire, read: 0, written: 0 } : { wire, read: bytesRead, written: bytesWritten };
+    if (this.#use === undefined) this.#use = use;
+    else this.#others = [...(this.#others ?? []), use];
   }
 
   end(wire: Wire): void {
-    for (const use of this.#uses) if (use.wire === wire) this.#add(use);
-    this.#uses = this.#uses.filter((use) => use.wire !== wire);
+    if (this.#use?.wire === wire) {
+      this.#add(this.#use);
+      this.#use = undefined;
+    }
+    for (const use of this.#others ?? []) if (use.wire === wire) this.#add(use);
+    this.#others = this.#others?.filter((use) => use.wire !== wire);
   }
 
   /** So far. `undefined`: on one of the connections nothing is counted. */
   get total(): BytesOnWire | undefined {
     if (!this.#isCounted) return undefined;
-    const { read, written } = this.#uses.reduce(withUse, { read: this.#read, written: this.#written });
-    return { read, written };
+    const open = [...(this.#use === undefined ? [] : [this.#use]), ...(this.#others ?? [])];
+    return {
+      read: open.reduce((sum, use) => sum + readIn(use), this.#read),
+      written: open.reduce((sum, use) => sum + writtenIn(use), this.#written),
+    };
   }
 
   #add(use: Use): void {
-    const { read, written } = withUse({ read: this.#read, written: this.#written }, use);
-    this.#read = read;
-    this.#written = written;
+    this.#read += readIn(use);
+    this.#written += writtenIn(use);
   }
 }
 
-const withUse = (sum: BytesOnWire, { wire, read, written }: Use): BytesOnWire => ({
-  read: sum.read + (wire.bytesRead ?? 0) - read,
-  written: sum.written + (wire.bytesWritten ?? 0) - written,
-});
+const readIn = ({ wire, read }: Use): number => (wire.bytesRead ?? 0) - read;
+const writtenIn = ({ wire, written }: Use): number => (wire.bytesWritten ?? 0) - written;
