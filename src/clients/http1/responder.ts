@@ -62,22 +62,26 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   #headersSent = false;
   /** A response was to be sent on, and its body broke before its first byte. */
   #hasTried = false;
-  /** Of the connection, before this request, and behind it once that is over: others may follow at once. */
-  readonly #bytesBefore: BytesOnWire | undefined;
-  #bytesAfter: BytesOnWire | undefined;
+  /** Whether the bytes of the connection are counted, and whether this request has all of its own: others may follow at once. */
+  #counting: 'off' | 'on' | 'over';
+  /** Before this request, for as long as it counts; then those of the request. Numbers: an open tunnel keeps them. */
+  #read: number;
+  #written: number;
 
   constructor(
     host: ResponderHost,
     id: string,
     request: RequestInfo,
     services: Services,
-    bytesBefore?: BytesOnWire | undefined,
+    bytesBefore: BytesOnWire | undefined,
   ) {
-    this.#bytesBefore = bytesBefore;
     this.#host = host;
     this.id = id;
     this.request = request;
     this.services = services;
+    this.#counting = bytesBefore === undefined ? 'off' : 'on';
+    this.#read = bytesBefore?.read ?? 0;
+    this.#written = bytesBefore?.written ?? 0;
   }
 
   get headersSent(): boolean {
@@ -85,9 +89,10 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   }
 
   get bytesOnWire(): BytesOnWire | undefined {
-    const before = this.#bytesBefore;
-    const after = this.#bytesAfter ?? this.#host.bytesOnWire;
-    return before && after && { read: after.read - before.read, written: after.written - before.written };
+    const [read, written] = [this.#read, this.#written];
+    if (this.#counting === 'over') return { read, written };
+    const now = this.#counting === 'on' ? this.#host.bytesOnWire : undefined;
+    return now && { read: now.read - read, written: now.written - written };
   }
 
   get connectionAuth(): ConnectionAuth {
@@ -200,13 +205,21 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   }
 
   #end(then: 'next' | 'close'): void {
-    this.#bytesAfter = this.#host.bytesOnWire;
+    this.#countNoMore();
     this.#host.responseSent(then);
   }
 
   #handOff(): Connection {
-    this.#bytesAfter = this.#host.bytesOnWire;
+    this.#countNoMore();
     return this.#host.handOff(this.signal);
+  }
+
+  #countNoMore(): void {
+    const own = this.bytesOnWire;
+    if (own === undefined) return;
+    this.#counting = 'over';
+    this.#read = own.read;
+    this.#written = own.written;
   }
 
   #markHeadersSent(): void {
