@@ -41,11 +41,18 @@ export class WireMeter implements UpstreamBytes {
   /** So far. `undefined`: on one of the connections nothing is counted. */
   get total(): BytesOnWire | undefined {
     if (!this.#isCounted) return undefined;
-    const open = [...(this.#use === undefined ? [] : [this.#use]), ...(this.#others ?? [])];
-    return {
-      read: open.reduce((sum, use) => sum + readIn(use), this.#read),
-      written: open.reduce((sum, use) => sum + writtenIn(use), this.#written),
-    };
+    let [read, written] = [this.#read, this.#written];
+    for (const use of this.#open()) {
+      read += readIn(use);
+      written += writtenIn(use);
+    }
+    return { read, written };
+  }
+
+  /** Those that were not given back: mostly none, where the connection goes on to serve others. */
+  #open(): readonly Use[] {
+    if (this.#others !== undefined) return this.#use === undefined ? this.#others : [this.#use, ...this.#others];
+    return this.#use === undefined ? NONE : [this.#use];
   }
 
   #add(use: Use): void {
@@ -54,5 +61,6 @@ export class WireMeter implements UpstreamBytes {
   }
 }
 
+const NONE: readonly Use[] = [];
 const readIn = ({ wire, read }: Use): number => (wire.bytesRead ?? 0) - read;
 const writtenIn = ({ wire, written }: Use): number => (wire.bytesWritten ?? 0) - written;

@@ -293,7 +293,7 @@ export class Http1Connection implements ClientConnection, Receiver, IdleTarget, 
 
   responseSent(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
-    this.#bytesReadBefore = this.bytesOnWire?.read ?? 0;
+    this.#bytesReadBefore = (this.wire.bytesRead ?? 0) - this.#bytes.length;
     if (then === 'close') return this.#finish();
     const drained = this.whenDrained();
     if (drained === undefined) return this.#next();
