@@ -483,6 +483,16 @@ void what_fails() {
   {
     Server server;
     port = server.port;
+    check(bench.sockets.dial("127.0.0.1", port, "example") == -EINVAL, "from no address");
+    check(bench.sockets.dial("127.0.0.1", port, "192.0.2.1") == -EADDRNOTAVAIL, "from an address of another machine");
+    check(bench.sockets.size() == 0, "a socket that could not be bound is left");
+    const int from = bench.sockets.dial("127.0.0.1", port, "127.0.0.5");
+    check(from >= 0, "dial from");
+    sockaddr_storage local;
+    check(bench.sockets.local(static_cast<uint32_t>(from), &local), "local");
+    check(reinterpret_cast<sockaddr_in*>(&local)->sin_addr.s_addr == inet_addr("127.0.0.5"), "from another address");
+    bench.sockets.close(static_cast<uint32_t>(from));
+    bench.tick(0);
   }
   const int socket = bench.sockets.dial("127.0.0.1", port, "");
   check(socket >= 0, "dial");
