@@ -54,7 +54,7 @@ export interface ProxyRecord {
   readonly bytesDown: number;
   /**
    * All bytes of the request on both connections, with heads, framing, and what this proxy answered itself. Counted where
-   * neither connection carries several requests at once, and for a CONNECT once its tunnel was open.
+   * neither connection carries several requests at once, and not for a CONNECT that found no connection.
    */
   readonly wire?: WireBytes | undefined;
   /** How the tunnel ended. */

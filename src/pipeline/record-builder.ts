@@ -134,9 +134,11 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
     publishStepEnd(this.#request.id, this.#step, ms);
   }
 
-  /** Of a request that is no tunnel, also of one that was refused or answered here. */
+  /** Of a request that is no open tunnel, also of one that was refused or answered here. */
   #wire(): WireBytes | undefined {
-    if (this.#request.kind === 'tunnel') return undefined;
+    // What went to proxies and targets meanwhile is not counted.
+    const wasDialled = this.#step === 'connect' || this.#stepMs.connect !== undefined;
+    if (this.#request.kind === 'tunnel' && wasDialled) return undefined;
     const client = this.#client.bytesOnWire;
     const upstream = this.#upstreamBytes === undefined ? NOTHING_SENT : this.#upstreamBytes.total;
     if (client === undefined || upstream === undefined) return undefined;

@@ -141,6 +141,21 @@ test(
       requests.map(({ length }, at) => [[407, 403, 200][at], length, 0, 0]),
     );
     assert.equal(sumOf(records).clientWritten, client.bytesReceived);
+    using refused = await rawClient(proxy.port);
+    const connecting = connectTo('denied.test:443');
+    refused.send(`${connecting}early`);
+    await refused.ended();
+    const [, , , last] = await proxy.record(4);
+    assert.deepEqual(last?.wire, {
+      clientRead: connecting.length,
+      clientWritten: refused.bytesReceived,
+      upstreamRead: 0,
+      upstreamWritten: 0,
+    });
+    using failed = await rawClient(proxy.port);
+    failed.send(connectTo('127.0.0.1:1'));
+    await failed.ended();
+    assert.deepEqual([(await proxy.record(5))[4]?.failure, proxy.records[4]?.wire], ['connection_refused', undefined]);
   }),
 );
 
