@@ -108,20 +108,36 @@ function tests(): void {
     assert.match(out, /^A rule of this proxy does not allow this request\. This listener is for containers alone\./);
   });
 
-  test('a bridge that comes is listened on, and one that goes is not', async () => {
+  for (const workers of ['1', '2']) {
+    test(`a bridge that comes is listened on, and one that goes is not (workers: ${workers})`, async () => {
+      using docker = new Bridge('docker0', '172.17.0.1/16');
+      assert.equal(docker.name, 'docker0');
+      using proxy = viaduct(['--listen', 'docker:0', '--workers', workers, ...QUIET]);
+      await proxy.says(listening('172.17.0.1'));
+      {
+        using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
+        await using client = await compose.run('172.18.0.2/16');
+        await using _other = await compose.run('172.18.0.3/16');
+        const said = await proxy.says(/listening on .*http:\/\/172\.18\.0\.1:\d+, as the bridges are now/);
+        const url = /http:\/\/172\.18\.0\.1:\d+/.exec(said)?.[0] ?? '';
+        assert.equal(await client.get(url, 'http://172.18.0.3/'), 'from a container 200');
+      }
+      await proxy.says(/listening on http:\/\/172\.17\.0\.1:\d+, as the bridges are now/);
+    });
+  }
+
+  test('a bridge without a running container is listened on, and its address is one of this machine', async () => {
     using docker = new Bridge('docker0', '172.17.0.1/16');
-    assert.equal(docker.name, 'docker0');
+    // A cable whose other end is down: the bridge has no carrier, as when its last container has ended.
+    ip('link', 'add', 'idle', 'type', 'veth', 'peer', 'name', 'idle-far');
+    ip('link', 'set', 'idle', 'master', docker.name, 'up');
+    using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
+    await using client = await compose.run('172.18.0.2/16');
     using proxy = viaduct(['--listen', 'docker:0', ...QUIET]);
     await proxy.says(listening('172.17.0.1'));
-    {
-      using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
-      await using client = await compose.run('172.18.0.2/16');
-      await using _other = await compose.run('172.18.0.3/16');
-      const said = await proxy.says(/listening on .*http:\/\/172\.18\.0\.1:\d+, as the bridges are now/);
-      const url = /http:\/\/172\.18\.0\.1:\d+/.exec(said)?.[0] ?? '';
-      assert.equal(await client.get(url, 'http://172.18.0.3/'), 'from a container 200');
-    }
-    await proxy.says(/listening on http:\/\/172\.17\.0\.1:\d+, as the bridges are now/);
+    const url = listening('172.18.0.1').exec(await proxy.says(listening('172.18.0.1')))?.[1] ?? '';
+    assert.match(await client.get(url, 'http://172.17.0.1:1/'), FORBIDDEN);
+    ip('link', 'delete', 'idle');
   });
 
   test('setup gives Docker the address that works from inside, and says who may then use the login', async () => {
