@@ -5,8 +5,9 @@ import type { TcpEnd } from '../net/peer-uid.ts';
 import { parseIpWithZone, withoutMapping } from '../protocol/addresses/ip-address.ts';
 import { classify } from '../protocol/addresses/ip-class.ts';
 import { interactiveUsers } from './interactive-users.ts';
+import { openSocketOwners } from './socket-owners/open-socket-owners.ts';
 import { readOrEmpty } from './socket-owners/proc-table.ts';
-import { openSocketOwners, type SocketOwners } from './socket-owners/socket-owners.ts';
+import type { SocketOwners } from './socket-owners/socket-owners.ts';
 
 const RULE = 'clients.sameUser';
 

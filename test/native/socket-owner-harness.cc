@@ -1,5 +1,5 @@
 /**
- * Whose a socket is, without Node, for sanitizers to watch: connections of IPv4, IPv6 and both; ends that are nobody's; answers of
+ * Whose a socket is, without Node, for sanitizers to watch: connections of IPv4, IPv6 and both; ends that no process has; answers of
  * the kernel that are cut at every place. Exit code 0 and `ok` when each answer is right and no descriptor is left.
  *
  *   socket-owner-harness CONNECTIONS SEED
@@ -104,7 +104,7 @@ void ask(int family, bool dual) {
   check(owner_of_socket(to, other) == -ENOENT, "a listener is no end of a connection");
   shutdown(one.client, SHUT_RDWR);
   close(one.client);
-  check(owner_of_socket(from, to) == -ENOENT, "an orphan is nobody's");
+  check(owner_of_socket(from, to) == -ENOENT, "an orphan has no owner");
   one.client = -1;
 }
 

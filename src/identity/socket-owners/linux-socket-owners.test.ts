@@ -103,7 +103,7 @@ const skip = process.platform !== 'linux' && 'other systems have no such tables'
 describe('the kernel of this machine, asked both ways', { skip }, () => {
   const byTable = (from: TcpEnd, to: TcpEnd): string | number | undefined => {
     const uid = new ProcTable(readOrEmpty).ownerOf(from, to);
-    return uid ?? 'nobody';
+    return uid ?? 'none';
   };
   const ways = [
     {
@@ -112,7 +112,7 @@ describe('the kernel of this machine, asked both ways', { skip }, () => {
       gone: -constants.errno.ENOENT,
       skip: loadAddon().addon === undefined && 'no addon',
     },
-    { name: 'the table', ask: byTable, gone: 'nobody', skip: false },
+    { name: 'the table', ask: byTable, gone: 'none', skip: false },
   ];
   for (const { name, ask, gone, skip } of ways) {
     for (const [host, to] of [
@@ -130,7 +130,7 @@ describe('the kernel of this machine, asked both ways', { skip }, () => {
           client.end();
           accepted.resume().end();
           await Promise.all([once(client.resume(), 'close'), once(accepted, 'close')]);
-          // In TIME_WAIT it is nobody's; the kernel prints root.
+          // In TIME_WAIT no process has it; the kernel prints root.
           assert.equal(ask(...ends), gone);
         } finally {
           client.destroy();

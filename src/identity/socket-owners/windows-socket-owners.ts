@@ -46,7 +46,7 @@ const ROWS: Readonly<Record<4 | 6, RowLayout>> = {
 /** Before the first row stands their number. */
 const ROWS_AT = 4;
 
-/** The process whose socket is the `from` end of a connection to `to`, in the bytes of a table. 0: nobody's any more. */
+/** The process whose socket is the `from` end of a connection to `to`, in the bytes of a table. 0: of no process any more. */
 export function pidIn(table: Buffer, from: TcpEnd, to: TcpEnd): number | undefined {
   const layout = ROWS[from.address.family];
   const [own, other] = [Buffer.from(from.address.octets), Buffer.from(to.address.octets)];
