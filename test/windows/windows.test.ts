@@ -138,3 +138,20 @@ test('without an account it logs in as the user of Windows, with no password typ
   const port = await through(`http://localhost:${upstream.port}`, {});
   assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
 });
+
+test('a program of the same user is served, and one whose user Windows does not know is refused', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const [wine, { origin }] = await Promise.all([windows(), lab()]);
+  const config = join(wine.folder, 'same-user.yaml');
+  writeFileSync(config, 'clients: { sameUser: true }\n');
+  const port = await portOf(wine.viaduct([...QUIET, '--config', windowsPath(config)]));
+  // Over IPv4: the table that Wine 8 has of IPv6 names no process.
+  const asked = JSON.stringify({ host: '127.0.0.1', port, path: `http://${origin.authority}/`, agent: false });
+  const script = `require('node:http').get(${asked}, (r) => { process.stdout.write(r.statusCode + ' '); r.pipe(process.stdout) })`;
+  const { out, err } = await wine.node(['-e', script]).ended;
+  assert.equal(out, '200 reached', err);
+  // A program of Linux is no process of Wine's.
+  assert.match(await ask(port, `http://${origin.authority}/`), /"clients\.sameUser"\.[\s\S]* 403$/);
+});
