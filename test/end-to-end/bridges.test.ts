@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { isLong } from '../support/bulk.ts';
 import { viaduct, viaductEnds } from '../support/cli.ts';
 import { FarNetwork } from '../support/far-network.ts';
 import { Home } from '../support/home.ts';
@@ -68,6 +71,24 @@ class Container implements AsyncDisposable {
     this.#machine.kill('SIGKILL');
     await ended;
   }
+}
+
+/** What Docker's client would give a container as its environment; the daemon, which it asks to create one, is one of the test. */
+async function variablesOfContainer(home: Home): Promise<readonly string[]> {
+  let created = '{}';
+  const daemon = createServer(async (request, response) => {
+    const body = await text(request);
+    const isCreation = request.url?.includes('/containers/create') === true;
+    if (isCreation) created = body;
+    response.writeHead(isCreation ? 201 : 200, { 'Api-Version': '1.41', 'Content-Type': 'application/json' });
+    response.end(JSON.stringify({ Id: 'a'.repeat(64), Warnings: [] }));
+  }).listen(home.at('.run/docker.sock'));
+  await once(daemon, 'listening');
+  const { code, err } = await home.run('docker', ['-H', `unix://${home.at('.run/docker.sock')}`, 'create', 'an-image']);
+  daemon.close();
+  assert.equal(code, 0, err);
+  const { Env = [] } = JSON.parse(created) as { readonly Env?: readonly string[] };
+  return Env;
 }
 
 const QUIET = ['--log', 'off', '--pac', 'none', '--no-admin'];
@@ -153,6 +174,11 @@ function tests(): void {
     assert.match(out, /Every container can then use your login at upstream proxies\./);
     const { proxies } = JSON.parse(home.read('.docker/config.json')) as { proxies: unknown };
     assert.deepEqual(proxies, { default: { httpProxy: url, httpsProxy: url, noProxy: 'localhost,127.0.0.1,::1' } });
+    if (isLong) {
+      const variables = await variablesOfContainer(home);
+      for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'])
+        assert.ok(variables.includes(`${name}=${url}`), `${name} in ${variables}`);
+    }
     await home.viaduct('setup', '--undo');
     assert.deepEqual(home.snapshot(), before);
   });

@@ -32,7 +32,7 @@ export const docker: Tool = {
     value: '`httpProxy`, `httpsProxy`, `noProxy`: the address of the bridge',
     trap: `On Linux Viaduct must run with \`--listen docker\`; Docker Desktop gets \`host.docker.internal\`. ${LENT} The value can be read by \`docker inspect\``,
     source: 'https://docs.docker.com/engine/cli/proxy/',
-    proof: 'compared',
+    proof: 'tried at length',
   },
 };
 

@@ -88,7 +88,7 @@ export const fish: Tool = {
     value: 'the variables of `viaduct env`',
     trap: 'As for other shells',
     source: 'https://fishshell.com/docs/current/language.html#configuration',
-    proof: 'compared',
+    proof: 'tried',
   },
 };
 
@@ -134,6 +134,6 @@ export const session: Tool = {
     value: 'the variables of `viaduct env`, and `JAVA_TOOL_OPTIONS`',
     trap: 'Holds from the next login on, for everything that the session starts',
     source: 'https://www.freedesktop.org/software/systemd/man/latest/environment.d.html',
-    proof: 'compared',
+    proof: 'read',
   },
 };
