@@ -89,6 +89,22 @@ const cases: readonly Case[] = [
     removed: '[global]\ntimeout: 5\n[install]\nproxy = no\n',
   },
   {
+    title: 'pip: a section with a comment behind its name is that section',
+    format: INI,
+    key: ['global', 'proxy'],
+    value: 'http://p',
+    before: '[global] # mine\ntimeout = 5\n',
+    after: '[global] # mine\ntimeout = 5\nproxy = http://p\n',
+  },
+  {
+    title: 'KDE: a group inside a group is another group',
+    format: KCONFIG,
+    key: ['Proxy Settings', 'ProxyType'],
+    value: '2',
+    before: '[Proxy Settings]\na=1\n[Proxy Settings][Mine]\nProxyType=0\n',
+    after: '[Proxy Settings]\na=1\nProxyType=2\n[Proxy Settings][Mine]\nProxyType=0\n',
+  },
+  {
     title: 'npm: a key is appended, and tokens stay',
     format: NPMRC,
     key: ['proxy'],
@@ -300,6 +316,13 @@ describe('a file that setup cannot edit is refused, with what is wrong and where
       'http = { timeout = 1 }\n',
       'what it says about the proxy is written in a form that setup does not edit',
     ],
+    [
+      GIT_CONFIG,
+      ['http', 'proxy'],
+      '[user]\n[http\n',
+      'it is not valid (line 2: a section without its closing bracket)',
+    ],
+    [INI, ['global', 'proxy'], '[global\n', 'it is not valid (line 1: a section without its closing bracket)'],
     [XML, ['settings', 'a'], '<settings>\n<a></settings>', 'it is not valid XML (line 2)'],
     [XML, ['settings', 'a'], '<other></other>', 'it is not a file of settings'],
   ];
