@@ -36,7 +36,7 @@ viaduct exec -- COMMAND       no file is changed: variables for one command
 
 In the last column, *tried* means that a test sets the tool up, has it work behind an NTLM proxy, and undoes it, and that its
 files are then the same byte for byte. *Tried at length* is the same in the long form of the tests (\`npm run test:long\`), since these
-tools are large. *Read* means that a test has the tool's own parser read what is written, and undoes it; *compared* that what is written
+tools are large. *Read* means that a test has the tool's own parser read what is written, and undoes it; *undone under Wine* that a test sets it up and undoes it there; *compared* that what is written
 was compared with the tool's documentation only.
 `;
 

@@ -155,3 +155,27 @@ test('a program of the same user is served, and one whose user Windows does not 
   // A program of Linux is no process of Wine's.
   assert.match(await ask(port, `http://${origin.authority}/`), /"clients\.sameUser"\.[\s\S]* 403$/);
 });
+
+test('setup points Windows at the PAC of the proxy, keeps what it said before as the source, and undoes it', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  const wine = await windows();
+  const settings = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
+  await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '1', '/f');
+  await wine.reg('add', settings, '/v', 'ProxyServer', '/d', 'old.corp:8080', '/f');
+  const before = (await wine.reg('query', settings)).out;
+  const port = await portOf(wine.viaduct([...QUIET, '--pac', 'none']));
+  const made = await wine.viaduct(['setup', 'wininet', '--port', port]).ended;
+  assert.equal(made.code, 0, made.err);
+  assert.match(made.out, /^the system's own setting, http:\/\/old\.corp:8080, is used by viaduct itself from now on/m);
+  const { out } = await wine.reg('query', settings);
+  assert.ok(out.includes(`AutoConfigURL    REG_SZ    http://127.0.0.1:${port}/proxy.pac`), out);
+  assert.match(
+    (await wine.viaduct(['check']).ended).out,
+    /^routes\.pac \(system\) +http:\/\/old\.corp:8080 +# setup$/m,
+  );
+  assert.equal((await wine.viaduct(['setup', '--undo']).ended).code, 0);
+  assert.equal((await wine.reg('query', settings)).out, before);
+  await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '0', '/f');
+});

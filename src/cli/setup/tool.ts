@@ -82,6 +82,7 @@ export interface ToolPage {
 
 /**
  * `tried`: a test sets it up, works with it and undoes it; `tried at length`: one of the long tests does. `read`: a test has the tool's
- * own parser read what is written. `compared`: what is written is compared with the tool's documentation.
+ * own parser read what is written. `undone under Wine`: a test sets it up and undoes it there. `compared`: what is written is compared
+ * with the tool's documentation.
  */
-export type Proof = 'tried' | 'tried at length' | 'read' | 'compared';
+export type Proof = 'tried' | 'tried at length' | 'read' | 'undone under Wine' | 'compared';
