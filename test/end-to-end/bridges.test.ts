@@ -11,7 +11,7 @@ import { FarNetwork } from '../support/far-network.ts';
 import { Home } from '../support/home.ts';
 import { isInside, MACHINE_IP, noNamespace, runInside } from '../support/namespace.ts';
 import { answering, ok, RawOrigin } from '../support/origin.ts';
-import { missing } from '../support/requires.ts';
+import { absent, missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 
 const ip = (...words: string[]): void => void execFileSync('ip', words);
@@ -174,14 +174,53 @@ function tests(): void {
     assert.match(out, /Every container can then use your login at upstream proxies\./);
     const { proxies } = JSON.parse(home.read('.docker/config.json')) as { proxies: unknown };
     assert.deepEqual(proxies, { default: { httpProxy: url, httpsProxy: url, noProxy: 'localhost,127.0.0.1,::1' } });
-    if (isLong) {
-      const variables = await variablesOfContainer(home);
-      for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'])
-        assert.ok(variables.includes(`${name}=${url}`), `${name} in ${variables}`);
-    }
     await home.viaduct('setup', '--undo');
     assert.deepEqual(home.snapshot(), before);
   });
+
+  if (isLong) {
+    test('Docker’s client gives that address to the containers that it creates', {
+      skip: absent('docker.io', 'docker'),
+    }, async () => {
+      using docker = new Bridge('docker0', '172.17.0.1/16');
+      assert.equal(docker.name, 'docker0');
+      using home = new Home();
+      using proxy = viaduct(['--listen', 'localhost:0', '--listen', 'docker:0', ...QUIET], home.environment);
+      const url = listening('172.17.0.1').exec(await proxy.says(listening('172.17.0.1')))?.[1];
+      assert.equal((await home.viaduct('setup', 'docker')).code, 0);
+      const variables = await variablesOfContainer(home);
+      for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'])
+        assert.ok(variables.includes(`${name}=${url}`), `${name} in ${variables}`);
+    });
+
+    test('setup gives Podman the address that works from inside, and no localhost of the shell', {
+      skip: absent('podman', 'podman'),
+    }, async () => {
+      using podman = new Bridge('podman0', '10.88.0.1/16');
+      assert.equal(podman.name, 'podman0');
+      using home = new Home({ https_proxy: 'http://localhost:1' });
+      const path = '.config/containers/containers.conf';
+      home.write(path, '# mine\n[containers]\nlog_size_max = 9000\n');
+      const own = home.read(path);
+      using proxy = viaduct(['--listen', 'localhost:0', '--listen', 'podman:0', ...QUIET], home.environment);
+      const url = listening('10.88.0.1').exec(await proxy.says(listening('10.88.0.1')))?.[1];
+      assert.equal((await home.viaduct('setup', 'podman')).code, 0);
+      const folders = ['--root', home.at('store'), '--runroot', home.at('.run/podman'), '--storage-driver', 'vfs'];
+      // Podman of root reads the file of the system alone, unless it is told of another.
+      const run = (...words: string[]) =>
+        home.run('podman', [...folders, ...words], { CONTAINERS_CONF: home.at(path) });
+      const created = await run('create', '--network', 'none', '--rootfs', '/', 'env');
+      assert.equal(created.code, 0, created.err);
+      const { out } = await run('container', 'inspect', '--format', '{{json .Config.Env}}', created.out.trim());
+      const variables = JSON.parse(out) as readonly string[];
+      for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'])
+        assert.ok(variables.includes(`${name}=${url}`), `${name} in ${variables}`);
+      assert.ok(!variables.some((one) => one.includes('localhost:1')), String(variables));
+      await run('rm', created.out.trim());
+      assert.equal((await home.viaduct('setup', '--undo')).code, 0);
+      assert.equal(home.read(path), own);
+    });
+  }
 
   test('where there is no bridge, and nothing else to listen on, the start says so', async () => {
     const { code, err } = await viaductEnds(['--listen', 'podman', ...QUIET]);

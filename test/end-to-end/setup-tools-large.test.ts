@@ -1,5 +1,5 @@
 /**
- * `viaduct setup` with tools that are too large for every run of the tests (Go, Gradle, dnf): with `npm run test:long`,
+ * `viaduct setup` with tools that are too large for every run of the tests (Go, Gradle, dnf, KDE): with `npm run test:long`,
  * where they are installed.
  */
 import assert from 'node:assert/strict';
@@ -8,12 +8,8 @@ import { isLong } from '../support/bulk.ts';
 import { builtCommand } from '../support/cli.ts';
 import { Home } from '../support/home.ts';
 import { Office } from '../support/office.ts';
-import { isInstalled } from '../support/requires.ts';
+import { absent } from '../support/requires.ts';
 import { run } from '../support/run.ts';
-
-/** They do not stand in test/lab/packages.txt, which CI installs. */
-const absent = (name: string, command: string): string | false =>
-  !isInstalled({ name, command }) && `missing here; sudo apt-get install --no-install-recommends ${name}`;
 
 function tests(): void {
   let office: Office;
@@ -33,6 +29,27 @@ function tests(): void {
     // Our website is no server of modules: that is what Go finds there.
     assert.match(err, /modules\.example\/two/);
     assert.ok(office.proxy.served.includes('GET http://modules.office/modules.example/two/@v/v1.0.0.info'), err);
+  });
+
+  test('KDE reads the PAC, and its file is as before afterwards', {
+    skip: absent('libkf5config-bin', 'kreadconfig5'),
+  }, async () => {
+    using home = new Home({ XDG_CURRENT_DESKTOP: 'KDE' });
+    home.write(
+      '.config/kioslaverc',
+      '[$Version]\nupdate_info=a\n\n[Proxy Settings]\nProxyType=0\nhttpProxy=http://old 1\n',
+    );
+    const untouched = home.snapshot();
+    assert.equal((await setup(home, 'kde')).code, 0);
+    const read = async (key: string) =>
+      (await home.run('kreadconfig5', ['--file', 'kioslaverc', '--group', 'Proxy Settings', '--key', key])).out.trim();
+    const url = `http://127.0.0.1:${office.port}/proxy.pac`;
+    assert.deepEqual(
+      [await read('ProxyType'), await read('Proxy Config Script'), await read('httpProxy')],
+      ['2', url, 'http://old 1'],
+    );
+    assert.equal((await setup(home, '--undo')).code, 0);
+    assert.deepEqual(home.snapshot(), untouched);
   });
 
   test('Gradle is set up, works behind an NTLM proxy, and is as before afterwards', {

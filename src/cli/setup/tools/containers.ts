@@ -64,7 +64,7 @@ export const podman: Tool = {
     value: '`env`, and `http_proxy = false`, so that no `localhost` of the shell is copied',
     trap: `Viaduct must run with \`--listen podman\`; rootless Podman has no bridge on this machine. ${LENT}`,
     source: 'https://github.com/containers/common/blob/main/docs/containers.conf.5.md',
-    proof: 'compared',
+    proof: 'tried at length',
   },
 };
 
