@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import { UntouchedError } from '../edit-file.ts';
 import { JSON_FORMAT, jsonText } from '../formats/json.ts';
 import { TOML } from '../formats/toml.ts';
+import type { Machine } from '../machine.ts';
 import type { Setting, Tool } from '../tool.ts';
 import { LOCAL } from './paths.ts';
 
@@ -68,6 +70,18 @@ export const podman: Tool = {
   },
 };
 
+/** The first one whose `daemon.json` may name proxies: an earlier daemon does not start with one that does. */
+const ENGINE_WITH_PROXIES = 23;
+
+async function refuseEarlierEngine(machine: Machine): Promise<void> {
+  const { out } = await machine.run(['dockerd', '--version']);
+  const [version, major] = /(\d+)\.\d+(?:\.\d+)?/.exec(out) ?? [];
+  if (major === undefined || Number(major) >= ENGINE_WITH_PROXIES) return;
+  throw new UntouchedError(
+    `Docker Engine ${version} would not start with proxies in daemon.json; update it to ${ENGINE_WITH_PROXIES} or later, or set HTTP_PROXY and HTTPS_PROXY in a drop-in of docker.service`,
+  );
+}
+
 export const dockerDaemon: Tool = {
   name: 'docker-daemon',
   title: 'Docker daemon: pulls and pushes',
@@ -75,7 +89,8 @@ export const dockerDaemon: Tool = {
   when: 'named',
   takesPac: false,
   isFound: ({ platform, hasCommand }) => platform === 'linux' && hasCommand('dockerd'),
-  settings(_machine, { proxy }) {
+  async settings(machine, { proxy }) {
+    await refuseEarlierEngine(machine);
     const set = (name: string, value: string): Setting => {
       const path = '/etc/docker/daemon.json';
       return { kind: 'file', path, format: JSON_FORMAT, key: ['proxies', name], value: jsonText(value) };
