@@ -206,7 +206,7 @@ function tests(): void {
       const url = listening('10.88.0.1').exec(await proxy.says(listening('10.88.0.1')))?.[1];
       assert.equal((await home.viaduct('setup', 'podman')).code, 0);
       const folders = ['--root', home.at('store'), '--runroot', home.at('.run/podman'), '--storage-driver', 'vfs'];
-      // Podman of root reads the file of the system alone, unless it is told of another.
+      // Podman of root reads the file of the system alone, unless CONTAINERS_CONF names another.
       const run = (...words: string[]) =>
         home.run('podman', [...folders, ...words], { CONTAINERS_CONF: home.at(path) });
       const created = await run('create', '--network', 'none', '--rootfs', '/', 'env');
