@@ -151,10 +151,11 @@ const toolTests: readonly ToolTest[] = [
   },
   {
     tool: 'shell',
-    files: { '.profile': 'umask 022\nno_proxy=.mine.office\n', '.bashrc': 'HISTSIZE=1\n' },
+    // With the line ends of Windows, which a shell reads as a part of the comments here.
+    files: { '.profile': 'umask 022 #\r\nno_proxy=.mine.office #\r\n', '.bashrc': 'HISTSIZE=1\n' },
     written: {
       '.bashrc':
-        "HISTSIZE=1\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi\n# <<< viaduct setup <<<\n",
+        "HISTSIZE=1\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi # viaduct setup --undo shell removes this\n# <<< viaduct setup <<<\n",
     },
     // A program that reads nothing but the variables.
     work: (home) => {
@@ -172,7 +173,7 @@ const toolTests: readonly ToolTest[] = [
     files: { '.zshrc': 'setopt no_beep\n' },
     written: {
       '.zshrc':
-        "setopt no_beep\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi\n# <<< viaduct setup <<<\n",
+        "setopt no_beep\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi # viaduct setup --undo shell removes this\n# <<< viaduct setup <<<\n",
     },
     work: (home) => home.run('zsh', ['-i', '-c', FETCH, process.execPath]),
     prints: /^hello from \/x$/m,

@@ -296,6 +296,19 @@ describe('a value is written, read, replaced and removed, and nothing else chang
     });
 });
 
+describe('line ends are those of the file', () => {
+  const crlf = (text: string): string => text.replace(/\r?\n/g, '\r\n');
+  for (const { title, format, key, value, before, after, removed } of cases)
+    if (before.includes('\n'))
+      test(title, () => {
+        const written = crlf(after);
+        assert.equal(format.write(crlf(before), key, value), written);
+        assert.equal(format.read(written, key), value);
+        assert.equal(format.write(written, key, value), written);
+        assert.equal(format.remove(written, key), crlf(removed ?? before));
+      });
+});
+
 describe('a file that setup cannot edit is refused, with what is wrong and where', () => {
   const refused: readonly (readonly [Format, Key, string, string])[] = [
     [JSON_FORMAT, ['a'], '{\n "a": }', 'it is not valid JSON (line 2: ValueExpected)'],

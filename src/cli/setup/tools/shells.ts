@@ -48,7 +48,8 @@ export const shell: Tool = {
   settings(machine, wanted): readonly Setting[] {
     const path = join(machine.configHome, 'viaduct', 'env.sh');
     const quoted = `'${path.replaceAll("'", `'\\''`)}'`;
-    const source = `if [ -r ${quoted} ]; then . ${quoted}; fi`;
+    // The comment takes the `\r` of a file with such line ends, which a shell would else read as a part of the last word.
+    const source = `if [ -r ${quoted} ]; then . ${quoted}; fi # viaduct setup --undo shell removes this`;
     const variables: Setting = {
       kind: 'file',
       path,
