@@ -41,7 +41,7 @@ export class BridgeProblem {
     const message = error instanceof Error ? error.message : String(error);
     // IPv6 addresses are tentative at first, and cannot be bound then (RFC 4862 section 5.4).
     const isEarly = error instanceof Error && 'code' in error && error.code === 'EADDRNOTAVAIL';
-    this.#notice(message === this.#last || isEarly ? 'debug' : 'warn', message);
+    this.#notice(message === this.#last || isEarly ? 'debug' : 'warn', `${message}; it is tried again every 2 s`);
     this.#last = message;
   }
 
