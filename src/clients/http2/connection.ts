@@ -22,7 +22,7 @@ import { FloodGuard } from './flood-guard.ts';
 import { type ParsedHttp2Request, readHttp2Request } from './read-request.ts';
 import { Http2Body } from './request-body.ts';
 import { Http2Responder } from './responder.ts';
-import { calmly, sessionFailure } from './session-errors.ts';
+import { sessionFailure, withRightEnds } from './session-errors.ts';
 
 /** More than the hundred that browsers open; what each may hold stands in docs/LIMITS.md. */
 const STREAMS_MAX = 128;
@@ -93,6 +93,8 @@ export class Http2Connection implements ClientConnection, IdleTarget {
   #bytesRead = 0;
   #hasServed = false;
   #isAborted = false;
+  /** Streams that have ended with PROTOCOL_ERROR. */
+  #faultyStreams = 0;
   #touched = false;
 
   constructor(accepted: AcceptedClient, context: Http1Context) {
@@ -102,7 +104,7 @@ export class Http2Connection implements ClientConnection, IdleTarget {
     const socket = accepted.wire.toDuplex();
     this.#socket = socket;
     if (accepted.early.length > 0) socket.unshift(accepted.early);
-    this.#session = calmly(performServerHandshake(socket, SESSION));
+    this.#session = withRightEnds(performServerHandshake(socket, SESSION), () => this.#faultyStreams);
     this.#session
       .on('stream', (stream: ServerHttp2Stream, _headers, flags: number, raw?: readonly string[]) =>
         this.#add(stream, flags, raw ?? []),
@@ -207,10 +209,16 @@ export class Http2Connection implements ClientConnection, IdleTarget {
     const fresh = this.#fresh;
     this.#fresh = [];
     for (const { stream, head, isComplete } of fresh) {
-      if (stream.destroyed || stream.closed || stream.aborted) this.#count('streams that are reset at once');
+      if (stream.destroyed || stream.closed || stream.aborted) this.#endedAtOnce(stream);
       else if (!this.#session.destroyed) this.#serve(stream, head, isComplete);
     }
     this.#tellPlace();
+  }
+
+  /** Before it was served: nothing is done for it. */
+  #endedAtOnce({ rstCode }: ServerHttp2Stream): void {
+    if (rstCode === constants.NGHTTP2_PROTOCOL_ERROR) this.#faultyStreams += 1;
+    this.#count('streams that are reset at once');
   }
 
   #serve(stream: ServerHttp2Stream, head: readonly string[], isComplete: boolean): void {
@@ -225,7 +233,7 @@ export class Http2Connection implements ClientConnection, IdleTarget {
     this.#hasServed = true;
     this.#requests.add(responder);
     this.#tellPlace();
-    responder.wire.stream.once('close', () => this.#ended(responder));
+    responder.wire.stream.once('close', () => this.#ended(responder, stream));
     services.tap?.({ type: 'head', id: responder.id, hop: 'client', sent: 'by-peer', head: textOf(head) });
     let parsed: ParsedHttp2Request;
     try {
@@ -288,8 +296,9 @@ export class Http2Connection implements ClientConnection, IdleTarget {
     return port === Number(own) && this.#context.services().pages.isOurs(host);
   }
 
-  #ended(responder: Http2Responder): void {
+  #ended(responder: Http2Responder, { rstCode }: ServerHttp2Stream): void {
     if (!this.#requests.delete(responder)) return;
+    if (rstCode === constants.NGHTTP2_PROTOCOL_ERROR) this.#faultyStreams += 1;
     if (!responder.headersSent && !this.#session.destroyed) this.#count('streams that are reset before their response');
     this.#tellPlace();
   }
