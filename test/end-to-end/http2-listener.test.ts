@@ -334,6 +334,33 @@ test('node:http2 resets or drops what no field of HTTP/2 may be, and the rest of
   assert.equal(client.goaway, undefined);
 });
 
+test('a 205 has no body in HTTP/2, whatever its origin sends, and the next request is served', async () => {
+  await using origin = await RawOrigin.listen(
+    answering(({ startLine }) => {
+      if (startLine.includes('/sized')) return 'HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nhello';
+      if (startLine.includes('/chunks'))
+        return 'HTTP/1.1 205 Reset Content\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n';
+      if (startLine.includes('/empty')) return 'HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n';
+      return ok('next');
+    }),
+  );
+  await using proxy = await ProxyUnderTest.start(h2c);
+  await using client = await session(`http://127.0.0.1:${proxy.port}`);
+  for (const path of ['/sized', '/chunks', '/empty']) {
+    const { status, headers, body } = await ask(client, get(origin.authority, path));
+    assert.deepEqual([status, headers['content-length'] ?? '0', body], [205, '0', ''], path);
+    assert.equal((await ask(client, get(origin.authority))).body, 'next');
+  }
+  await proxy.record(5);
+  assert.deepEqual(
+    proxy.records.map(({ status, failure, bytesDown }) => [status, failure, bytesDown]),
+    ['/sized', '/chunks', '/empty'].flatMap(() => [
+      [205, undefined, 0],
+      [200, undefined, 4],
+    ]),
+  );
+});
+
 test('a WebSocket opens by an extended CONNECT, and an origin that does not switch is refused', async () => {
   await using web = await Web.open();
   await using plain = await RawOrigin.listen(answering(() => ok('no WebSocket here')));

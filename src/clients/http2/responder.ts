@@ -42,6 +42,7 @@ export interface Http2ResponderTerms {
 }
 
 const NOTHING = Buffer.alloc(0);
+const RESET_CONTENT = 205;
 /** RFC 6455 §4.2.2. */
 const WEB_SOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -99,7 +100,9 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
     // To a client that has asked for a WebSocket it would open one (RFC 8441 §4).
     if (this.request.webSocketKey !== undefined && head.status < 300)
       throw new ProxyError('origin_upgrade', `the origin has answered ${head.status} to a WebSocket handshake`);
-    if (body === undefined) {
+    // A 205 has no content (RFC 9110 §15.3.6), and node:http2 ends its stream with its head. What an origin sends all the same is
+    // not read, and its connection is closed.
+    if (body === undefined || head.status === RESET_CONTENT) {
       this.#sendHead(head, { endStream: true });
       terms.onHeadWritten();
       await settled(terms.upload);
