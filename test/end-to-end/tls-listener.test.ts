@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { copyFileSync, readFileSync, renameSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { test } from 'node:test';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, TLSSocket } from 'node:tls';
 import { ConfigError } from '../../src/config/problems.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { resolveOptions } from '../../src/config/schema.ts';
@@ -51,6 +51,12 @@ async function clientHello(): Promise<Buffer> {
   await until(() => peer.bytesReceived > 100, 'a ClientHello');
   recorded.destroy();
   return Buffer.from(peer.received);
+}
+
+/** A Node whose TLS sockets do not show what they were made around. */
+function hiddenParents(): Disposable {
+  Object.defineProperty(TLSSocket.prototype, '_parent', { get: () => null, set: () => undefined, configurable: true });
+  return { [Symbol.dispose]: () => void Reflect.deleteProperty(TLSSocket.prototype, '_parent') };
 }
 
 /** What openssl prints of the alert that it gets. */
@@ -386,6 +392,32 @@ test('a client that ends in the middle of its handshake gives its place back at 
     proxy.records.map(({ failure }) => failure),
     [undefined, undefined],
   );
+});
+
+test('a Node that hides the transport of a TLS socket serves TLS all the same, and the log says so in one line', {
+  skip,
+}, async () => {
+  using folder = temporaryFolder();
+  const ca = new Authority(folder.path, 'ca');
+  using _hidden = hiddenParents();
+  await using proxy = await ProxyUnderTest.start({
+    ...listenWith({ ...ca.issue('server', SERVER), clientCa: ca.cert, clientCert: 'optional' }),
+  });
+  const notices = () => proxy.events.flatMap((event) => (event.type === 'notice' ? [event.message] : []));
+  assert.deepEqual(
+    notices().map((message) => message.replace(/^https:[^ ]+ /, '')),
+    [
+      'this Node hides the transport of a TLS socket: each handshake takes a TLS server of its own, and no session is resumed; run Viaduct on Node 22, 24 or 26',
+    ],
+  );
+  const trust = { ca: readFileSync(ca.cert) };
+  const sockets = await Promise.all([secure(proxy.port, trust), secure(proxy.port, trust)]);
+  for (const socket of sockets) {
+    assert.match(await ask(socket), /^HTTP\/1\.1 200 /);
+    socket.destroy();
+  }
+  const old = ca.issue('old', { subject: '/CN=old', fromDay: -3 });
+  assert.equal(await alertOf(proxy.port, ca, old), 'alert certificate expired');
 });
 
 test('a ClientHello that is cut anywhere is served like a whole one', { skip }, async () => {
