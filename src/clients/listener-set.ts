@@ -1,10 +1,11 @@
-import type { Observe } from '../contracts/event.ts';
 import type { ProxyError } from '../contracts/failure.ts';
 import { type AcceptOptions, Listener, type ListenerChange } from './accept.ts';
 import { socketsOf } from './bridges.ts';
 import type { ClientConnection } from './client-protocol.ts';
-import { type BoundAddress, ListenError, openProbe } from './listening.ts';
-import { addressKey, addressText, type Listen, type ListenSettings, type SocketListen } from './options.ts';
+import { ListenError } from './listening.ts';
+import { numberedListeners } from './numbered-listeners.ts';
+import { openAll } from './open-listeners.ts';
+import type { Listen, ListenSettings, SocketListen } from './options.ts';
 import { Places } from './places.ts';
 import { RejectedClients } from './rejected-clients.ts';
 
@@ -172,8 +173,10 @@ export class ListenerSet {
     const wanted = socketsOf(asked);
     const [first] = asked;
     if (wanted.length === 0 && first !== undefined) throw new ListenError(first, noSuchBridge());
-    const unchanged = this.#listeners.filter((listener) => requestedBy(wanted, listener) !== undefined);
-    const missing = wanted.filter((listen) => !unchanged.some((listener) => isSameAddress(listen, listener.requested)));
+    const asking = numberedListeners(wanted, (listen) => listen);
+    const open = numberedListeners(this.#listeners, ({ requested }) => requested);
+    const unchanged = [...open].flatMap(([key, listener]) => (asking.has(key) ? [listener] : []));
+    const missing = [...asking].flatMap(([key, listen]) => (open.has(key) ? [] : [listen]));
     const { observe } = this.#options;
     const changes: ListenerChange[] = [];
     const undo = () => {
@@ -181,7 +184,7 @@ export class ListenerSet {
     };
     let opened: readonly Listener[];
     try {
-      for (const listener of unchanged) changes.push(...changesOf(listener, wanted));
+      for (const [key, listener] of open) changes.push(...changesOf(listener, asking.get(key)));
       opened = await openAll(missing, wanted, (...listen) => Listener.open(listen, this.#options), observe);
     } catch (error) {
       undo();
@@ -230,72 +233,6 @@ export class ListenerSet {
   }
 }
 
-/**
- * Finds out which of `fresh` could be listened on, and on which ports, without keeping them. What is not in the result
- * is the half of `localhost` that this machine lacks. Rejects with a ListenError.
- */
-export async function probeListeners(
-  fresh: readonly SocketListen[],
-  wanted: readonly SocketListen[],
-  observe: Observe,
-): Promise<ReadonlyMap<SocketListen, SocketListen>> {
-  const found = new Map<SocketListen, SocketListen>();
-  const probes = await openAll(
-    fresh,
-    wanted,
-    async (listen, requested) => {
-      const probe = await openProbe(listen);
-      found.set(requested, probe.listen);
-      return probe;
-    },
-    observe,
-  );
-  for (const probe of probes) probe.abandon();
-  return found;
-}
-
-/** Opens all of `missing`, or none and rejects. */
-async function openAll<L extends BoundAddress>(
-  missing: readonly SocketListen[],
-  wanted: readonly SocketListen[],
-  open: (listen: SocketListen, requested: SocketListen) => Promise<L>,
-  observe: Observe,
-): Promise<L[]> {
-  const opened: L[] = [];
-  for (const listen of missing) {
-    try {
-      opened.push(await open(withSharedPort(listen, opened), listen));
-    } catch (error) {
-      if (error instanceof ListenError && mayBeMissing(listen, error, wanted, opened)) {
-        observe({ type: 'notice', level: 'info', message: `${addressText(listen)} is not there: ${error.code}` });
-        continue;
-      }
-      for (const listener of opened) listener.abandon();
-      throw error;
-    }
-  }
-  return opened;
-}
-
-/** A machine may lack one family of `localhost`; a port that is taken is another matter. */
-function mayBeMissing(
-  listen: SocketListen,
-  error: ListenError,
-  wanted: readonly SocketListen[],
-  opened: readonly BoundAddress[],
-): boolean {
-  if (listen.kind !== 'tcp' || !listen.optional || error.code === 'EADDRINUSE' || error.code === 'EACCES') return false;
-  const isLast = wanted.findLast((other) => other.kind === 'tcp' && other.optional) === listen;
-  return !isLast || opened.some((listener) => listener.requested.kind === 'tcp' && listener.requested.optional);
-}
-
-/** Both halves of `localhost` take the same port when it is a free one that is asked for. */
-function withSharedPort(listen: SocketListen, opened: readonly BoundAddress[]): SocketListen {
-  if (listen.kind !== 'tcp' || !listen.optional || listen.port !== 0) return listen;
-  const other = opened.find(({ requested }) => requested.kind === 'tcp' && requested.optional && requested.port === 0);
-  return other?.listen.kind === 'tcp' ? { ...listen, port: other.listen.port } : listen;
-}
-
 const noSuchBridge = (): NodeJS.ErrnoException => Object.assign(new Error('no such bridge'), { code: 'ENODEV' });
 
 const withoutScheme = (url: string): string => url.replace(/^[a-z][a-z0-9]*:\/\//, '');
@@ -304,14 +241,8 @@ const isOnBridge = (listen: SocketListen): boolean => listen.kind === 'tcp' && l
 
 const isSame = (one: Listen, other: Listen): boolean => JSON.stringify(one) === JSON.stringify(other);
 
-const isSameAddress = (one: Listen, other: Listen): boolean => addressKey(one) === addressKey(other);
-
-const requestedBy = (wanted: readonly SocketListen[], listener: Listener): SocketListen | undefined =>
-  wanted.find((one) => isSameAddress(one, listener.requested));
-
 /** One that has certificates is changed by every reload: the files may be others. */
-function changesOf(listener: Listener, wanted: readonly SocketListen[]): ListenerChange[] {
-  const listen = requestedBy(wanted, listener);
+function changesOf(listener: Listener, listen: SocketListen | undefined): ListenerChange[] {
   if (listen === undefined || (isSame(listen, listener.requested) && listen.settings?.tls === undefined)) return [];
   return [listener.prepareChange(listen)];
 }

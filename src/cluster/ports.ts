@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:net';
 import { socketsOf } from '../clients/bridges.ts';
-import { probeListeners } from '../clients/listener-set.ts';
-import { addressKey, type Listen, type SocketListen } from '../clients/options.ts';
+import { numberedListeners } from '../clients/numbered-listeners.ts';
+import { probeListeners } from '../clients/open-listeners.ts';
+import type { Listen, SocketListen } from '../clients/options.ts';
 import type { Observe } from '../contracts/event.ts';
 
 /**
@@ -21,11 +22,11 @@ export class Ports {
   /** Rejects with a ListenError. Addresses in use by the workers are not tried again. `keep` makes the result the one in force. */
   async find(asked: readonly Listen[]): Promise<{ readonly listen: readonly SocketListen[]; keep(): void }> {
     const wanted = socketsOf(asked);
-    const fresh = wanted.filter((listen) => !this.#known.has(addressKey(listen)));
+    const numbered = [...numberedListeners(wanted, (listen) => listen)];
+    const fresh = numbered.flatMap(([key, listen]) => (this.#known.has(key) ? [] : [listen]));
     const found = await probeListeners(fresh, wanted, this.#observe);
     const known = new Map(
-      wanted.map((listen) => {
-        const key = addressKey(listen);
+      numbered.map(([key, listen]) => {
         const at = this.#known.has(key) ? this.#known.get(key) : found.get(listen);
         // What is spoken there may be another matter than at the last time.
         return [key, at && { ...at, protocol: listen.protocol, settings: listen.settings }] as const;

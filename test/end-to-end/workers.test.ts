@@ -150,6 +150,27 @@ test('two workers serve as one proxy: one Via, unique ids, whole lines in one lo
   assert.deepEqual([code, err.includes('died')], [0, false]);
 });
 
+test('listeners on free ports of one address have a port each, which all workers share', { skip }, async () => {
+  await using origin = await RawOrigin.listen(answering(() => ok('fine')));
+  using folder = temporaryFolder();
+  const words = ['-l', '127.0.0.1:0', '-l', '127.0.0.1:0', '-l', 'socks5://127.0.0.1:0', '--pac', 'none', '--no-admin'];
+  const running = viaduct(['--workers', '2', ...words], { XDG_STATE_HOME: folder.path });
+  const said = await running.says(/(?:listening on [^\n]+\n){3}/);
+  const ports = [...said.matchAll(/listening on (\w+):\/\/127\.0\.0\.1:(\d+)\n/g)].map(([, scheme, port]) => ({
+    scheme,
+    port: Number(port),
+  }));
+  assert.deepEqual(
+    ports.map(({ scheme }) => scheme),
+    ['http', 'http', 'socks5'],
+  );
+  assert.equal(new Set(ports.map(({ port }) => port)).size, 3);
+  for (const { scheme, port } of ports)
+    if (scheme === 'http') assert.equal(statusOf(await converse(port, get(origin.authority))), 200);
+  running.child.kill('SIGTERM');
+  assert.equal((await running.ended).code, 0);
+});
+
 test('a worker that is killed is replaced, and only its own tunnels end and give their places back', {
   skip,
 }, async () => {
