@@ -334,7 +334,7 @@ test('node:http2 resets or drops what no field of HTTP/2 may be, and the rest of
   assert.equal(client.goaway, undefined);
 });
 
-test('a 205 has no body in HTTP/2, whatever its origin sends, and the next request is served', async () => {
+test('a 205 has no body in HTTP/2, even where its origin sends one, and the next request is served', async () => {
   await using origin = await RawOrigin.listen(
     answering(({ startLine }) => {
       if (startLine.includes('/sized')) return 'HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nhello';
