@@ -313,7 +313,8 @@ class StartedProxy implements RunningProxy {
     shared.upstreamAuth.authCache.retryLogins();
   };
 
-  readonly why = (question: WhyQuestion): Promise<WhyAnswer> => answerWhy(question, this.#deps.inForce.services);
+  readonly why = (question: WhyQuestion): Promise<WhyAnswer> =>
+    answerWhy(question, question.listener ?? this.url, this.#deps.inForce.services);
 
   get open(): number {
     return this.#deps.listeners.active;
