@@ -282,6 +282,20 @@ test('a body that differs from its content-length costs its stream, and no origi
   );
 });
 
+test('a body that is too long costs its stream also where nothing has read it yet', async () => {
+  await using proxy = await ProxyUnderTest.start(h2c, { lookup: () => new Promise(() => undefined) });
+  using client = await RawHttp2.open(proxy.port);
+  const fields: Fields = [[':method', 'POST'], ...getFields('never.example').slice(1), ['content-length', '3']];
+  client.send(frame(FRAME.headers, END_HEADERS, 1, fieldBlock(fields)), frame(FRAME.data, 0, 1, Buffer.from('abc')));
+  await proxy.when(({ events }) => events.some(({ type }) => type === 'routed'));
+  client.send(frame(FRAME.data, END_STREAM, 1, Buffer.from('d')));
+  await client.when(() => client.ending(1).reset === ERROR.protocol, 'RST_STREAM');
+  client.send(frame(FRAME.headers, END_HEADERS | END_STREAM, 3, fieldBlock(getFields(`127.0.0.1:${proxy.port}`))));
+  await client.when(() => client.ending(3).ended, 'a response to the next request');
+  assert.equal(client.goaway, undefined);
+  assert.equal((await proxy.record()).failure, 'bad_request');
+});
+
 test('an error of the whole connection ends it with PROTOCOL_ERROR, also behind an error of a stream', async () => {
   await using origin = await RawOrigin.listen();
   await using proxy = await ProxyUnderTest.start(h2c);

@@ -80,6 +80,11 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
     return this.#terms.connectionAuth;
   }
 
+  /** Whether its stream was reset for an error of the client's in it. */
+  get isFaulty(): boolean {
+    return this.#stream.rstCode === constants.NGHTTP2_PROTOCOL_ERROR;
+  }
+
   get headersSent(): boolean {
     return this.#headersSent;
   }
@@ -183,8 +188,7 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
   }
 
   #resetFailure(): ProxyError {
-    const isMismatch =
-      this.#stream.rstCode === constants.NGHTTP2_PROTOCOL_ERROR && this.request.framing?.kind === 'length';
+    const isMismatch = this.isFaulty && this.request.framing?.kind === 'length';
     return isMismatch ? lengthMismatch() : new ProxyError('client_gone', 'the client has reset the stream');
   }
 
