@@ -1,10 +1,10 @@
 import type { ProxyError } from '../contracts/failure.ts';
 import { type AcceptOptions, Listener, type ListenerChange } from './accept.ts';
-import { socketsOf } from './bridges.ts';
+import { BridgeProblem, BridgeWatch } from './bridge-watch.ts';
+import { missingBridges, socketsOf } from './bridges.ts';
 import type { ClientConnection } from './client-protocol.ts';
-import { ListenError } from './listening.ts';
 import { numberedListeners } from './numbered-listeners.ts';
-import { openAll } from './open-listeners.ts';
+import { openAll, requireSome } from './open-all.ts';
 import type { Listen, ListenSettings, SocketListen } from './options.ts';
 import { Places } from './places.ts';
 import { RejectedClients } from './rejected-clients.ts';
@@ -23,9 +23,6 @@ export interface ListenerSetOptions
   readonly rejectedMax?: (() => number) | undefined;
 }
 
-/** Containers wait this long for a bridge that has just been made; a look costs one system call. */
-const BRIDGES_LOOKED_AT_MS = 2_000;
-
 /** All listening sockets of one proxy, and what they have accepted. */
 export class ListenerSet {
   readonly #options: AcceptOptions;
@@ -40,10 +37,14 @@ export class ListenerSet {
   #preparing = 0;
   /** The last change of bridges that is being followed. */
   #following: Promise<void> = Promise.resolve();
-  #bridgeWatch: Disposable | undefined;
+  #isFollowing = false;
+  readonly #bridgeProblem: BridgeProblem;
+  readonly #bridgeWatch: BridgeWatch;
 
   constructor({ connectionsMax, rejectedMax, ...options }: ListenerSetOptions) {
     const rejected = new RejectedClients(options.context.clock, rejectedMax);
+    this.#bridgeProblem = new BridgeProblem((level, message) => options.observe({ type: 'notice', level, message }));
+    this.#bridgeWatch = new BridgeWatch(options.context.clock, () => this.#followBridges());
     this.#options = { ...options, places: new Places<ClientConnection>(connectionsMax), rejected };
   }
 
@@ -112,9 +113,10 @@ export class ListenerSet {
         serve: () => {
           settle();
           this.#wanted = wanted;
-          this.#noticeMissing(wanted);
+          for (const message of missingBridges(wanted))
+            this.#options.observe({ type: 'notice', level: 'info', message });
           serve();
-          this.#watchBridges();
+          this.#bridgeWatch.watch(wanted);
         },
         abandon: () => {
           settle();
@@ -129,7 +131,7 @@ export class ListenerSet {
 
   /** Listens on bridges that have come, and no more on those that are gone. Between two reloads only. */
   #followBridges(): void {
-    if (this.#preparing > 0) return;
+    if (this.#preparing > 0 || this.#isFollowing) return;
     const bridges = socketsOf(this.#wanted.filter(({ kind }) => kind === 'bridge'));
     const missing = bridges.filter((listen) => !this.#listeners.some(({ requested }) => isSame(requested, listen)));
     const isGone = ({ requested }: Listener) =>
@@ -142,37 +144,21 @@ export class ListenerSet {
       this.#listeners = [...this.#listeners.filter((listener) => !gone.includes(listener)), ...opened];
       for (const listener of gone) this.#retire(listener);
       for (const listener of opened) listener.begin();
+      this.#bridgeProblem.clear();
       const message = `listening on ${this.urls.join(', ')}, as the bridges are now`;
       observe({ type: 'notice', level: 'info', message });
     };
-    // An address may not be there yet: the next look finds out.
-    this.#following = change().catch((error: unknown) => {
-      observe({ type: 'notice', level: 'debug', message: `a bridge: ${String(error)}` });
-    });
-  }
-
-  #noticeMissing(wanted: readonly Listen[]): void {
-    for (const listen of wanted) {
-      if (listen.kind !== 'bridge' || socketsOf([listen]).length > 0) continue;
-      const message = `there is no bridge of ${listen.bridge} now; it is listened on when there is one`;
-      this.#options.observe({ type: 'notice', level: 'info', message });
-    }
-  }
-
-  #watchBridges(): void {
-    this.#bridgeWatch?.[Symbol.dispose]();
-    this.#bridgeWatch = undefined;
-    if (!this.#wanted.some(({ kind }) => kind === 'bridge')) return;
-    this.#bridgeWatch = this.#options.context.clock.after(BRIDGES_LOOKED_AT_MS, () => {
-      this.#followBridges();
-      this.#watchBridges();
-    });
+    this.#isFollowing = true;
+    this.#following = change()
+      .catch((error: unknown) => this.#bridgeProblem.report(error))
+      .finally(() => {
+        this.#isFollowing = false;
+      });
   }
 
   async #open(asked: readonly Listen[]): Promise<PreparedListeners> {
     const wanted = socketsOf(asked);
-    const [first] = asked;
-    if (wanted.length === 0 && first !== undefined) throw new ListenError(first, noSuchBridge());
+    requireSome(asked, wanted);
     const asking = numberedListeners(wanted, (listen) => listen);
     const open = numberedListeners(this.#listeners, ({ requested }) => requested);
     const unchanged = [...open].flatMap(([key, listener]) => (asking.has(key) ? [listener] : []));
@@ -211,7 +197,7 @@ export class ListenerSet {
   /** Accepts no more; resolves when nothing is open any more. */
   async drained(): Promise<void> {
     this.#wanted = [];
-    this.#watchBridges();
+    this.#bridgeWatch.watch([]);
     await this.#following;
     await Promise.all([...this.#all()].map((listener) => listener.stop()));
     this.#options.rejected.close();
@@ -232,8 +218,6 @@ export class ListenerSet {
     void listener.stop().then(() => this.#retired.delete(listener));
   }
 }
-
-const noSuchBridge = (): NodeJS.ErrnoException => Object.assign(new Error('no such bridge'), { code: 'ENODEV' });
 
 const withoutScheme = (url: string): string => url.replace(/^[a-z][a-z0-9]*:\/\//, '');
 

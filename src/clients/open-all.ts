@@ -1,6 +1,6 @@
 import type { Observe } from '../contracts/event.ts';
 import { type BoundAddress, ListenError, openProbe } from './listening.ts';
-import { addressText, type SocketListen } from './options.ts';
+import { addressText, type Listen, type SocketListen } from './options.ts';
 
 /**
  * Finds out which of `fresh` could be listened on, and on which ports, without keeping them. What is not in the result
@@ -71,4 +71,11 @@ function withSharedPort(listen: SocketListen, opened: readonly BoundAddress[]): 
     if (isHalf && other.kind === 'tcp' && !hasTaken(listen.host, other.port)) return { ...listen, port: other.port };
   }
   return listen;
+}
+
+/** Throws a ListenError where nothing but bridges is asked for, and there is none. */
+export function requireSome(asked: readonly Listen[], found: readonly SocketListen[]): void {
+  const [first] = asked;
+  if (found.length > 0 || first === undefined) return;
+  throw new ListenError(first, Object.assign(new Error('no such bridge'), { code: 'ENODEV' }));
 }
