@@ -1,5 +1,4 @@
 import type { BodyMover } from '../../contracts/body-mover.ts';
-import type { BytesOnWire } from '../../contracts/client.ts';
 import { ProxyError } from '../../contracts/failure.ts';
 import type { Body, ClientInfo, Framing } from '../../contracts/request.ts';
 import type { Connection } from '../../contracts/stages.ts';
@@ -33,15 +32,13 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   readonly #place: ClientPlace;
   readonly #socket: ClientSocket;
   #state: State;
-  readonly #bytes = new RequestBytes();
+  readonly #bytes: RequestBytes;
   readonly #end: ClientEnd;
   #touched = false;
   /** From the first plain request on. */
   #connectionAuth: Http1ConnectionAuth | undefined;
   /** Set when the request in progress is the last one: the proxy stops and refuses it, or it is to close behind it. */
   #last: 'aborted' | 'closing' | undefined;
-  /** What of `wire.bytesRead` belongs to no request here, and to those that are over. */
-  #bytesReadBefore: number;
   readonly #output: ClientOutput;
 
   constructor(accepted: AcceptedClient, context: Http1Context) {
@@ -50,7 +47,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
     this.#context = context;
     this.#place = accepted.place;
     this.#socket = new ClientSocket(accepted, this, context);
-    this.#bytesReadBefore = (accepted.wire.bytesRead ?? 0) - accepted.early.length;
+    this.#bytes = new RequestBytes(accepted);
     this.#output = new ClientOutput(accepted.wire.stream);
     this.#end = new ClientEnd(this, this.#bytes, context);
     this.#state = new HeadReader('first', context);
@@ -105,12 +102,6 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
     if (this.#state.at === 'request') this.#state.stop(why);
   }
 
-  get bytesOnWire(): BytesOnWire | undefined {
-    const { bytesRead, bytesWritten } = this.wire;
-    if (bytesRead === undefined || bytesWritten === undefined) return undefined;
-    return { read: bytesRead - this.#bytes.length, written: bytesWritten };
-  }
-
   get bodies(): BodyMover {
     return this.#context.bodies;
   }
@@ -142,8 +133,11 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   }
 
   expired(): void {
-    if (this.#output.isAwaited) this.#leaveUnread();
-    else if (this.#state.at === 'request') this.#end.leave(this.#state);
+    if (this.#output.isAwaited) {
+      // It reads no responses: a reset, so that it takes none for whole, and the kernel keeps nothing of them.
+      this.refuseRequest(new ProxyError('client_too_slow', 'the client leaves its responses unread'));
+      this.wire.reset();
+    } else if (this.#state.at === 'request') this.#end.leave(this.#state);
     else if (this.#state.at === 'head' && this.#state.hasBegun)
       refuseHead(new ProxyError('client_too_slow', 'the head stopped'), this, this.#context);
     else this.wire.stream.destroy();
@@ -180,12 +174,6 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
     this.abortAll(new ProxyError('client_gone', 'the connection to the client broke', { cause }));
   }
 
-  /** The client reads no responses: a reset, so that it takes none for whole, and the kernel keeps nothing of them. */
-  #leaveUnread(): void {
-    this.refuseRequest(new ProxyError('client_too_slow', 'the client leaves its responses unread'));
-    this.wire.reset();
-  }
-
   #headBytes(reader: HeadReader, chunk: Buffer, ownership: Ownership): void {
     const progress = reader.add(chunk, ownership);
     if (progress.at === 'head') serveHead(progress.head, progress.rest, this, this.#context);
@@ -194,16 +182,15 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   }
 
   startRequest(request: RequestInfo): Http1Responder {
-    const written = this.wire.bytesWritten;
-    const before = written === undefined ? undefined : { read: this.#bytesReadBefore, written };
-    const responder = new Http1Responder(this, this.#context.nextId(), request, this.#context.services(), before);
+    const context = this.#context;
+    const responder = new Http1Responder(this, context.nextId(), request, context.services(), this.#bytes);
     this.#state = responder;
     this.#place.markBusy();
     return responder;
   }
 
   openBody(responder: Http1Responder, framing: Framing, rest: Buffer): Body | undefined {
-    const body = this.#bytes.openBody(this.wire, framing, (behind) => {
+    const body = this.#bytes.openBody(framing, (behind) => {
       this.#store(behind);
       this.wire.deliverTo(this);
     });
@@ -230,7 +217,6 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
 
   responseSent(then: 'next' | 'close'): void {
     if (this.#state.at !== 'request') return;
-    this.#bytesReadBefore = (this.wire.bytesRead ?? 0) - this.#bytes.length;
     if (then === 'close') return this.#finish();
     const drained = this.whenDrained();
     if (drained === undefined) return this.#next();

@@ -24,8 +24,6 @@ export interface ResponderHost {
   readonly wire: Wire;
   readonly bodies: BodyMover;
   readonly connectionAuth: ConnectionAuth;
-  /** Of the connection, with the request in progress, and without what was sent ahead for the next one. */
-  readonly bytesOnWire: BytesOnWire | undefined;
   /** Whether the connection could serve another request after this response. */
   canServeAnother(): boolean;
   /** `undefined`: the client takes what is written to it. Else resolves once it has taken all of it, or is gone. */
@@ -34,6 +32,15 @@ export interface ResponderHost {
   handOff(stop: Stop): Connection;
   /** The response is out, and either another request may follow or nothing more will. */
   responseSent(then: 'next' | 'close'): void;
+}
+
+/** Bytes of the connection. */
+export interface CountedBytes {
+  /** Before a request whose response begins now. `undefined`: they are not counted. */
+  readonly beforeRequest: BytesOnWire | undefined;
+  /** With the request in progress, and without what was sent ahead for the next one. */
+  readonly soFar: BytesOnWire | undefined;
+  requestIsOver(): void;
 }
 
 /** What a response needs to know of the request. */
@@ -57,6 +64,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   readonly services: Services;
   readonly signal: Stop = new Stop();
   readonly #host: ResponderHost;
+  readonly #bytes: CountedBytes;
   /** Set whenever something is written to the client, cleared by the connection when it looks for silence. */
   touched = false;
   #headersSent = false;
@@ -68,20 +76,16 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   #read: number;
   #written: number;
 
-  constructor(
-    host: ResponderHost,
-    id: string,
-    request: RequestInfo,
-    services: Services,
-    bytesBefore: BytesOnWire | undefined,
-  ) {
+  constructor(host: ResponderHost, id: string, request: RequestInfo, services: Services, bytes: CountedBytes) {
     this.#host = host;
     this.id = id;
     this.request = request;
     this.services = services;
-    this.#counting = bytesBefore === undefined ? 'off' : 'on';
-    this.#read = bytesBefore?.read ?? 0;
-    this.#written = bytesBefore?.written ?? 0;
+    this.#bytes = bytes;
+    const before = bytes.beforeRequest;
+    this.#counting = before === undefined ? 'off' : 'on';
+    this.#read = before?.read ?? 0;
+    this.#written = before?.written ?? 0;
   }
 
   get headersSent(): boolean {
@@ -91,7 +95,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   get bytesOnWire(): BytesOnWire | undefined {
     const [read, written] = [this.#read, this.#written];
     if (this.#counting === 'over') return { read, written };
-    const now = this.#counting === 'on' ? this.#host.bytesOnWire : undefined;
+    const now = this.#counting === 'on' ? this.#bytes.soFar : undefined;
     return now && { read: now.read - read, written: now.written - written };
   }
 
@@ -206,6 +210,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
 
   #end(then: 'next' | 'close'): void {
     this.#countNoMore();
+    this.#bytes.requestIsOver();
     this.#host.responseSent(then);
   }
 
