@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+/** One connection of a client that has ended, as HAProxy's log has it (`option tcplog`). */
+export interface LoggedSession {
+  readonly clientPort: number;
+  /** `viaduct1`; `<NOSRV>`: no instance could be reached. */
+  readonly server: string;
+  /** Who has ended it, and when: `--` where all was well (HAProxy's manual, "Session state at disconnection"). */
+  readonly state: string;
+  /** Attempts to connect that failed before; HAProxy marks with + that another instance got it then. */
+  readonly retries: string;
+}
+
+const LINE =
+  /^[\d.]+:(\d+) \[[^\]]+\] proxy viaduct\/(\S+) -?\d+\/-?\d+\/\+?\d+ \+?\d+ (\S\S) \d+\/\d+\/\d+\/\d+\/(\+?\d+) /;
+
+/** Every session in the log, in the order of their ends. */
+export function sessionsIn(log: string): LoggedSession[] {
+  return log.split('\n').flatMap((line) => {
+    const [, port, server, state, retries] = LINE.exec(line) ?? [];
+    if (server === undefined || state === undefined || retries === undefined) return [];
+    return [{ clientPort: Number(port), server, state, retries }];
+  });
+}
+
+/** HAProxy as it runs: its view of the instances, and its log. */
+export class HaproxyView {
+  readonly #socket: string;
+  readonly #log: string;
+
+  constructor(socket: string, log: string) {
+    this.#socket = socket;
+    this.#log = log;
+  }
+
+  log(): string {
+    return readFileSync(this.#log, 'utf8');
+  }
+
+  /** `UP`, `DOWN`, `UP 1/2`, … */
+  async statusOf(server: string): Promise<string | undefined> {
+    return (await this.#row(server)).get('status');
+  }
+
+  /** Connections that it has open to an instance. */
+  async openTo(server: string): Promise<number> {
+    return Number((await this.#row(server)).get('scur'));
+  }
+
+  async #row(server: string): Promise<ReadonlyMap<string, string>> {
+    const socket = connect(this.#socket);
+    // Not end(): a client that ends gets no answer.
+    socket.write('show stat\n');
+    const [head = '', ...rows] = (await text(socket)).replace(/^# /, '').split('\n');
+    const row = rows.find((line) => line.startsWith(`viaduct,${server},`))?.split(',') ?? [];
+    return new Map(head.split(',').map((name, at) => [name, row[at] ?? '']));
+  }
+}
