@@ -26,6 +26,8 @@ type PackedFile = { readonly path: string; readonly mode: number } & (
 );
 
 const text = (path: string, content: string): PackedFile => ({ path, mode: 0o644, bytes: Buffer.from(content) });
+/** A file of deploy/. */
+const deployed = (path: string, from: string): PackedFile => text(path, readFileSync(`${ROOT}deploy/${from}`, 'utf8'));
 /** As `gzip -9n`: without a name and a time. */
 const zipped = (path: string, content: string): PackedFile => ({
   path,
@@ -45,6 +47,10 @@ function filesOf(executable: string, kind: 'deb' | 'rpm'): PackedFile[] {
   return [
     { path: 'usr/bin/viaduct', mode: 0o755, from: executable },
     text('usr/lib/systemd/user/viaduct.service', systemdUnit(['/usr/bin/viaduct', 'run'])),
+    deployed('usr/lib/systemd/system/viaduct.service', 'systemd/viaduct.service'),
+    deployed('usr/lib/systemd/system/viaduct.socket', 'systemd/viaduct.socket'),
+    // Not in /etc: an update would have to ask about it there.
+    deployed('usr/share/doc/viaduct/examples/viaduct.yaml', 'systemd/viaduct.yaml'),
     text('usr/share/bash-completion/completions/viaduct', completion(executable, 'bash')),
     text(zsh, completion(executable, 'zsh')),
     text('usr/share/fish/vendor_completions.d/viaduct.fish', completion(executable, 'fish')),
