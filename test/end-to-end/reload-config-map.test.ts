@@ -50,7 +50,9 @@ const config = (name: string): string =>
   `listen: 127.0.0.1:0\nlog: { format: off }\nroutes: { pac: none }\nname: ${name}\n` +
   'access: [{ name: blocked, deny: { hosts: "file:blocked.txt" } }]\n';
 
-test('a swap of the link behind configuration and lists is a reload, again and again', { timeout: 60_000 }, async () => {
+test('a swap of the link behind configuration and lists is a reload, again and again', {
+  timeout: 60_000,
+}, async () => {
   using folder = temporaryFolder();
   const mounted = new MountedConfigMap(folder.path, { 'viaduct.yaml': config('one'), 'blocked.txt': 'a.invalid\n' });
   using running = viaduct(['-c', join(folder.path, 'viaduct.yaml')]);

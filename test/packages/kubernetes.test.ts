@@ -17,7 +17,11 @@ const skip = missing('kubernetes-client');
 interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   // biome-ignore lint/suspicious/noExplicitAny: the schemas judge it.
   readonly [name: string]: any;
 }
@@ -121,7 +125,7 @@ test('selectors, ports, secrets and times of the objects fit together', { skip }
     assert.deepEqual(selector, labels);
   const admin = find('Service', 'viaduct-admin');
   for (const [name, value] of Object.entries(find('ServiceMonitor').spec.selector.matchLabels))
-    assert.equal(admin.metadata[`labels`][name], value);
+    assert.equal(admin.metadata.labels?.[name], value);
   assert.equal(find('HorizontalPodAutoscaler').spec.scaleTargetRef.name, find('Deployment').metadata.name);
   const config = parse(find('ConfigMap').data['viaduct.yaml']);
   const ports = container.ports.map(({ containerPort }: { containerPort: number }) => containerPort);
