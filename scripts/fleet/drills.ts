@@ -1,5 +1,5 @@
 import type { Fleet, Instance } from './fleet.ts';
-import { sessionsIn } from './haproxy.ts';
+import { type LoggedClient, serverOf, sessionsIn } from './haproxy.ts';
 import { type Failure, LongTunnels, SteadyLoad } from './load.ts';
 import { waitUntil } from './program.ts';
 
@@ -79,20 +79,21 @@ async function drill(
   }
   const ended = tunnels.all.filter(({ endedMs }) => endedMs !== undefined);
   const log = () => fleet.haproxy.log().slice(before);
-  const ports = new Set([...ended, ...load.failures].map(({ clientPort }) => clientPort));
-  await waitUntil(
-    () => sessionsIn(log()).filter(({ clientPort }) => ports.has(clientPort)).length >= ports.size,
-    LOGGED_MS,
-  );
-  // The last session of a port: it may have been another client's before.
-  const servers = new Map(sessionsIn(log()).map(({ clientPort, server }) => [clientPort, server]));
-  const serverOf = (clientPort: number): string => servers.get(clientPort) ?? 'unknown';
+  const logged = () => sessionsIn(log());
+  const clients = [...ended, ...load.failures];
+  await waitUntil(() => {
+    const sessions = logged();
+    return clients.every((client) => serverOf(sessions, client) !== undefined);
+  }, LOGGED_MS);
+  const sessions = logged();
+  const instanceOf = (client: LoggedClient): string => serverOf(sessions, client) ?? 'unknown';
   return {
     served: load.served,
-    failures: load.failures.map((failure) => ({ ...failure, instance: serverOf(failure.clientPort) })),
+    failures: load.failures.map((failure) => ({ ...failure, instance: instanceOf(failure) })),
     tunnels: tunnels.all.length,
-    ended: ended.map(({ clientPort, endedMs = 0 }) => {
-      const instance = serverOf(clientPort);
+    ended: ended.map((tunnel) => {
+      const { endedMs = 0 } = tunnel;
+      const instance = instanceOf(tunnel);
       const stoppedMs = stops.get(instance);
       return { instance, afterMs: stoppedMs === undefined ? undefined : endedMs - stoppedMs };
     }),

@@ -5,6 +5,8 @@ import { text } from 'node:stream/consumers';
 /** One connection of a client that has ended, as HAProxy's log has it (`option tcplog`). */
 export interface LoggedSession {
   readonly clientPort: number;
+  /** When it was accepted, by the wall clock: a port is used again, in a long drill. */
+  readonly acceptedMs: number;
   /** `viaduct1`; `<NOSRV>`: no instance could be reached. */
   readonly server: string;
   /** Who has ended it, and when: `--` where all was well (HAProxy's manual, "Session state at disconnection"). */
@@ -14,14 +16,36 @@ export interface LoggedSession {
 }
 
 const LINE =
-  /^[\d.]+:(\d+) \[[^\]]+\] proxy viaduct\/(\S+) -?\d+\/-?\d+\/\+?\d+ \+?\d+ (\S\S) \d+\/\d+\/\d+\/\d+\/(\+?\d+) /;
+  /^[\d.]+:(\d+) \[(\d+)\/(\w+)\/(\d+):([\d:.]+)\] proxy viaduct\/(\S+) -?\d+\/-?\d+\/\+?\d+ \+?\d+ (\S\S) \d+\/\d+\/\d+\/\d+\/(\+?\d+) /;
 
-/** Every session in the log, in the order of their ends. */
+/** A client that connects waits so long for HAProxy, on a busy machine. */
+const ACCEPTED_MS = 5_000;
+
+/** A client, by its port and by when it connected. */
+export interface LoggedClient {
+  readonly clientPort: number;
+  readonly startedMs: number;
+}
+
+/** The instance that had a client; `undefined`: it is not in the log yet. */
+export function serverOf(
+  sessions: readonly LoggedSession[],
+  { clientPort, startedMs }: LoggedClient,
+): string | undefined {
+  const distance = ({ acceptedMs }: LoggedSession): number => Math.abs(acceptedMs - startedMs);
+  const [nearest] = sessions
+    .filter((session) => session.clientPort === clientPort && distance(session) < ACCEPTED_MS)
+    .sort((one, other) => distance(one) - distance(other));
+  return nearest?.server;
+}
+
+/** Every session in a log that is written in UTC, in the order of their ends. */
 export function sessionsIn(log: string): LoggedSession[] {
   return log.split('\n').flatMap((line) => {
-    const [, port, server, state, retries] = LINE.exec(line) ?? [];
+    const [, port, day, month, year, time, server, state, retries] = LINE.exec(line) ?? [];
     if (server === undefined || state === undefined || retries === undefined) return [];
-    return [{ clientPort: Number(port), server, state, retries }];
+    const acceptedMs = Date.parse(`${day} ${month} ${year} ${time} UTC`);
+    return [{ clientPort: Number(port), acceptedMs, server, state, retries }];
   });
 }
 

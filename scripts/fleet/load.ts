@@ -9,6 +9,8 @@ const BEAT = Buffer.alloc(64, 'b');
 
 export interface Failure {
   readonly clientPort: number;
+  /** When it connected, by the wall clock. */
+  readonly startedMs: number;
   readonly why: string;
 }
 
@@ -51,9 +53,10 @@ export class SteadyLoad {
 
   async #request(): Promise<void> {
     const { proxyPort, originPort } = this.#options;
+    const startedMs = Date.now();
     const { clientPort, why } = await askThrough(proxyPort, originPort);
     if (why === undefined) this.served++;
-    else this.failures.push({ clientPort, why });
+    else this.failures.push({ clientPort, startedMs, why });
   }
 }
 
@@ -89,6 +92,8 @@ function askThrough(proxyPort: number, originPort: number): Promise<{ clientPort
 /** A tunnel that stays open and sends a few bytes now and then. */
 export interface LongTunnel {
   readonly clientPort: number;
+  /** When it connected, by the wall clock. */
+  readonly startedMs: number;
   /** On the clock of `performance.now()`; `undefined`: it is open. */
   readonly endedMs: number | undefined;
   /** When the last bytes came back. */
@@ -100,7 +105,7 @@ export class LongTunnels implements AsyncDisposable {
   readonly #proxyPort: number;
   readonly #echo: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #all: { clientPort: number; endedMs: number | undefined; lastMs: number }[] = [];
+  readonly #all: LongTunnel[] = [];
   readonly refused: string[] = [];
   #isOver = false;
 
@@ -126,7 +131,7 @@ export class LongTunnels implements AsyncDisposable {
     return new Promise((resolve) => {
       const socket = connect(this.#proxyPort, '127.0.0.1');
       this.#sockets.add(socket);
-      const tunnel = { clientPort: 0, endedMs: undefined as number | undefined, lastMs: 0 };
+      const tunnel = { clientPort: 0, startedMs: Date.now(), endedMs: undefined as number | undefined, lastMs: 0 };
       let beat: NodeJS.Timeout | undefined;
       socket.on('connect', () => {
         tunnel.clientPort = socket.localPort ?? 0;

@@ -29,7 +29,7 @@ export class Program implements AsyncDisposable {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, LC_ALL: 'C', ...environment },
+      env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, LC_ALL: 'C', TZ: 'UTC', ...environment },
     });
     let written = '';
     writeFileSync(log, '', { flag: 'a' });
