@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { copyOf, type Stage } from './dockerfile.ts';
 
 /** The tools come from the machine of the test and the packages from npm: as long as both take. */
@@ -38,30 +37,31 @@ export function buildFirstStage({ context, first, last, into }: BuildOptions): v
     } else if (instruction === 'COPY' && text === '. .') {
       // What the ignore file leaves is what git knows.
       const files = 'git ls-files -z --cached --others --exclude-standard --deduplicate';
-      lines.push(`(cd "$CONTEXT" && ${files} | tar --null --files-from=- --ignore-failed-read -cf -) | tar -xf - -C /mnt/root${folder}`);
+      lines.push(
+        `(cd "$CONTEXT" && ${files} | tar --null --files-from=- --ignore-failed-read -cf -) | tar -xf - -C /mnt/root${folder}`,
+      );
     } else if (instruction === 'RUN') {
-      lines.push(`date +%T; chroot /mnt/root sh -c ${quoted(`cd ${folder} && ${text}`)}`);
+      lines.push(`chroot /mnt/root sh -c ${quoted(`cd ${folder} && ${text}`)}`);
     } else throw new Error(`${instruction} ${text}: the test cannot do this step`);
   }
   for (const path of copied) lines.push(`(cd /mnt/root && tar -cf - .${path}) | tar -xf - -C "$INTO"`);
-  const { PATH = '', HOME = '', npm_config_registry: registry } = process.env;
+  // How this machine reaches the registry stays (certificates, proxies); what npm says of the run that this is part of does not.
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(?:npm_(?!config_registry$)|VIADUCT_|NODE_TEST)/.test(name),
+  );
   execFileSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', lines.join('\n')], {
     env: {
-      PATH: `/usr/local/bin:${PATH}`,
-      HOME,
+      ...Object.fromEntries(kept),
+      PATH: `/usr/local/bin:${process.env.PATH}`,
       NODE: process.execPath,
       CONTEXT: context,
       INTO: into,
       DEBIAN_FRONTEND: 'noninteractive',
-      ...(registry !== undefined && { npm_config_registry: registry }),
     },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: BUILD_MS_MAX,
     maxBuffer: 64 * 1024 * 1024,
   });
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-/** The path of a kept file. */
-export const keptAt = (into: string, path: string): string => join(into, path);

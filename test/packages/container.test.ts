@@ -9,13 +9,16 @@ import { after, before, test } from 'node:test';
 import { stageNpm } from '../../scripts/package/npm.ts';
 import { freePorts } from '../lab/daemon.ts';
 import { noLab } from '../lab/private.ts';
-import { echo, RawOrigin } from '../support/origin.ts';
+import { isLong } from '../support/bulk.ts';
+import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { connectTo } from '../support/requests.ts';
 import { missing } from '../support/requires.ts';
+import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { until } from '../support/until.ts';
 import { Container, writeBase, writeStage } from './container.ts';
+import { buildFirstStage } from './container-build.ts';
 import { settingsOf, stagesOf } from './dockerfile.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
@@ -42,13 +45,13 @@ before(() => {
     ['/src/deploy/container/control.mjs', join(ROOT, 'deploy/container/control.mjs')],
     ['/opt/state', join(made, 'state')],
   ]);
-  writeBase(root, [process.execPath]);
+  writeBase(root);
   writeStage(root, LAST, (path) => built.get(path) ?? assert.fail(`the first stage does not make ${path}`));
 });
 after(() => folder[Symbol.dispose]());
 
 /** A container that serves; `yaml` comes behind the listeners. */
-async function serving(yaml: string) {
+async function serving(yaml: string, image = root) {
   const config = temporaryFolder();
   const [port = 0, admin = 0] = await freePorts(2);
   config.write(
@@ -56,7 +59,7 @@ async function serving(yaml: string) {
     `listen: 127.0.0.1:${port}\nadmin: { listen: "127.0.0.1:${admin}" }\nroutes: { pac: none }\n${yaml}`,
   );
   chownSync(config.path, UID ?? 0, GID ?? 0);
-  const container = Container.start({ root, stage: LAST ?? assert.fail(), config: config.path });
+  const container = Container.start({ root: image, stage: LAST ?? assert.fail(), config: config.path });
   await container.says('dashboard on ');
   return {
     container,
@@ -147,3 +150,26 @@ test('a configuration that is not there ends the container with code 2 and the r
   assert.match(container.err, /\/etc\/viaduct\/viaduct\.yaml/);
   config[Symbol.dispose]();
 });
+
+if (isLong)
+  test('the steps of the first stage make what the last one copies, and an image of that checks passwords', {
+    skip: skip || missing('git', 'curl', 'apache2-utils', 'g++'),
+    timeout: 900_000,
+  }, async () => {
+    const [first] = STAGES;
+    const kept = join(folder.path, 'kept');
+    buildFirstStage({ context: ROOT, first: first ?? assert.fail(), last: LAST, into: kept });
+    const image = join(folder.path, 'image');
+    writeBase(image);
+    writeStage(image, LAST, (path) => join(kept, path));
+    const { out: line } = await run('htpasswd', ['-nbB', 'alice', 'secret']);
+    const [, hash = ''] = line.trim().split(':');
+    // bcrypt is an addon among the packages that npm has installed.
+    await using running = await serving(`clients: { users: { alice: "${hash}" } }\n`, image);
+    await using origin = await RawOrigin.listen(answering(() => ok('through the image')));
+    const ask = (login: string) =>
+      run('curl', ['-s', '-x', `http://${login}@127.0.0.1:${running.port}`, `http://${origin.authority}/`]);
+    assert.equal((await ask('alice:secret')).out, 'through the image');
+    assert.notEqual((await ask('alice:wrong')).out, 'through the image');
+    assert.match(running.container.err, /^relay: native$/m);
+  });

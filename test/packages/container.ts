@@ -9,17 +9,18 @@ import { copyOf, type ImageSettings, type Stage, settingsOf } from './dockerfile
 /** As engines set it where an image sets none. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Writes what an image of distroless/cc has and the program needs: the C and C++ libraries, here those of this machine. */
-export function writeBase(root: string, programs: readonly string[]): void {
+/** What distroless/cc has of Debian, as far as Node needs it. */
+const BASE_PACKAGES = ['libc6', 'libgcc-s1', 'libstdc++6'];
+
+/** Writes a base as distroless/cc is one: folders, and the C and C++ libraries, here those of this machine. */
+export function writeBase(root: string): void {
   for (const folder of ['dev', 'etc', 'proc', 'tmp', 'usr/bin', 'usr/lib', 'var/lib']) {
     mkdirSync(join(root, folder), { recursive: true });
   }
-  for (const program of programs) {
-    const listed = execFileSync('sh', ['-c', 'ldd "$0" || true', program], { encoding: 'utf8' });
-    for (const [, library = ''] of listed.matchAll(/(\/\S+\.so[\d.]*)/g)) {
-      mkdirSync(dirname(join(root, library)), { recursive: true });
-      copyFileSync(library, join(root, library));
-    }
+  const files = execFileSync('dpkg', ['-L', ...BASE_PACKAGES], { encoding: 'utf8' }).split('\n');
+  for (const library of files.filter((path) => /^(?:\/usr)?\/lib(?:64)?\/(?:[\w-]+\/)?[^/]+\.so[\d.]*$/.test(path))) {
+    mkdirSync(dirname(join(root, library)), { recursive: true });
+    copyFileSync(library, join(root, library));
   }
 }
 
