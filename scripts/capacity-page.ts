@@ -161,7 +161,7 @@ and after a machine dies its clients come back at once. A port that our side has
 destination that is ${whole(PORTS.byDefault / TIME_WAIT_S)} connections a second for each source address, unless
 \`net.ipv4.tcp_tw_reuse = 1\` lets the kernel use it again after one second.
 
-**Source ports run out** one destination at a time, and the log says \`EADDRNOTAVAIL\`. In this order:
+**Source ports run out** one destination at a time: requests for it fail as \`host_unreachable\` (EADDRNOTAVAIL). In this order:
 
 1. \`net.ipv4.ip_local_port_range = 1024 65535\`, with the ports of your listeners in \`net.ipv4.ip_local_reserved_ports\`.
 2. \`net.ipv4.tcp_tw_reuse = 1\`.

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { KNOWS_STORE } from '../../scripts/fleet/configuration.ts';
 import { type DrillReport, killOne, rollingRestart } from '../../scripts/fleet/drills.ts';
 import { Fleet } from '../../scripts/fleet/fleet.ts';
 import { isLong } from '../support/bulk.ts';
+import { rawClient } from '../support/raw-client.ts';
 import { missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 import { until } from '../support/until.ts';
@@ -20,7 +22,11 @@ const NAMES = ['viaduct1', 'viaduct2', 'viaduct3'];
 let fleet: Fleet;
 before(async () => {
   if (skip === false)
-    fleet = await Fleet.start({ store: 'local', drain: `${DRAIN_MS}ms`, drainDelay: `${DRAIN_DELAY_MS}ms` });
+    fleet = await Fleet.start({
+      store: KNOWS_STORE ? 'redis' : 'local',
+      drain: `${DRAIN_MS}ms`,
+      drainDelay: `${DRAIN_DELAY_MS}ms`,
+    });
 });
 after(async () => {
   if (skip === false) await fleet[Symbol.asyncDispose]();
@@ -88,3 +94,10 @@ test('Prometheus watches every instance', { skip }, async () => {
     'all instances are up',
   );
 });
+
+if (KNOWS_STORE)
+  test('the instances keep their limits in Redis', { skip }, async () => {
+    using client = await rawClient(fleet.places.redis ?? 0);
+    client.send('DBSIZE\r\n');
+    assert.match(await client.until('\r\n'), /^:[1-9]/);
+  });
