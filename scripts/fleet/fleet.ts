@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../tools.ts';
 import { type Places, SECRETS_SCRIPT, type WrittenFiles, writeConfigurations } from './configuration.ts';
 import { HaproxyView } from './haproxy.ts';
+import { freePorts } from './ports.ts';
 import { Program, waitUntil } from './program.ts';
 
 const INSTANCES = ['viaduct1', 'viaduct2', 'viaduct3'] as const;
@@ -165,15 +166,6 @@ export class Fleet implements AsyncDisposable {
     await this.#programs[Symbol.asyncDispose]();
     rmSync(this.places.folder, { recursive: true, force: true });
   }
-}
-
-/** Ports without a listener, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 async function listens(port: number): Promise<boolean> {
