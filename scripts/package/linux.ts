@@ -47,14 +47,14 @@ function filesOf(executable: string, kind: 'deb' | 'rpm'): PackedFile[] {
   return [
     { path: 'usr/bin/viaduct', mode: 0o755, from: executable },
     text('usr/lib/systemd/user/viaduct.service', systemdUnit(['/usr/bin/viaduct', 'run'])),
-    deployed('usr/lib/systemd/system/viaduct.service', 'systemd/viaduct.service'),
-    deployed('usr/lib/systemd/system/viaduct.socket', 'systemd/viaduct.socket'),
-    // Not in /etc: an update would have to ask about it there.
-    deployed('usr/share/doc/viaduct/examples/viaduct.yaml', 'systemd/viaduct.yaml'),
     text('usr/share/bash-completion/completions/viaduct', completion(executable, 'bash')),
     text(zsh, completion(executable, 'zsh')),
     text('usr/share/fish/vendor_completions.d/viaduct.fish', completion(executable, 'fish')),
     zipped('usr/share/man/man1/viaduct.1.gz', manPage(new Date(epoch() * 1000).toISOString().slice(0, 10))),
+    deployed('usr/lib/systemd/system/viaduct.service', 'systemd/viaduct.service'),
+    deployed('usr/lib/systemd/system/viaduct.socket', 'systemd/viaduct.socket'),
+    // Not in /etc: an update would have to ask about it there.
+    deployed('usr/share/doc/viaduct/examples/viaduct.yaml', 'systemd/viaduct.yaml'),
   ];
 }
 
