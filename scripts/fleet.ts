@@ -25,7 +25,17 @@ const { positionals, values } = parseArgs({
   },
 });
 
-function report({ served, failures, tunnels, ended, refused, codes, changes }: DrillReport): number {
+function report({
+  served,
+  failures,
+  tunnels,
+  ended,
+  refused,
+  codes,
+  changes,
+  redispatched,
+  withoutInstance,
+}: DrillReport): number {
   const early = ended.filter(({ afterMs }) => afterMs === undefined);
   const shortest = Math.min(...ended.flatMap(({ afterMs }) => afterMs ?? []));
   const lines = [
@@ -33,7 +43,7 @@ function report({ served, failures, tunnels, ended, refused, codes, changes }: D
     ...failures.slice(0, 20).map(({ instance, why }) => `  ${instance}: ${why}`),
     `long tunnels: ${tunnels} opened, ${ended.length} ended with their instance${ended.length > 0 ? ` (the first ${(shortest / 1000).toFixed(1)} s after it was stopped)` : ''}, ${early.length} otherwise, ${refused.length} not opened`,
     `exit codes: ${codes.join(', ') || 'none'}`,
-    `HAProxy's log: ${changes.join(', ')}`,
+    `HAProxy's log: ${redispatched} connections went to another instance, ${withoutInstance} to none; ${changes.join(', ')}`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
   return early.length + refused.length;

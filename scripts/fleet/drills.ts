@@ -29,6 +29,9 @@ export interface DrillReport {
   readonly refused: readonly string[];
   /** Exit codes of the instances that were stopped. */
   readonly codes: readonly (number | null)[];
+  /** Connections that HAProxy gave to another instance after one had refused them, and those that none has taken. */
+  readonly redispatched: number;
+  readonly withoutInstance: number;
   /** What HAProxy's log says of instances: `DOWN`, `UP`. */
   readonly changes: readonly string[];
 }
@@ -99,6 +102,8 @@ async function drill(
     }),
     refused: tunnels.refused,
     codes,
+    redispatched: sessions.filter(({ retries }) => retries.startsWith('+')).length,
+    withoutInstance: sessions.filter(({ server }) => server === '<NOSRV>').length,
     changes: [...log().matchAll(/^Server viaduct\/(\S+) is (UP|DOWN)/gm)].map(([, name, state]) => `${name} ${state}`),
   };
 }

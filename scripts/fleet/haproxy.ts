@@ -9,14 +9,12 @@ export interface LoggedSession {
   readonly acceptedMs: number;
   /** `viaduct1`; `<NOSRV>`: no instance could be reached. */
   readonly server: string;
-  /** Who has ended it, and when: `--` where all was well (HAProxy's manual, "Session state at disconnection"). */
-  readonly state: string;
   /** Attempts to connect that failed before; HAProxy marks with + that another instance got it then. */
   readonly retries: string;
 }
 
 const LINE =
-  /^[\d.]+:(\d+) \[(\d+)\/(\w+)\/(\d+):([\d:.]+)\] proxy viaduct\/(\S+) -?\d+\/-?\d+\/\+?\d+ \+?\d+ (\S\S) \d+\/\d+\/\d+\/\d+\/(\+?\d+) /;
+  /^[\d.]+:(\d+) \[(\d+)\/(\w+)\/(\d+):([\d:.]+)\] proxy viaduct\/(\S+) -?\d+\/-?\d+\/\+?\d+ \+?\d+ \S\S \d+\/\d+\/\d+\/\d+\/(\+?\d+) /;
 
 /** A client that connects waits so long for HAProxy, on a busy machine. */
 const ACCEPTED_MS = 5_000;
@@ -42,10 +40,10 @@ export function serverOf(
 /** Every session in a log that is written in UTC, in the order of their ends. */
 export function sessionsIn(log: string): LoggedSession[] {
   return log.split('\n').flatMap((line) => {
-    const [, port, day, month, year, time, server, state, retries] = LINE.exec(line) ?? [];
-    if (server === undefined || state === undefined || retries === undefined) return [];
+    const [, port, day, month, year, time, server, retries] = LINE.exec(line) ?? [];
+    if (server === undefined || retries === undefined) return [];
     const acceptedMs = Date.parse(`${day} ${month} ${year} ${time} UTC`);
-    return [{ clientPort: Number(port), acceptedMs, server, state, retries }];
+    return [{ clientPort: Number(port), acceptedMs, server, retries }];
   });
 }
 

@@ -96,8 +96,6 @@ export interface LongTunnel {
   readonly startedMs: number;
   /** On the clock of `performance.now()`; `undefined`: it is open. */
   readonly endedMs: number | undefined;
-  /** When the last bytes came back. */
-  readonly lastMs: number;
 }
 
 /** Tunnels to a server that sends back what it receives. One that ends is opened again, so that there are always as many. */
@@ -131,14 +129,13 @@ export class LongTunnels implements AsyncDisposable {
     return new Promise((resolve) => {
       const socket = connect(this.#proxyPort, '127.0.0.1');
       this.#sockets.add(socket);
-      const tunnel = { clientPort: 0, startedMs: Date.now(), endedMs: undefined as number | undefined, lastMs: 0 };
+      const tunnel = { clientPort: 0, startedMs: Date.now(), endedMs: undefined as number | undefined };
       let beat: NodeJS.Timeout | undefined;
       socket.on('connect', () => {
         tunnel.clientPort = socket.localPort ?? 0;
         socket.write(`CONNECT 127.0.0.1:${echoPort} HTTP/1.1\r\nHost: 127.0.0.1:${echoPort}\r\n\r\n`);
       });
       socket.on('data', (chunk) => {
-        tunnel.lastMs = performance.now();
         if (beat !== undefined) return;
         const head = chunk.toString('latin1');
         if (!head.startsWith('HTTP/1.1 200 ')) return void socket.destroy(new Error(head));

@@ -55,6 +55,7 @@ test('a rolling restart of all instances under load loses no request, and cuts n
   assert.deepEqual(failuresOf(report), []);
   assert.ok(report.served > 0);
   assert.deepEqual(report.refused, []);
+  assert.equal(report.withoutInstance, 0);
   assert.deepEqual(report.codes, [0, 0, 0]);
   assert.ok(report.ended.length >= LOAD.tunnels, 'every tunnel that was open at the start has ended with its instance');
   const early = report.ended.filter(({ afterMs = 0 }) => afterMs < DRAIN_DELAY_MS + DRAIN_MS);
