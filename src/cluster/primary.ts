@@ -12,6 +12,7 @@ import type { ReloadCause } from '../config/reload/reload.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';
 import type { NoticeLevel, Observe } from '../contracts/event.ts';
 import type { RouteMode } from '../contracts/routing.ts';
+import { LocalNonceCounter } from '../identity/nonce-counter.ts';
 import type { LimitState } from '../limits/limit-state.ts';
 import { IpcLimitsServer } from '../limits/shared/ipc-server.ts';
 import { oneAtATime, rotateFile } from '../observe/rotate-file.ts';
@@ -70,6 +71,7 @@ export class Primary implements AsyncDisposable {
   readonly #limits: IpcLimitsServer;
   readonly #ports: Ports;
   readonly #logins: LoginServer;
+  readonly #nonces = new LocalNonceCounter();
   readonly #mode: ModeSwitch;
   readonly #notices: NoticeDeduplicator;
   /** The requests in progress in all workers. */
@@ -262,6 +264,7 @@ export class Primary implements AsyncDisposable {
       child,
       limits: this.#limits,
       logins: this.#logins,
+      nonces: this.#nonces,
       live: this.live,
       clock,
       rotateLog,
