@@ -9,6 +9,7 @@ import { load, type Sources, shownInForce } from '../../config/sources.ts';
 import { loginFile } from '../../credentials/login-record.ts';
 import { stateFolder } from '../../files/state-folder.ts';
 import { notices } from '../../observe/notices.ts';
+import { durationText } from '../../observe/units.ts';
 import type { ListenAddress } from '../../policy/listen-addresses.ts';
 import { activeRelay } from '../../relay/choose-relay.ts';
 import { systemClock } from '../../util/clock.ts';
@@ -20,6 +21,7 @@ import { openAdmin } from './admin.ts';
 import { collectAfterReload } from './collect-heap.ts';
 import { commandLogger, levelFrom } from './command-logger.ts';
 import { keepCompileCache } from './compile-cache.ts';
+import { DelayedDrain } from './delayed-drain.ts';
 import { accountAtHand, firstRunLines } from './first-run.ts';
 import { limitYoungGeneration } from './limit-young-generation.ts';
 import { serve } from './serve.ts';
@@ -83,6 +85,15 @@ export async function run(call: Call): Promise<number> {
     },
     isTerminal: process.stderr.isTTY === true,
   });
+  const delayedDrain = new DelayedDrain({
+    clock: systemClock,
+    delayMs: () => config.timeouts.drainDelayMs,
+    announce(delayMs) {
+      manager.notify('STOPPING=1');
+      admin.server.drain();
+      if (delayMs > 0) logger.status(`stopping: new connections are served for ${durationText(delayMs)} more`);
+    },
+  });
   // After the handlers of signals are set: a program that sees the socket may send one at once.
   const starting = Promise.resolve().then(() =>
     serve(config, {
@@ -93,10 +104,7 @@ export async function run(call: Call): Promise<number> {
       inherited,
       adminAddresses: () => admin.server.addresses,
       onEvent: (event) => admin.server.show(event),
-      onDrain: () => {
-        manager.notify('STOPPING=1');
-        admin.server.drain();
-      },
+      delayedDrain,
     }),
   );
   const reloader = new Reloader(from, {
