@@ -42,6 +42,7 @@ test('limits dispose their backend when all else has been given back', async () 
     admit: () => ({ [Symbol.dispose]: () => void ended.push('tunnel') }),
     openBudget: () => ({ want() {}, refund() {}, ...NOTHING }),
     update() {},
+    setRate() {},
     describe: () => Promise.resolve([]),
     reportWith() {},
     async [Symbol.asyncDispose]() {

@@ -71,6 +71,9 @@ export class IpcLimitsClient implements LimitsBackend {
     }
   }
 
+  /** The primary has set it before it told this process. */
+  setRate(): void {}
+
   describe(): Promise<readonly LimitState[]> {
     return new Promise((onDescribed, onClosed) => {
       const query = ++this.#lastNumber;

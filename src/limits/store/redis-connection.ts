@@ -1,0 +1,77 @@
+import type { Cluster, CommonRedisOptions, Redis } from 'ioredis';
+import type { Secret } from '../../contracts/secret.ts';
+import type { StoreAddress } from './store-address.ts';
+import type { StoreConnection } from './store-client.ts';
+
+/** A server that does not accept a connection by then is away. */
+const CONNECT_MS_MAX = 1_000;
+/** Between two tries to connect; a little less or more, or all instances would come at once. */
+const RECONNECT_MS = 250;
+const JITTER = 0.2;
+
+export interface RedisConnectionOptions {
+  readonly address: StoreAddress;
+  readonly password: Secret | undefined;
+  /** PEM of the authorities that TLS trusts. */
+  readonly ca: readonly string[] | undefined;
+}
+
+const retryMs = (): number => RECONNECT_MS * (1 + JITTER * (2 * Math.random() - 1));
+
+/** Connects to a store of the configuration. The client is loaded here, so that nobody else pays for it. */
+export async function connectStore(options: RedisConnectionOptions): Promise<StoreConnection> {
+  const { Redis, Cluster } = await import('ioredis');
+  const { address, password, ca } = options;
+  const common = {
+    ...(address.user !== undefined && { username: address.user }),
+    ...(password !== undefined && { password: password.reveal() }),
+    ...(address.isTls && { tls: ca === undefined ? {} : { ca: [...ca] } }),
+    connectTimeout: CONNECT_MS_MAX,
+    connectionName: 'viaduct',
+    // What is late is of no use: the limits have gone on without it.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: retryMs,
+    // After a fail-over the old master is a replica.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  } satisfies CommonRedisOptions & { tls?: object };
+  const client = open();
+  // Each is told by the command that it fails; without a listener it would end the process.
+  client.on('error', () => {});
+  return {
+    command: ([name = '', ...args]) => client.call(name, ...args),
+    isCluster: address.kind === 'cluster',
+    reconnect: () => client.disconnect(true),
+    [Symbol.asyncDispose]: () => {
+      client.disconnect();
+      return Promise.resolve();
+    },
+  };
+
+  function open(): Redis | Cluster {
+    const [first] = address.servers;
+    switch (address.kind) {
+      case 'cluster':
+        return new Cluster([...address.servers], {
+          redisOptions: common,
+          enableOfflineQueue: false,
+          clusterRetryStrategy: retryMs,
+          slotsRefreshTimeout: CONNECT_MS_MAX,
+        });
+      case 'sentinel':
+        return new Redis({
+          ...common,
+          db: address.db,
+          sentinels: [...address.servers],
+          name: address.name ?? '',
+          sentinelRetryStrategy: retryMs,
+          ...(address.isTls && { enableTLSForSentinelMode: true, sentinelTLS: common.tls }),
+        });
+      case 'socket':
+        return new Redis({ ...common, db: address.db, path: address.path ?? '' });
+      case 'single':
+        return new Redis({ ...common, db: address.db, host: first?.host ?? '', port: first?.port ?? 0 });
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * A connection to Redis or Valkey, as a program may bring one: `ioredis` and `iovalkey` have `call`, `redis` and
+ * `@redis/client` have `sendCommand`. It should neither queue commands while it is not connected nor send them again.
+ */
+export type StoreClient =
+  | { call(command: string, ...args: string[]): Promise<unknown> }
+  | { sendCommand(args: string[]): Promise<unknown> };
+
+/** A connection to the store that the link uses. Disposing closes it. */
+export interface StoreConnection extends AsyncDisposable {
+  /** Rejects when the store answers with an error, and when there is no connection. */
+  command(args: readonly string[]): Promise<unknown>;
+  /** A cluster keeps each slot on one of several servers: a script reaches one slot only. */
+  readonly isCluster: boolean;
+  /** Makes the connection anew: it has been silent for too long. */
+  reconnect(): void;
+}
+
+/** Of a client that the program keeps; it reconnects and is closed by the program. */
+export function connectionOf(client: StoreClient): StoreConnection {
+  return {
+    command: ([name = '', ...rest]) =>
+      'call' in client ? client.call(name, ...rest) : client.sendCommand([name, ...rest]),
+    isCluster: false,
+    reconnect() {},
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
