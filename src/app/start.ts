@@ -10,9 +10,11 @@ import type { DrainReport } from '../contracts/drain-report.ts';
 import type { Exporter, Observe } from '../contracts/event.ts';
 import type { ModeState, RouteMode } from '../contracts/routing.ts';
 import type { CredentialStoreDeps } from '../credentials/credential-store.ts';
-import type { LimitState } from '../limits/limit-state.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { createLimits, type Limits } from '../limits/limits.ts';
 import { chooseBackend, type LimitsChannel } from '../limits/shared/choose-backend.ts';
+import { openStore } from '../limits/store/open-store.ts';
+import type { StoreLimits } from '../limits/store/store-limits.ts';
 import { boundSilenceOfAll } from '../net/bound-silence.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { diagnosticsChannels } from '../observe/diagnostics-channels.ts';
@@ -99,6 +101,8 @@ export interface RunningProxy extends AsyncDisposable {
   readonly sessions: Pick<Sessions, 'snapshot' | 'find' | 'ended' | 'end' | 'endAll' | 'endedAfter' | 'endedCount'>;
   /** Every limit, with what is counted under it. */
   limits(): Promise<readonly LimitState[]>;
+  /** The store that this process shares its limits through by a connection of its own. */
+  readonly limitStore: StoreState | undefined;
   /** Sets the rate (bytes per second) of a bandwidth limit until the next reload. `false`: no limit of this name has a rate. */
   setRate(limit: string, rate: number): boolean;
   /** Upstream proxies and PAC. */
@@ -151,12 +155,17 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     env: process.env,
     rotate: cluster?.rotateLog,
   });
+  // Workers share the connection of their primary.
+  const store =
+    cluster === undefined
+      ? openStore(config.limits, { clock, observe, environment: process.env, client: overrides.limitStore })
+      : undefined;
   const limits = createLimits(config.limits, {
     clock,
     observe,
     stateDir: options.stateDir,
     hook: overrides.limit,
-    backend: chooseBackend({ primary: cluster?.limits }),
+    backend: chooseBackend({ primary: cluster?.limits, store, deps: { clock, observe } }),
   });
   parts.use('limits', limits);
   boundSilenceOfAll();
@@ -215,7 +224,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   const meter = new ProcessMeter({ unaccounted, sessions, delay, clock });
   const shutdown = new Shutdown({ listeners, sessions }, clock, parts.move());
   const routesBy = overrides.router === undefined ? 'routes' : 'hook';
-  const own = { listeners, sessions, limits, shared, inForce, reloads, clients, shutdown, log };
+  const own = { listeners, sessions, limits, store, shared, inForce, reloads, clients, shutdown, log };
   return new StartedProxy({ ...own, meter, routesBy });
 }
 
@@ -247,6 +256,7 @@ interface StartedProxyDeps {
   readonly listeners: ListenerSet;
   readonly sessions: Sessions;
   readonly limits: Limits;
+  readonly store: StoreLimits | undefined;
   readonly shared: SharedServices;
   readonly inForce: InForce;
   readonly reloads: Reloads;
@@ -278,6 +288,10 @@ class StartedProxy implements RunningProxy {
 
   get sessions(): RunningProxy['sessions'] {
     return this.#deps.sessions;
+  }
+
+  get limitStore(): StoreState | undefined {
+    return this.#deps.store?.state;
   }
 
   limits(): Promise<readonly LimitState[]> {

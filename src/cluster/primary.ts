@@ -13,8 +13,10 @@ import type { ReloadCause } from '../config/reload/reload.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';
 import type { NoticeLevel, Observe } from '../contracts/event.ts';
 import type { RouteMode } from '../contracts/routing.ts';
-import type { LimitState } from '../limits/limit-state.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { IpcLimitsServer } from '../limits/shared/ipc-server.ts';
+import { openStore } from '../limits/store/open-store.ts';
+import type { StoreLimits } from '../limits/store/store-limits.ts';
 import { oneAtATime, rotateFile } from '../observe/rotate-file.ts';
 import { ModeSwitch } from '../routing/mode-switch.ts';
 import { LatchFile } from '../upstream-auth/latch-file.ts';
@@ -66,6 +68,7 @@ interface WorkerSlot {
 /** Starts, replaces, reloads and stops the workers, and owns what they share. */
 export class Primary implements AsyncDisposable {
   readonly #options: PrimaryOptions;
+  readonly #store: StoreLimits | undefined;
   readonly #limits: IpcLimitsServer;
   readonly #ports: Ports;
   readonly #logins: LoginServer;
@@ -93,7 +96,8 @@ export class Primary implements AsyncDisposable {
     const { clock, observe, stateDir } = options;
     this.#options = options;
     this.#config = config;
-    this.#limits = new IpcLimitsServer(config.limits, { clock, observe, stateDir });
+    this.#store = openStore(config.limits, { clock, observe, environment: process.env });
+    this.#limits = new IpcLimitsServer(config.limits, { clock, observe, stateDir }, this.#store);
     this.#ports = new Ports(observe);
     this.#logins = new LoginServer(clock, new LatchFile(stateDir));
     // The workers report that it is over.
@@ -123,6 +127,10 @@ export class Primary implements AsyncDisposable {
   /** Every limit, with what is counted under it in all workers. */
   limits(): Promise<LimitState[]> {
     return this.#limits.describe();
+  }
+
+  get limitStore(): StoreState | undefined {
+    return this.#store?.state;
   }
 
   /** Of a bandwidth limit, until the next reload. `false`: no limit of this name has a rate. */

@@ -63,7 +63,9 @@ test('requests that come together go with few calls, and are judged one by one',
   assert.ok(at.calls < 10, `${at.calls} calls`);
 });
 
-test('open tunnels of a user are counted over all instances, and closing one makes room at another', { skip }, async () => {
+test('open tunnels of a user are counted over all instances, and closing one makes room at another', {
+  skip,
+}, async () => {
   await using at = await fleet();
   const input = { tunnels: { user: 3, wait: 0 } } as const;
   const [a, b] = [await at.instance(input), await at.instance(input)];

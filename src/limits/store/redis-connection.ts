@@ -1,6 +1,6 @@
 import type { Cluster, CommonRedisOptions, Redis } from 'ioredis';
 import type { Secret } from '../../contracts/secret.ts';
-import type { StoreAddress } from './store-address.ts';
+import type { StoreAddress } from '../../settings/store-address.ts';
 import type { StoreConnection } from './store-client.ts';
 
 /** A server that does not accept a connection by then is away. */

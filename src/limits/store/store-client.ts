@@ -26,3 +26,18 @@ export function connectionOf(client: StoreClient): StoreConnection {
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
+
+/** A connection whose client is loaded first. */
+export function lateConnection(kind: string, open: () => Promise<StoreConnection>): StoreConnection {
+  const opening = open();
+  // Each command tells it.
+  opening.catch(() => undefined);
+  return {
+    command: async (args) => (await opening).command(args),
+    isCluster: kind === 'cluster',
+    reconnect: () => void opening.then((connection) => connection.reconnect()).catch(() => undefined),
+    async [Symbol.asyncDispose]() {
+      await (await opening)[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,5 +1,6 @@
 import type { Clock } from '../../util/clock.ts';
 import type { OwnerAdmission } from '../counting/admission.ts';
+import type { StoreState } from '../limit-state.ts';
 import type { LimitsOptions } from '../options.ts';
 import type { BudgetKey } from '../shared/backend.ts';
 import type { SharedCounts } from '../shared/ipc-server.ts';
@@ -8,7 +9,7 @@ import { QuotaLeases } from './quota-leases.ts';
 import type { RateLease } from './rate-lease.ts';
 import { RateLeases } from './rate-leases.ts';
 import { StoreAdmission } from './store-admission.ts';
-import { StoreLink, type StoreLinkOptions, type StoreState } from './store-link.ts';
+import { StoreLink, type StoreLinkOptions } from './store-link.ts';
 
 /** The limits that several instances share through a store, as one of them uses them. */
 export class StoreLimits implements SharedCounts {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Observe } from '../../contracts/event.ts';
 import type { Clock } from '../../util/clock.ts';
+import type { StoreState } from '../limit-state.ts';
 import { HELLO, type StoreScript } from './scripts.ts';
 import type { StoreConnection } from './store-client.ts';
 
@@ -22,20 +23,6 @@ const RTT_WEIGHT = 0.25;
 /** Why a call has failed; the state of the link says since when. */
 export class StoreDownError extends Error {
   override readonly name = 'StoreDownError';
-}
-
-/** What the store does, for metrics and the API. */
-export interface StoreState {
-  readonly isUp: boolean;
-  /** Instances that share the limits, as far as is known; this one is one of them. */
-  readonly instances: number;
-  /** Scripts that were called, and those that failed. */
-  readonly calls: number;
-  readonly errors: number;
-  /** Milliseconds that a call takes, a moving average. */
-  readonly callMs: number;
-  /** What went wrong last, in words without secrets; `undefined` while it is up. */
-  readonly problem: string | undefined;
 }
 
 export interface StoreLinkOptions {
