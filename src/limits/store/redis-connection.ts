@@ -18,6 +18,18 @@ export interface RedisConnectionOptions {
 
 const retryMs = (): number => RECONNECT_MS * (1 + JITTER * (2 * Math.random() - 1));
 
+/** Resolves when the client is ready, or when its first attempt to connect has failed: it goes on by itself. */
+function firstAttempt(client: Redis | Cluster): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      for (const name of EVENTS) client.off(name, settle);
+      resolve();
+    };
+    for (const name of EVENTS) client.on(name, settle);
+  });
+}
+const EVENTS = ['ready', 'error', 'close', 'end'] as const;
+
 /** Connects to a store of the configuration. The client is loaded here, so that nobody else pays for it. */
 export async function connectStore(options: RedisConnectionOptions): Promise<StoreConnection> {
   const { Redis, Cluster } = await import('ioredis');
@@ -37,10 +49,23 @@ export async function connectStore(options: RedisConnectionOptions): Promise<Sto
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   } satisfies CommonRedisOptions & { tls?: object };
   const client = open();
-  // Each is told by the command that it fails; without a listener it would end the process.
-  client.on('error', () => {});
+  // Of the connection: a command that finds none only knows that. Without a listener it would end the process.
+  let lastError: Error | undefined;
+  client.on('error', (error: Error) => {
+    lastError = error;
+  });
+  client.on('ready', () => {
+    lastError = undefined;
+  });
+  await firstAttempt(client);
   return {
-    command: ([name = '', ...args]) => client.call(name, ...args),
+    async command([name = '', ...args]) {
+      try {
+        return await client.call(name, ...args);
+      } catch (error) {
+        throw client.status === 'ready' ? error : (lastError ?? error);
+      }
+    },
     isCluster: address.kind === 'cluster',
     reconnect: () => client.disconnect(true),
     [Symbol.asyncDispose]: () => {

@@ -255,7 +255,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   MISCONF: 'cannot save its data',
   NOAUTH: 'wants a password (limits.storePassword)',
   WRONGPASS: 'rejects the user or the password',
-  NOPERM: 'does not permit a command that is needed (ACL: +@read +@write +@scripting, +time)',
+  NOPERM: 'does not permit a command that is needed (ACL: +@read +@write +@scripting +@connection +time +info)',
   CROSSSLOT: 'is a cluster; write redis+cluster:// in limits.store',
   MOVED: 'is a cluster; write redis+cluster:// in limits.store',
   ECONNREFUSED: 'refuses connections',

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type RedisServer, startRedis } from '../../../test/lab/redis.ts';
+import { missing } from '../../../test/support/requires.ts';
+import { slowRelay } from '../../../test/support/slow-relay.ts';
+import { until } from '../../../test/support/until.ts';
+import { Secret } from '../../contracts/secret.ts';
+import { parseStoreAddress } from '../../settings/store-address.ts';
+import { systemClock } from '../../util/clock.ts';
+import { connectStore } from './redis-connection.ts';
+import { ADMIT } from './scripts.ts';
+import { lateConnection } from './store-client.ts';
+import { StoreLink } from './store-link.ts';
+
+const skip = missing('redis-server');
+/** After its return everything is right again within 2 s; a busy machine may take longer to run this process. */
+const BACK_MS_MAX = 6_000;
+
+let redis: RedisServer;
+before(async () => {
+  if (skip === false) redis = await startRedis();
+});
+after(async () => {
+  if (skip === false) await redis[Symbol.asyncDispose]();
+});
+
+interface Linked extends AsyncDisposable {
+  readonly link: StoreLink;
+  readonly notices: string[];
+  /** Whether the store runs a script that writes. */
+  works(): Promise<boolean>;
+}
+
+let prefixes = 0;
+function linked(port: number, login: { readonly user?: string; readonly password?: string } = {}): Linked {
+  const address = parseStoreAddress(`redis://${login.user === undefined ? '' : `${login.user}@`}127.0.0.1:${port}`);
+  const password = login.password === undefined ? undefined : new Secret(login.password);
+  const notices: string[] = [];
+  const link = new StoreLink({
+    connection: lateConnection(address.kind, () => connectStore({ address, password, ca: undefined })),
+    clock: systemClock,
+    observe: (event) => {
+      if (event.type === 'notice') notices.push(event.message);
+    },
+    prefix: `failures-${++prefixes}`,
+    place: 'the store',
+    onStoreDown: 'local',
+  });
+  const input = {
+    me: link.me,
+    learnMs: 0,
+    counts: [],
+    requests: [{ rates: [[3, 1_000, 1_000]], quotas: [], tunnels: [] }],
+  };
+  return {
+    link,
+    notices,
+    works: () =>
+      link.call(ADMIT, [link.key('epoch'), link.key('instances'), link.key('one')], input).then(
+        (reply) => JSON.stringify(reply[1]) === '[[0]]',
+        () => false,
+      ),
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+  };
+}
+
+const isUp = (at: Linked) => at.link.state.isUp;
+const becomesUp = (at: Linked) => until(() => isUp(at), 'the store is up', BACK_MS_MAX);
+const becomesDown = (at: Linked) => until(() => !isUp(at), 'the store is down');
+
+const FAILURES: readonly {
+  readonly name: string;
+  readonly problem: RegExp;
+  fail(): void | Promise<unknown>;
+  mend(): void | Promise<unknown>;
+}[] = [
+  {
+    name: 'is frozen',
+    problem: /gave no answer in 1500 ms|gives no answer/,
+    fail: () => redis.daemon.kill('SIGSTOP'),
+    mend: () => redis.daemon.kill('SIGCONT'),
+  },
+  {
+    name: 'is full and empty',
+    problem: /is full \(maxmemory\)/,
+    async fail() {
+      await redis.admin.config('SET', 'maxmemory', '1');
+      await redis.admin.flushall();
+    },
+    mend: () => redis.admin.config('SET', 'maxmemory', '0'),
+  },
+  {
+    name: 'is a read-only replica',
+    problem: /is a read-only replica/,
+    fail: () => redis.admin.replicaof('127.0.0.1', 1),
+    mend: () => redis.admin.call('REPLICAOF', 'NO', 'ONE'),
+  },
+];
+
+for (const { name, problem, fail, mend } of FAILURES) {
+  test(`a store that ${name} is down, and up again once it is mended`, { skip }, async () => {
+    await using at = linked(redis.port);
+    await becomesUp(at);
+    assert.ok(await at.works());
+    try {
+      await fail();
+      await becomesDown(at);
+      assert.match(at.link.state.problem ?? '', problem);
+      assert.equal(await at.works(), false);
+    } finally {
+      await mend();
+    }
+    await becomesUp(at);
+    assert.ok(await at.works());
+    assert.equal(at.notices.length, 2, at.notices.join('\n'));
+    assert.match(at.notices[1] ?? '', /^the store of the shared limits, the store, is up again/);
+  });
+}
+
+test('a store that is full still counts what it knows', { skip }, async () => {
+  await using at = linked(redis.port);
+  await becomesUp(at);
+  assert.ok(await at.works());
+  await redis.admin.config('SET', 'maxmemory', '1');
+  try {
+    // A script that has written may write on, and each of ours first renews a key that is there.
+    assert.ok(await at.works());
+    assert.deepEqual(at.notices, []);
+  } finally {
+    await redis.admin.config('SET', 'maxmemory', '0');
+  }
+});
+
+test('a store that is restarted has lost its scripts, and gets them again', { skip }, async () => {
+  const first = await startRedis();
+  await using at = linked(first.port);
+  await becomesUp(at);
+  await first[Symbol.asyncDispose]();
+  await becomesDown(at);
+  assert.match(at.link.state.problem ?? '', /refuses connections|cannot be reached/);
+  await using _second = await startRedis([], first.port);
+  await becomesUp(at);
+  assert.ok(await at.works());
+});
+
+test('a store that was not there at the start is used once it comes', { skip }, async () => {
+  const first = await startRedis();
+  const { port } = first;
+  await first[Symbol.asyncDispose]();
+  await using at = linked(port);
+  await until(() => at.notices.length > 0, 'the proxy says that the store is away');
+  await using _late = await startRedis([], port);
+  await becomesUp(at);
+  assert.ok(await at.works());
+});
+
+test('a store that takes half a second is slow, and is not down', { skip }, async () => {
+  await using relay = await slowRelay(redis.port, 0);
+  await using at = linked(relay.port);
+  await becomesUp(at);
+  relay.delayMs = 250;
+  const fromMs = performance.now();
+  assert.ok(await at.works());
+  assert.ok(performance.now() - fromMs >= 450);
+  assert.ok(isUp(at));
+  assert.deepEqual(at.notices, []);
+});
+
+test('a user of an ACL and a password are used, and a wrong one is told without repeating it', { skip }, async () => {
+  await redis.admin.call(
+    ...([
+      'ACL',
+      'SETUSER',
+      'viaduct',
+      'on',
+      '>pass-word-1',
+      '~*',
+      '+@read',
+      '+@write',
+      '+@scripting',
+      '+time',
+    ] as const),
+    ...(['+@connection', '+info'] as const),
+  );
+  await using right = linked(redis.port, { user: 'viaduct', password: 'pass-word-1' });
+  await becomesUp(right);
+  assert.ok(await right.works());
+  await using wrong = linked(redis.port, { user: 'viaduct', password: 'pass-word-2' });
+  await becomesDown(wrong);
+  await until(() => wrong.notices.length > 0, 'the proxy says what is wrong');
+  await until(() => /rejects the user or the password/.test(wrong.link.state.problem ?? ''), 'it knows what is wrong');
+  assert.doesNotMatch(JSON.stringify([wrong.notices, wrong.link.state]), /pass-word/);
+});

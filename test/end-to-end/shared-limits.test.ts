@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type RedisServer, startRedis } from '../lab/redis.ts';
+import { type AdminUnderTest, adminUnderTest, rowsIn } from '../support/admin.ts';
+import { missing } from '../support/requires.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { arrived, converse, type Traffic, TrafficOrigin, tunnel } from '../support/traffic.ts';
+import { until } from '../support/until.ts';
+
+const MIB = 1024 * 1024;
+const RATE = 8 * MIB;
+/** Long enough to see a doubled limit, and short enough for a suite: exactness is tested on a clock of the test's own. */
+const WINDOW_MS = 3_000;
+const skip = missing('redis-server');
+
+let redis: RedisServer;
+before(async () => {
+  if (skip === false) redis = await startRedis();
+});
+after(async () => {
+  if (skip === false) await redis[Symbol.asyncDispose]();
+});
+
+/** Three instances behind one store, the last one with two workers. */
+async function instances(limits: object): Promise<AdminUnderTest[] & Disposable> {
+  const folder = temporaryFolder();
+  const file = folder.write('viaduct.json', { limits: { store: redis.url, storePrefix: 'e2e', ...limits } });
+  const all = await Promise.all(
+    [1, 1, 2].map((workers) => adminUnderTest('--config', file, '--workers', `${workers}`)),
+  );
+  return Object.assign(all, {
+    [Symbol.dispose]() {
+      for (const one of all) one[Symbol.dispose]();
+      folder[Symbol.dispose]();
+    },
+  });
+}
+
+const storeOf = async (one: AdminUnderTest): Promise<Record<string, unknown>> =>
+  Object((await one.api('/api/limits')).json).store ?? {};
+
+test('three instances, one of them with workers, share a rate, a count of tunnels and what they know of it', {
+  skip,
+}, async () => {
+  using all = await instances({
+    bandwidth: { name: 'all', per: 'proxy', rate: '8MiB' },
+    tunnels: { client: 5, wait: 0 },
+  });
+  await using origin = await TrafficOrigin.open();
+  await until(
+    async () => (await Promise.all(all.map(storeOf))).every(({ instances }) => instances === 3),
+    'all know all',
+  );
+  // The store is new: it admits tunnels when every instance could have told it of its own.
+  const open: Traffic[] = [];
+  for (const one of [...all, ...all]) {
+    await until(async () => {
+      try {
+        open.push(await tunnel(one.port, origin, 'flood 65536'));
+        return true;
+      } catch (error) {
+        return open.length === 5 && /^HTTP\/1\.1 503 |^HTTP\/1\.1 429 /.test(String(Object(error).message));
+      }
+    }, 'a tunnel is open, or the sixth is refused');
+  }
+  assert.equal(open.length, 5);
+  for (const { socket, down } of open) socket.on('data', (bytes) => down.add(bytes.length));
+  await sleep(1_000);
+  const fromMs = performance.now();
+  await sleep(WINDOW_MS);
+  const toMs = performance.now();
+  const part =
+    arrived(
+      open.map(({ down }) => down),
+      fromMs,
+      toMs,
+    ) /
+    ((RATE * (toMs - fromMs)) / 1_000);
+  assert.ok(part > 0.7 && part < 1.15, `${part} of the rate`);
+  const [first] = all;
+  assert.ok(first);
+  assert.deepEqual(
+    rowsIn((await first.api('/api/limits')).json, 'limits').map(({ name }) => name),
+    ['all', 'tunnels client'],
+  );
+  const metrics = await (await fetch(`${first.instance.admin}/metrics`)).text();
+  assert.match(metrics, /^viaduct_limit_store_up 1$/m);
+  assert.match(metrics, /^viaduct_limit_store_instances 3$/m);
+  assert.match(metrics, /^viaduct_limit_store_errors_total 0$/m);
+
+  // The store is frozen: the tunnels go on, and it is told once.
+  redis.daemon.kill('SIGSTOP');
+  try {
+    await first.running.says('until it is back, this proxy keeps to its part of each limit (1 of 3)');
+    assert.equal((await storeOf(first)).up, false);
+    for (const { down } of open) {
+      const before = down.total;
+      await until(() => down.total > before, 'the tunnel goes on');
+    }
+  } finally {
+    redis.daemon.kill('SIGCONT');
+  }
+  await first.running.says('is up again: limits are shared');
+  for (const { socket } of open) {
+    assert.equal(socket.destroyed, false);
+    socket.destroy();
+  }
+});
+
+test('with `deny` new requests get 503 while the store is away', { skip }, async () => {
+  const own = await startRedis();
+  using folder = temporaryFolder();
+  const file = folder.write('viaduct.json', {
+    limits: { store: own.url, onStoreDown: 'deny', requests: { per: 'client', rate: 100 } },
+  });
+  using one = await adminUnderTest('--config', file);
+  await using origin = await TrafficOrigin.open();
+  using open = await tunnel(one.port, origin, 'echo');
+  await own[Symbol.asyncDispose]();
+  await one.running.says('until it is back, new requests get 503');
+  const { head } = await converse(one.port, `CONNECT ${origin.target} HTTP/1.1\r\nHost: ${origin.target}\r\n\r\n`);
+  assert.match(head, /^HTTP\/1\.1 503 /);
+  assert.match(head, /Proxy-Status: viaduct; error=connection_limit_reached/);
+  assert.equal(open.socket.destroyed, false);
+});
