@@ -5,7 +5,7 @@ import { type RedisServer, startRedis } from '../lab/redis.ts';
 import { type AdminUnderTest, adminUnderTest, rowsIn } from '../support/admin.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-import { arrived, converse, type Traffic, TrafficOrigin, tunnel } from '../support/traffic.ts';
+import { arrived, converse, counting, type Traffic, TrafficOrigin, tunnel } from '../support/traffic.ts';
 import { until } from '../support/until.ts';
 
 const MIB = 1024 * 1024;
@@ -47,7 +47,7 @@ test('three instances, one of them with workers, share a rate, a count of tunnel
     bandwidth: { name: 'all', per: 'proxy', rate: '8MiB' },
     tunnels: { client: 5, wait: 0 },
   });
-  await using origin = await TrafficOrigin.open();
+  await using origin = await TrafficOrigin.listen();
   await until(
     async () => (await Promise.all(all.map(storeOf))).every(({ instances }) => instances === 3),
     'all know all',
@@ -57,7 +57,7 @@ test('three instances, one of them with workers, share a rate, a count of tunnel
   for (const one of [...all, ...all]) {
     await until(async () => {
       try {
-        open.push(await tunnel(one.port, origin, 'flood 65536'));
+        open.push(counting(await tunnel(one.port, origin, 'flood 65536')));
         return true;
       } catch (error) {
         return open.length === 5 && /^HTTP\/1\.1 503 |^HTTP\/1\.1 429 /.test(String(Object(error).message));
@@ -65,7 +65,6 @@ test('three instances, one of them with workers, share a rate, a count of tunnel
     }, 'a tunnel is open, or the sixth is refused');
   }
   assert.equal(open.length, 5);
-  for (const { socket, down } of open) socket.on('data', (bytes) => down.add(bytes.length));
   await sleep(1_000);
   const fromMs = performance.now();
   await sleep(WINDOW_MS);
@@ -115,7 +114,7 @@ test('with `deny` new requests get 503 while the store is away', { skip }, async
     limits: { store: own.url, onStoreDown: 'deny', requests: { per: 'client', rate: 100 } },
   });
   using one = await adminUnderTest('--config', file);
-  await using origin = await TrafficOrigin.open();
+  await using origin = await TrafficOrigin.listen();
   using open = await tunnel(one.port, origin, 'echo');
   await own[Symbol.asyncDispose]();
   await one.running.says('until it is back, new requests get 503');

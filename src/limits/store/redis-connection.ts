@@ -32,7 +32,8 @@ const EVENTS = ['ready', 'error', 'close', 'end'] as const;
 
 /** Connects to a store of the configuration. The client is loaded here, so that nobody else pays for it. */
 export async function connectStore(options: RedisConnectionOptions): Promise<StoreConnection> {
-  const { Redis, Cluster } = await import('ioredis');
+  // The bundle of the command knows the default export only.
+  const { default: Client } = await import('ioredis');
   const { address, password, ca } = options;
   const common = {
     ...(address.user !== undefined && { username: address.user }),
@@ -78,14 +79,14 @@ export async function connectStore(options: RedisConnectionOptions): Promise<Sto
     const [first] = address.servers;
     switch (address.kind) {
       case 'cluster':
-        return new Cluster([...address.servers], {
+        return new Client.Cluster([...address.servers], {
           redisOptions: common,
           enableOfflineQueue: false,
           clusterRetryStrategy: retryMs,
           slotsRefreshTimeout: CONNECT_MS_MAX,
         });
       case 'sentinel':
-        return new Redis({
+        return new Client.Redis({
           ...common,
           db: address.db,
           sentinels: [...address.servers],
@@ -94,9 +95,9 @@ export async function connectStore(options: RedisConnectionOptions): Promise<Sto
           ...(address.isTls && { enableTLSForSentinelMode: true, sentinelTLS: common.tls }),
         });
       case 'socket':
-        return new Redis({ ...common, db: address.db, path: address.path ?? '' });
+        return new Client.Redis({ ...common, db: address.db, path: address.path ?? '' });
       case 'single':
-        return new Redis({ ...common, db: address.db, host: first?.host ?? '', port: first?.port ?? 0 });
+        return new Client.Redis({ ...common, db: address.db, host: first?.host ?? '', port: first?.port ?? 0 });
     }
   }
 }
