@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type RedisServer, startRedis } from '../../../test/lab/redis.ts';
+import { type RedisServer, startRedis, startRedisCluster, startRedisWithSentinel } from '../../../test/lab/redis.ts';
 import { missing } from '../../../test/support/requires.ts';
 import { slowRelay } from '../../../test/support/slow-relay.ts';
 import { until } from '../../../test/support/until.ts';
@@ -8,7 +8,7 @@ import { Secret } from '../../contracts/secret.ts';
 import { parseStoreAddress } from '../../settings/store-address.ts';
 import { systemClock } from '../../util/clock.ts';
 import { connectStore } from './redis-connection.ts';
-import { ADMIT } from './scripts.ts';
+import { ADMIT, REPORT } from './scripts.ts';
 import { lateConnection } from './store-client.ts';
 import { StoreLink } from './store-link.ts';
 
@@ -33,7 +33,11 @@ interface Linked extends AsyncDisposable {
 
 let prefixes = 0;
 function linked(port: number, login: { readonly user?: string; readonly password?: string } = {}): Linked {
-  const address = parseStoreAddress(`redis://${login.user === undefined ? '' : `${login.user}@`}127.0.0.1:${port}`);
+  return linkedTo(`redis://${login.user === undefined ? '' : `${login.user}@`}127.0.0.1:${port}`, login);
+}
+
+function linkedTo(url: string, login: { readonly password?: string } = {}): Linked {
+  const address = parseStoreAddress(url);
   const password = login.password === undefined ? undefined : new Secret(login.password);
   const notices: string[] = [];
   const link = new StoreLink({
@@ -190,4 +194,37 @@ test('a user of an ACL and a password are used, and a wrong one is told without 
   await until(() => wrong.notices.length > 0, 'the proxy says what is wrong');
   await until(() => /rejects the user or the password/.test(wrong.link.state.problem ?? ''), 'it knows what is wrong');
   assert.doesNotMatch(JSON.stringify([wrong.notices, wrong.link.state]), /pass-word/);
+});
+
+test('a sentinel says which server is the master, also after it was replaced', { skip }, async () => {
+  await using servers = await startRedisWithSentinel('limits');
+  await using at = linkedTo(`redis+sentinel://limits@127.0.0.1:${servers.sentinel.port}`);
+  await becomesUp(at);
+  assert.ok(await at.works());
+  servers.master.daemon.kill('SIGKILL');
+  await becomesDown(at);
+  await until(() => isUp(at), 'the replica is used', 20_000);
+  assert.ok(await at.works());
+  assert.match(await servers.replica.admin.info('replication'), /role:master/);
+});
+
+test('a cluster of three servers has the limits in several slots', { skip }, async () => {
+  await using cluster = await startRedisCluster();
+  const [first] = cluster.nodes;
+  await using at = linkedTo(`redis+cluster://127.0.0.1:${first?.port}`);
+  await becomesUp(at);
+  assert.ok(await at.works());
+  const { link } = at;
+  const limit = { rate: 1_000, burst: 200, issued: 0, gates: 1, demand: -1, background: 0, held: 0, leaves: false };
+  const input = { me: link.me, leaseMs: 1_000, learnMs: 0, limits: [limit, limit] };
+  for (let slot = 0; slot < 4; slot++) {
+    const keys = ['epoch', 'rate:a', 'rate:b'].map((key) => link.keyIn(slot, key));
+    const [, , grants] = await link.call(REPORT, keys, input);
+    assert.deepEqual(grants, [
+      ['937.500', '200.000'],
+      ['937.500', '200.000'],
+    ]);
+  }
+  const held = await Promise.all(cluster.nodes.map(({ admin }) => admin.dbsize()));
+  assert.ok(held.filter((keys) => keys > 0).length > 1, `${held}`);
 });
