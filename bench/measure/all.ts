@@ -2,6 +2,7 @@ import type { Measurement } from '../measurement.ts';
 import { bulk } from './bulk.ts';
 import { dashboard } from './dashboard.ts';
 import { echo } from './echo.ts';
+import { fleet } from './fleet.ts';
 import { growth } from './growth.ts';
 import { idle } from './idle.ts';
 import { plain } from './plain.ts';
@@ -9,4 +10,4 @@ import { setup } from './setup.ts';
 import { shaping } from './shaping.ts';
 
 /** In the order of the table. */
-export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo, growth, shaping, dashboard];
+export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo, growth, shaping, dashboard, fleet];
