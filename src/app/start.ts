@@ -44,6 +44,7 @@ import { InForce } from './in-force.ts';
 import { ProcessMeter } from './process-meter.ts';
 import { type PreparedReload, Reloads } from './reload.ts';
 import { modesIn } from './set-mode.ts';
+import { latchSharing } from './shared-latches.ts';
 import { createSharedServices, type SharedServices } from './shared-services.ts';
 import { Shutdown } from './shutdown.ts';
 import { UnaccountedCheck } from './unaccounted.ts';
@@ -202,6 +203,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     logins: cluster?.logins,
     trace: 'lookups',
     credentials: options.credentials,
+    latchSharing: latchSharing(config.limits, store, process.env),
     kerberos: options.kerberos,
     idle,
     pool,

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { Modes, NamedRule } from '../admin/controlled-proxy.ts';
 import { modesIn } from '../app/set-mode.ts';
+import { latchSharing } from '../app/shared-latches.ts';
 import { randomSuffix } from '../app/shared-services.ts';
 import { rulesOf } from '../app/start.ts';
 import { StartSettings } from '../app/start-settings.ts';
@@ -99,11 +100,13 @@ export class Primary implements AsyncDisposable {
     this.#store = openStore(config.limits, { clock, observe, environment: process.env });
     this.#limits = new IpcLimitsServer(config.limits, { clock, observe, stateDir }, this.#store);
     this.#ports = new Ports(observe);
-    this.#logins = new LoginServer(clock, new LatchFile(stateDir));
+    const sharing = latchSharing(config.limits, this.#store, process.env);
+    const ownLatches = new LatchFile(stateDir);
+    this.#logins = new LoginServer(clock, sharing?.latches(ownLatches) ?? ownLatches);
     // The workers report that it is over.
     this.#mode = new ModeSwitch({ clock, observe: () => undefined });
     this.live = new LiveRequests(clock);
-    this.#idKey = options.idKey.toString('base64');
+    this.#idKey = (sharing?.idKey ?? options.idKey).toString('base64');
     this.#notices = new NoticeDeduplicator(clock, observe);
     this.#startSettings = new StartSettings(config);
   }

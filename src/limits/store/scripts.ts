@@ -38,7 +38,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. text(now))
 if input.leaves then redis.call('ZREM', KEYS[2], input.me)
 else redis.call('ZADD', KEYS[2], text(now + input.leaseMs), input.me) end
 redis.call('PEXPIRE', KEYS[2], 86400000)
-return { text(epoch), redis.call('ZCARD', KEYS[2]), tostring(redis.call('GET', KEYS[3]) or '0') }
+return { text(epoch), redis.call('ZCARD', KEYS[2]) }
 `,
 );
 
@@ -248,5 +248,22 @@ return { text(epoch), replies }
 `,
 );
 
-/** All scripts. */
-export const SCRIPTS: readonly StoreScript[] = [HELLO, REPORT, ADMIT, QUOTA];
+/**
+ * What one instance has learned for all: \`field\` is read, or written, or all of them are removed. Beyond \`max\` fields no
+ * new one is kept: each would cost memory for as long as the store lives.
+ */
+export const TABLE = script(
+  'table',
+  `
+local key = KEYS[2]
+if input.clear then redis.call('DEL', key)
+elseif input.value == '' then redis.call('HDEL', key, input.field)
+elseif input.value then
+  if redis.call('HEXISTS', key, input.field) == 1 or redis.call('HLEN', key) < input.max then
+    redis.call('HSET', key, input.field, input.value)
+  end
+  redis.call('PEXPIRE', key, 2592000000)
+end
+return { text(epoch), redis.call('HGET', key, input.field) or '' }
+`,
+);

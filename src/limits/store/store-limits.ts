@@ -10,6 +10,7 @@ import type { RateLease } from './rate-lease.ts';
 import { RateLeases } from './rate-leases.ts';
 import { StoreAdmission } from './store-admission.ts';
 import { StoreLink, type StoreLinkOptions } from './store-link.ts';
+import { StoreTable } from './store-table.ts';
 
 /** The limits that several instances share through a store, as one of them uses them. */
 export class StoreLimits implements SharedCounts {
@@ -27,6 +28,11 @@ export class StoreLimits implements SharedCounts {
 
   get state(): StoreState {
     return this.#link.state;
+  }
+
+  /** What instances tell one another besides what they count. */
+  table(name: string): StoreTable {
+    return new StoreTable(this.#link, name);
   }
 
   admission(options: LimitsOptions): OwnerAdmission {

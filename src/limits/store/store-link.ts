@@ -170,7 +170,7 @@ export class StoreLink implements AsyncDisposable {
   }
 
   #sayHello(how: 'lives' | 'leaves'): Promise<readonly unknown[]> {
-    const keys = [this.key('epoch'), this.key('instances'), this.key('latches-version')];
+    const keys = [this.key('epoch'), this.key('instances')];
     const { me } = this;
     return this.#run(HELLO, keys, { me, leaseMs: INSTANCE_LEASE_MS, leaves: how === 'leaves' });
   }
