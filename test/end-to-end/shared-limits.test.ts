@@ -52,7 +52,7 @@ test('three instances, one of them with workers, share a rate, a count of tunnel
     async () => (await Promise.all(all.map(storeOf))).every(({ instances }) => instances === 3),
     'all know all',
   );
-  // The store is new: it admits tunnels when every instance could have told it of its own.
+  // The store is new: it admits tunnels when every instance could have reported its own.
   const open: Traffic[] = [];
   for (const one of [...all, ...all]) {
     await until(async () => {
@@ -88,7 +88,7 @@ test('three instances, one of them with workers, share a rate, a count of tunnel
   assert.match(metrics, /^viaduct_limit_store_instances 3$/m);
   assert.match(metrics, /^viaduct_limit_store_errors_total 0$/m);
 
-  // The store is frozen: the tunnels go on, and it is told once.
+  // The store is frozen: the tunnels go on, and one notice says so.
   redis.daemon.kill('SIGSTOP');
   try {
     await first.running.says('until it is back, this proxy keeps to its part of each limit (1 of 3)');

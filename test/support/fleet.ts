@@ -24,7 +24,7 @@ export interface Instance extends AsyncDisposable {
   readonly store: StoreLimits;
   readonly notices: string[];
   gate(request?: IdentifiedRequest): Promise<Gate>;
-  /** Its connection fails from now on, or works again: nothing is told to the store. */
+  /** Its connection fails from now on, or works again: nothing reaches the store. */
   disconnect(): void;
   connect(): void;
 }

@@ -71,7 +71,7 @@ export class IpcLimitsClient implements LimitsBackend {
     }
   }
 
-  /** The primary has set it before it told this process. */
+  /** The primary has set it before it sent the new rate to this process. */
   setRate(): void {}
 
   describe(): Promise<readonly LimitState[]> {

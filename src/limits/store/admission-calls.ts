@@ -99,7 +99,7 @@ export class AdmissionCalls implements Disposable {
   async #call(): Promise<void> {
     this.#timer = undefined;
     const { link, clock } = this.#deps;
-    // What is open is told when it is back.
+    // When it is back, it is sent what is open.
     if (!link.isUp) return this.#answerAll({ kind: 'store-down' });
     this.#isCalling = true;
     this.#startedMs = clock.now();
@@ -122,15 +122,15 @@ export class AdmissionCalls implements Disposable {
 
   /** How many tunnels are open here, under the keys that are asked for and those that have changed. */
   #takeCounts(keys: KeyList, asked: readonly Pending[]): [number, number][] {
-    const told = new Map<string, TunnelKey>();
+    const counted = new Map<string, TunnelKey>();
     // Always those of a request that is asked for now: its key may not be known to the store.
-    for (const { question } of asked) for (const one of question.tunnels) told.set(idOf(one), one);
+    for (const { question } of asked) for (const one of question.tunnels) counted.set(idOf(one), one);
     for (const [id, one] of this.#changed) {
-      if (told.size >= COUNTS_MAX) break;
-      told.set(id, one);
+      if (counted.size >= COUNTS_MAX) break;
+      counted.set(id, one);
     }
-    for (const id of told.keys()) this.#changed.delete(id);
-    return [...told.values()].map(({ scope, key }) => [
+    for (const id of counted.keys()) this.#changed.delete(id);
+    return [...counted.values()].map(({ scope, key }) => [
       keys.index(this.#tunnelKey(scope, key)),
       this.#deps.openOf(scope, key),
     ]);

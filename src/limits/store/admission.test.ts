@@ -63,7 +63,7 @@ test('requests that come together go with few calls, and are judged one by one',
   assert.ok(at.calls < 10, `${at.calls} calls`);
 });
 
-test('open tunnels of a user are counted over all instances, and closing one makes room at another', {
+test('open tunnels of a user are counted over all instances, and closing one makes way for another at any of them', {
   skip,
 }, async () => {
   await using at = await fleet();

@@ -75,8 +75,8 @@ const becomesDown = (at: Linked) => until(() => !isUp(at), 'the store is down');
 const FAILURES: readonly {
   readonly name: string;
   readonly problem: RegExp;
-  fail(): void | Promise<unknown>;
-  mend(): void | Promise<unknown>;
+  fail(): unknown;
+  mend(): unknown;
 }[] = [
   {
     name: 'is frozen',
@@ -170,7 +170,9 @@ test('a store that takes half a second is slow, and is not down', { skip }, asyn
   assert.deepEqual(at.notices, []);
 });
 
-test('a user of an ACL and a password are used, and a wrong one is told without repeating it', { skip }, async () => {
+test('a user of an ACL and a password are used, and a notice about a wrong one does not repeat it', {
+  skip,
+}, async () => {
   await redis.admin.call(
     ...([
       'ACL',

@@ -2,7 +2,7 @@ import type { Clock } from '../../util/clock.ts';
 import type { QuotaOptions } from '../options.ts';
 import { type FiniteSupply, GRANT_BYTES_MIN, GRANT_SHARES } from '../shared/supply.ts';
 
-/** A lease that nobody uses is given back after this long: it may be all that is left for another instance. */
+/** A lease that is not used is given back after this long: it may be all that is left for another instance. */
 const IDLE_MS = 1_000;
 /** After the store had nothing left, it is asked again no sooner: another instance may give some back. */
 const DRY_MS = 1_000;
@@ -119,7 +119,7 @@ export class QuotaLease implements FiniteSupply {
     return this.#want > 0 || this.#spent > 0 || this.#back > 0;
   }
 
-  /** Nothing is held and nothing is to be told. */
+  /** Nothing is held, and the store has heard all. */
   get isIdle(): boolean {
     return this.users === 0 && this.#pool < 1 && this.#spent === 0;
   }

@@ -10,7 +10,7 @@ import type { StoreLink } from './store-link.ts';
 
 /** Quotas are asked for together, with a pause between two calls. */
 const PAUSE_MS = 40;
-/** What nobody uses is given back, at the latest after so long. */
+/** What is not used is given back, at the latest after so long. */
 const RETURN_MS = 1_000;
 /** Quotas in one call. */
 const QUOTAS_MAX = 100;

@@ -11,7 +11,7 @@ const IDLE_MS = 1_000;
 const GROWTH = 1.25;
 /** Bytes per second that a demand has at least: the first bytes of a new tunnel. */
 const DEMAND_MIN = 16 * 1024;
-/** What a lease keeps while nobody waits, as a part of the burst: the store has counted it, and other instances miss it. */
+/** What a lease keeps while no gate waits, as a part of the burst: the store has counted it, and other instances miss it. */
 const KEPT_PART = 1 / 4;
 /** A report that is so much later than the end of its lease is still counted; then the store has done it by itself. */
 const LATE_MS = 1_000;

@@ -30,7 +30,7 @@ function firstAttempt(client: Redis | Cluster): Promise<void> {
 }
 const EVENTS = ['ready', 'error', 'close', 'end'] as const;
 
-/** Connects to a store of the configuration. The client is loaded here, so that nobody else pays for it. */
+/** Connects to a store of the configuration. The client is loaded here, so that only a proxy with a store pays for it. */
 export async function connectStore(options: RedisConnectionOptions): Promise<StoreConnection> {
   // The bundle of the command knows the default export only.
   const { default: Client } = await import('ioredis');

@@ -13,8 +13,9 @@ export interface StoreScript {
  * instances hold may not be known yet.
  */
 const PRELUDE = `
+local function whole(number) return number - number % 1 end
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = tonumber(time[1]) * 1000 + whole(tonumber(time[2]) / 1000)
 local epoch = tonumber(redis.call('GET', KEYS[1]))
 if not epoch then
   epoch = now
@@ -131,7 +132,7 @@ for index, one in ipairs(input.limits) do
     if free > 0 and not isLearning then
       if one.demand < 0 then bytes = free * math.max(1, one.gates) / backlogged
       elseif one.background > 0 and backlogged == 0 then bytes = free / 2 * one.background / background end
-      bytes = math.floor(bytes)
+      bytes = whole(bytes)
       credit = credit - bytes
     end
     redis.call('HSET', key, 'i:' .. input.me, cjson.encode({
@@ -237,7 +238,7 @@ for index, one in ipairs(input.quotas) do
   if not since or used == 0 then since = now end
   used = math.max(0, used + one.spent - one.back)
   local left = math.max(0, one.max - used)
-  local lease = math.max(math.floor(left / 100), input.leastBytes)
+  local lease = math.max(whole(left / 100), input.leastBytes)
   local bytes = math.min(left, one.want, lease)
   used = used + bytes
   redis.call('HSET', key, 'u', string.format('%.0f', used), 's', text(since))

@@ -165,7 +165,9 @@ export class StoreAdmission implements OwnerAdmission {
     this.#requests.count(subject);
     if (!subject.isTunnel) return NO_SLOT;
     const slot = this.#tunnels.acquire(subject, signal);
-    return slot instanceof Promise ? slot.then((late) => this.#told(late, subject)) : this.#told(slot, subject);
+    return slot instanceof Promise
+      ? slot.then((late) => this.#reporting(late, subject))
+      : this.#reporting(slot, subject);
   }
 
   #question(subject: Subject) {
@@ -199,11 +201,11 @@ export class StoreAdmission implements OwnerAdmission {
   }
 
   #slot(subject: Subject): Disposable {
-    return subject.isTunnel ? this.#told(this.#tunnels.count(subject), subject) : NO_SLOT;
+    return subject.isTunnel ? this.#reporting(this.#tunnels.count(subject), subject) : NO_SLOT;
   }
 
   /** The store hears of the end of a tunnel. */
-  #told(slot: Disposable, subject: Subject): Disposable {
+  #reporting(slot: Disposable, subject: Subject): Disposable {
     return {
       [Symbol.dispose]: () => {
         slot[Symbol.dispose]();
