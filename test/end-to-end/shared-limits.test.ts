@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startProxy } from '../../src/index.ts';
 import { type RedisServer, startRedis } from '../lab/redis.ts';
 import { type AdminUnderTest, adminUnderTest, rowsIn } from '../support/admin.ts';
+import { connectTo } from '../support/requests.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { arrived, converse, counting, type Traffic, TrafficOrigin, tunnel } from '../support/traffic.ts';
@@ -118,8 +120,21 @@ test('with `deny` new requests get 503 while the store is away', { skip }, async
   using open = await tunnel(one.port, origin, 'echo');
   await own[Symbol.asyncDispose]();
   await one.running.says('until it is back, new requests get 503');
-  const { head } = await converse(one.port, `CONNECT ${origin.target} HTTP/1.1\r\nHost: ${origin.target}\r\n\r\n`);
+  const { head } = await converse(one.port, connectTo(origin.target));
   assert.match(head, /^HTTP\/1\.1 503 /);
   assert.match(head, /Proxy-Status: viaduct; error=connection_limit_reached/);
   assert.equal(open.socket.destroyed, false);
+});
+
+test('programs bring clients of their own, of either kind', { skip }, async () => {
+  const { admin } = redis;
+  const limits = { storePrefix: 'programs', tunnels: { total: 1, wait: '3s' } } as const;
+  await using first = await startProxy({ limits, limitStore: admin });
+  const sendCommand = ([name = '', ...args]: string[]) => admin.call(name, ...args);
+  await using second = await startProxy({ limits, limitStore: { sendCommand } });
+  await using origin = await TrafficOrigin.listen();
+  using _open = await tunnel(first.port, origin, 'echo');
+  const { head, socket } = await converse(second.port, connectTo(origin.target));
+  socket.destroy();
+  assert.match(head, /^HTTP\/1\.1 503 at_capacity/);
 });

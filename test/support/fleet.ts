@@ -37,6 +37,8 @@ export class Fleet implements AsyncDisposable {
   readonly #numbers = numbers(7);
   readonly #open = new AsyncDisposableStack();
   #inFlight = 0;
+  /** Commands are so late, on the clock. */
+  delayMs = 0;
   /** Scripts that were called. */
   calls = 0;
 
@@ -56,6 +58,7 @@ export class Fleet implements AsyncDisposable {
       command: async ([name = '', ...rest]) => {
         this.calls += 1;
         if (!isConnected) throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' });
+        if (this.delayMs > 0) await new Promise<void>((resolve) => void clock.after(this.delayMs, resolve));
         this.#inFlight += 1;
         try {
           void redis.set('test-time', EPOCH_MS + clock.now());

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { freePorts } from '../../../test/lab/daemon.ts';
 import { type RedisServer, startRedis, startRedisCluster, startRedisWithSentinel } from '../../../test/lab/redis.ts';
+import { selfSigned } from '../../../test/support/certificate.ts';
 import { missing } from '../../../test/support/requires.ts';
 import { slowRelay } from '../../../test/support/slow-relay.ts';
+import { temporaryFolder } from '../../../test/support/temporary.ts';
 import { until } from '../../../test/support/until.ts';
 import { Secret } from '../../contracts/secret.ts';
 import { parseStoreAddress } from '../../settings/store-address.ts';
@@ -36,12 +39,14 @@ function linked(port: number, login: { readonly user?: string; readonly password
   return linkedTo(`redis://${login.user === undefined ? '' : `${login.user}@`}127.0.0.1:${port}`, login);
 }
 
-function linkedTo(url: string, login: { readonly password?: string } = {}): Linked {
+function linkedTo(url: string, login: { readonly password?: string; readonly ca?: string } = {}): Linked {
   const address = parseStoreAddress(url);
   const password = login.password === undefined ? undefined : new Secret(login.password);
   const notices: string[] = [];
   const link = new StoreLink({
-    connection: lateConnection(address.kind, () => connectStore({ address, password, ca: undefined })),
+    connection: lateConnection(address.kind, () =>
+      connectStore({ address, password, ca: login.ca === undefined ? undefined : [login.ca] }),
+    ),
     clock: systemClock,
     observe: (event) => {
       if (event.type === 'notice') notices.push(event.message);
@@ -180,7 +185,7 @@ test('a user of an ACL and a password are used, and a notice about a wrong one d
       'viaduct',
       'on',
       '>pass-word-1',
-      '~*',
+      '~{failures-*',
       '+@read',
       '+@write',
       '+@scripting',
@@ -229,4 +234,23 @@ test('a cluster of three servers has the limits in several slots', { skip }, asy
   }
   const held = await Promise.all(cluster.nodes.map(({ admin }) => admin.dbsize()));
   assert.ok(held.filter((keys) => keys > 0).length > 1, `${held}`);
+});
+
+test('TLS checks the certificate of the store against the authority that is configured', { skip }, async () => {
+  const { cert, key } = selfSigned(['127.0.0.1']);
+  using folder = temporaryFolder();
+  const [port = 0] = await freePorts(1);
+  await using _server = await startRedis([
+    `tls-port ${port}`,
+    'tls-auth-clients no',
+    `tls-cert-file ${folder.write('tls.pem', cert)}`,
+    `tls-key-file ${folder.write('tls.key', key)}`,
+    `tls-ca-cert-file ${folder.write('ca.pem', cert)}`,
+  ]);
+  await using right = linkedTo(`rediss://127.0.0.1:${port}`, { ca: cert });
+  await becomesUp(right);
+  assert.ok(await right.works());
+  await using wrong = linkedTo(`rediss://127.0.0.1:${port}`);
+  await becomesDown(wrong);
+  assert.equal(await wrong.works(), false);
 });

@@ -112,7 +112,7 @@ test('without the store each instance keeps to its part, and shares again when i
   await at.pass(2_000);
   a.disconnect();
   b.disconnect();
-  await at.pass(5_000);
+  await at.pass(55_000, 20);
   const awayMs = at.clock.now();
   await at.pass(5_000);
   const away = bytesWithin(consumers, awayMs, awayMs + 5_000) / (5 * RATE);
@@ -131,6 +131,23 @@ test('without the store each instance keeps to its part, and shares again when i
   assert.ok(first < 1.15, `${first} of the rate as it came back`);
   const ofA = bytesWithin(consumers.slice(0, 4), backMs + 2_000, backMs + 7_000) / (5 * RATE);
   assert.ok(Math.abs(ofA - 0.8) < 0.03, `${ofA} for four of five tunnels`);
+});
+
+test('a store that takes half a second is used, and the limit holds', { skip }, async () => {
+  await using at = fleet();
+  const [a, b] = [await at.instance(INPUT), await at.instance(INPUT)];
+  await at.pass(2_000);
+  at.delayMs = 500;
+  const consumers = await consume(at, [
+    [a, 3],
+    [b, 1],
+  ]);
+  await at.pass(5_000);
+  const fromMs = at.clock.now();
+  await at.pass(10_000);
+  const part = bytesWithin(consumers, fromMs, fromMs + 10_000) / (10 * RATE);
+  assert.ok(Math.abs(part - 1) < 0.05, `${part} of the rate`);
+  assert.deepEqual(a.notices, []);
 });
 
 test('the lease of an instance that was killed goes to the others', { skip }, async () => {

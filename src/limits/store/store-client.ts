@@ -1,9 +1,10 @@
 /**
  * A connection to Redis or Valkey, as a program may bring one: `ioredis` and `iovalkey` have `call`, `redis` and
  * `@redis/client` have `sendCommand`. It should neither queue commands while it is not connected nor send them again.
+ * `isCluster` is what a `Cluster` of ioredis and iovalkey says of itself.
  */
 export type StoreClient =
-  | { call(command: string, ...args: string[]): Promise<unknown> }
+  | { call(command: string, ...args: string[]): Promise<unknown>; readonly isCluster?: boolean | undefined }
   | { sendCommand(args: string[]): Promise<unknown> };
 
 /** A connection to the store that the link uses. Disposing closes it. */
@@ -21,7 +22,7 @@ export function connectionOf(client: StoreClient): StoreConnection {
   return {
     command: ([name = '', ...rest]) =>
       'call' in client ? client.call(name, ...rest) : client.sendCommand([name, ...rest]),
-    isCluster: false,
+    isCluster: 'call' in client && client.isCluster === true,
     reconnect() {},
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
