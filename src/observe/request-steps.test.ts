@@ -30,6 +30,21 @@ test('the parts of a request are kept with the time when they began, and only of
     { what: 'tls', about: 'with https://proxy.example:443', startMs: 22, ms: 30 },
     { what: 'first-byte', about: 'of the response, 200', startMs: 52, ms: 0 },
   ]);
-  for (let n = 0; n < 2_048; n++) begin(`later ${n}`);
+  for (let n = 0; n < 2_048; n++) {
+    clock.advance(2);
+    begin(`later ${n}`);
+  }
   assert.deepEqual(steps.of('1'), []);
+});
+
+test('of more than 500 requests that begin in a second a sample is kept', () => {
+  const clock = new ManualClock();
+  const steps = new RequestSteps(clock);
+  for (let n = 0; n < 1_000; n++) {
+    const id = String(n);
+    steps.observe({ type: 'request', id, request: { ...received().request, id, startedMs: clock.now() } });
+    steps.observe({ type: 'response', id, status: 200, headers: [] });
+  }
+  const kept = Array.from({ length: 1_000 }, (_, n) => steps.of(String(n)).length);
+  assert.deepEqual(kept, [...new Array(500).fill(1), ...new Array(500).fill(0)]);
 });

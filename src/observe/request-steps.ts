@@ -1,6 +1,7 @@
 import type { Exporter, ProxyEvent } from '../contracts/event.ts';
 import type { Headers } from '../contracts/request.ts';
 import type { Clock } from '../util/clock.ts';
+import { Sampling } from '../util/sampling.ts';
 import { routeText } from './record-text.ts';
 
 /** What a step of a request consisted of. */
@@ -15,6 +16,8 @@ export interface StepPart {
 
 /** So many requests are kept, and as many that began before; then the earlier ones are forgotten at once. */
 const REQUESTS_MAX = 1_024;
+/** So many of those that begin in a second; more are a sample. */
+const SAMPLED_PER_SECOND = 500;
 /** Parts of one request: many routes and many addresses end here. */
 const PARTS_MAX = 32;
 
@@ -33,6 +36,7 @@ export class RequestSteps implements Exporter {
   /** Two maps and no removal of the oldest: a map that loses its first entry each time becomes slow. */
   #latest = new Map<string, Kept>();
   #earlier: ReadonlyMap<string, Kept> = new Map();
+  readonly #sampling = new Sampling(SAMPLED_PER_SECOND);
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -76,6 +80,7 @@ export class RequestSteps implements Exporter {
   }
 
   #begin(id: string, startedMs: number): void {
+    if (!this.#sampling.take(startedMs)) return;
     if (this.#latest.size >= REQUESTS_MAX) {
       this.#earlier = this.#latest;
       this.#latest = new Map();

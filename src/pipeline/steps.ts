@@ -1,7 +1,7 @@
 import { awaitDecision } from '../contracts/deadline.ts';
 import type { DialScope } from '../contracts/dialing.ts';
 import { ProxyError } from '../contracts/failure.ts';
-import type { IdentifiableRequest } from '../contracts/identity.ts';
+import type { Challenge, IdentifiableRequest } from '../contracts/identity.ts';
 import type { ProxyRequest } from '../contracts/request.ts';
 import type {
   AdmittedRequest,
@@ -11,30 +11,38 @@ import type {
   ReceivedRequest,
   RoutedRequest,
   RouteSource,
+  Routing,
 } from '../contracts/stages.ts';
 import { receivedProtocol, viaIncludes, viaList } from '../protocol/http1/via.ts';
 import { isBlockedRoute } from '../protocol/routes/pac-result.ts';
 import type { Clock } from '../util/clock.ts';
+import { andThen, type MaybeAsync } from '../util/maybe-async.ts';
 import type { StopSignal } from '../util/stop.ts';
 import { deniedTarget } from './literal-target.ts';
 import type { RecordBuilder } from './record-builder.ts';
 import { guardFor, type Services } from './services.ts';
 
 /** Which user sends the request. */
-export async function identify<R extends ProxyRequest>(
+export function identify<R extends ProxyRequest>(
   received: ReceivedRequest<R>,
   services: Services,
   record: RecordBuilder,
-): Promise<IdentifiedRequest<R>> {
+): MaybeAsync<IdentifiedRequest<R>> {
   record.enter('identify');
-  const principal = await identifyUser(received, services);
-  record.principal = principal;
-  return { ...received, principal };
+  return andThen(userOf(received, services), (principal) => {
+    record.principal = principal;
+    return { ...received, principal };
+  });
 }
 
-/** Which user it is; of a login too that comes before the request, as in SOCKS5. Throws `client_auth_required`. */
-export async function identifyUser(from: IdentifiableRequest, services: Services): Promise<Principal> {
-  const found = await inTime(services.authenticator.identify(from), from.request.signal, services.clock);
+/** Which user it is, for a login that comes before the request, as in SOCKS5. Rejects with `client_auth_required`. */
+export const identifyUser = async (from: IdentifiableRequest, services: Services): Promise<Principal> =>
+  userOf(from, services);
+
+const userOf = (from: IdentifiableRequest, services: Services): MaybeAsync<Principal> =>
+  andThen(inTime(services.authenticator.identify(from), from.request.signal, services.clock), principalIn);
+
+function principalIn(found: Principal | Challenge): Principal {
   if (!('challenge' in found)) return found;
   throw new ProxyError('client_auth_required', found.reason ?? 'no credentials', {
     headers: [found.challenge, ...(found.further ?? [])].map((challenge) => ['Proxy-Authenticate', challenge] as const),
@@ -43,36 +51,47 @@ export async function identifyUser(from: IdentifiableRequest, services: Services
 }
 
 /** Whether the request is allowed, and whether a limit leaves it a place: first the rules, then the limits. */
-export async function admit<R extends ProxyRequest>(
+export function admit<R extends ProxyRequest>(
   identified: IdentifiedRequest<R>,
   services: Services,
   record: RecordBuilder,
-): Promise<AdmittedRequest<R>> {
+): MaybeAsync<AdmittedRequest<R>> {
   const { request } = identified;
   record.enter('admit');
-  const decision = await inTime(services.policy.decide(identified), request.signal, services.clock);
-  record.decision = decision;
-  services.observe({ type: 'decided', id: request.id, decision });
-  if (decision.verdict === 'deny') {
-    throw new ProxyError(decision.code, `rule ${decision.rule}`, {
-      clientDetail: `The rule is called "${decision.rule}".`,
+  return andThen(inTime(services.policy.decide(identified), request.signal, services.clock), (decision) => {
+    record.decision = decision;
+    services.observe({ type: 'decided', id: request.id, decision });
+    if (decision.verdict === 'deny') {
+      throw new ProxyError(decision.code, `rule ${decision.rule}`, {
+        clientDetail: `The rule is called "${decision.rule}".`,
+      });
+    }
+    if (viaIncludes(request.headers, services.identity.pseudonym))
+      throw new ProxyError('loop_detected', 'the Via of this proxy came back');
+    return andThen(services.limiter.acquire(identified, record), (permit) => {
+      record.permit = permit;
+      return { ...identified, decision, permit };
     });
-  }
-  if (viaIncludes(request.headers, services.identity.pseudonym))
-    throw new ProxyError('loop_detected', 'the Via of this proxy came back');
-  const permit = await services.limiter.acquire(identified, record);
-  record.permit = permit;
-  return { ...identified, decision, permit };
+  });
 }
 
 /** By which routes. */
-export async function route<R extends ProxyRequest>(
+export function route<R extends ProxyRequest>(
   admitted: AdmittedRequest<R>,
   services: Services,
   record: RecordBuilder,
-): Promise<RoutedRequest<R>> {
+): MaybeAsync<RoutedRequest<R>> {
   record.enter('route');
-  const { routes, by } = await inTime(services.router.route(admitted), admitted.request.signal, services.clock);
+  const routing = inTime(services.router.route(admitted), admitted.request.signal, services.clock);
+  return andThen(routing, (found) => allowedRoutes(found, admitted, services));
+}
+
+/** Those of the routes that may be tried. Throws when there is none. */
+function allowedRoutes<R extends ProxyRequest>(
+  { routes, by }: Routing,
+  admitted: AdmittedRequest<R>,
+  services: Services,
+): RoutedRequest<R> {
   const { target } = admitted.request;
   const open = routes.some(isBlockedRoute) ? routes.filter((candidate) => !isBlockedRoute(candidate)) : routes;
   const [best, ...others] = open;
@@ -155,5 +174,5 @@ export const dialScope = (identified: IdentifiedRequest, services: Services): Di
 };
 
 /** Most decisions are there at once, and cost no timer. */
-const inTime = <T>(decision: T | Promise<T>, signal: StopSignal, clock: Clock): T | Promise<T> =>
+const inTime = <T>(decision: MaybeAsync<T>, signal: StopSignal, clock: Clock): MaybeAsync<T> =>
   decision instanceof Promise ? awaitDecision(decision, signal, clock) : decision;

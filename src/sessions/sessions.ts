@@ -1,10 +1,12 @@
 import { ProxyError } from '../contracts/failure.ts';
 import type { ProxyRecord, TimedStep } from '../contracts/record.ts';
 import type { Permit } from '../contracts/stages.ts';
+import { type Clock, systemClock } from '../util/clock.ts';
+import { Sampling } from '../util/sampling.ts';
 import { type SlotItem, SlotList } from '../util/slot-list.ts';
 import { RecordRing } from './record-ring.ts';
 
-/** So many requests that ended are kept. */
+/** So many requests that ended are kept; of those that end faster than that in a second, a sample. */
 const ENDED_MAX = 500;
 
 /** A request or a tunnel in progress, as plain data. */
@@ -32,10 +34,18 @@ export interface LiveEntry extends SlotItem {
 
 /** All requests and tunnels in progress in this process, and the records of those that ended last. */
 export class Sessions {
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #live = new SlotList<LiveEntry>();
   readonly #ended = new RecordRing(ENDED_MAX);
+  readonly #sampling = new Sampling(ENDED_MAX);
+  /** On its own, so that one failure among thousands of successes is seen. */
+  readonly #failureSampling = new Sampling(ENDED_MAX);
   /** Since the drain began. */
   #drained: { ended: number; longestMs: number } | undefined;
+
+  constructor(clock: Pick<Clock, 'now'> = systemClock) {
+    this.#clock = clock;
+  }
 
   /** Requests and tunnels in progress. */
   get size(): number {
@@ -49,7 +59,7 @@ export class Sessions {
   /** The request has ended, with that record. */
   remove(entry: LiveEntry, record: ProxyRecord): void {
     this.#live.delete(entry);
-    this.#ended.add(record);
+    this.addEnded(record);
     if (this.#drained === undefined) return;
     this.#drained.ended += 1;
     this.#drained.longestMs = Math.max(this.#drained.longestMs, record.durationMs);
@@ -65,9 +75,10 @@ export class Sessions {
     return this.#drained ?? { ended: 0, longestMs: 0 };
   }
 
-  /** A request that ended before it could begin: its head was refused, or its client. */
+  /** A request has ended, or could not begin: its head was refused, or its client. */
   addEnded(record: ProxyRecord): void {
-    this.#ended.add(record);
+    const sampling = record.failure === undefined ? this.#sampling : this.#failureSampling;
+    if (sampling.take(this.#clock.now())) this.#ended.add(record);
   }
 
   /** Every request in progress, in no order. */
@@ -91,7 +102,7 @@ export class Sessions {
     return this.#ended.latestFirst();
   }
 
-  /** How many requests have ended so far. */
+  /** How many records have been kept so far. */
   get endedCount(): number {
     return this.#ended.added;
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { AuthSchemeName } from '../../src/contracts/login-terms.ts';
-import { systemClock } from '../../src/util/clock.ts';
+import { type Clock, systemClock } from '../../src/util/clock.ts';
 import { messagesIn } from './http-messages.ts';
 import { ProxyUnderTest, testCredentialSources } from './proxy-under-test.ts';
 import { type RawPeer, rawClient } from './raw-client.ts';
@@ -12,7 +12,11 @@ export interface Login {
 }
 
 /** A proxy whose only route is through `upstream`, where its user is `me`. */
-export function proxyTo({ url }: { readonly url: string }, { password, domain, auth }: Login): Promise<ProxyUnderTest> {
+export function proxyTo(
+  { url }: { readonly url: string },
+  { password, domain, auth }: Login,
+  clock: Clock = systemClock,
+): Promise<ProxyUnderTest> {
   const account = { user: 'me', from: 'env:PW', ...(domain === undefined ? {} : { domain }) };
   return ProxyUnderTest.start(
     {
@@ -20,7 +24,7 @@ export function proxyTo({ url }: { readonly url: string }, { password, domain, a
       credentials: { default: account },
       ...(auth === undefined ? {} : { upstreams: [{ host: new URL(url).hostname, auth }] }),
     },
-    { credentials: testCredentialSources(systemClock, { PW: password }) },
+    { credentials: testCredentialSources(clock, { PW: password }), clock },
   );
 }
 

@@ -1,9 +1,10 @@
 import type { DialScope } from '../../contracts/dialing.ts';
 import type { Exchange, OriginResponse, OutgoingRequest } from '../../contracts/exchange.ts';
 import { isClosedWithoutResponse, ProxyError } from '../../contracts/failure.ts';
-import type { Route } from '../../contracts/stages.ts';
+import type { Connection, Hop, Route } from '../../contracts/stages.ts';
 import type { HeadLimits } from '../../protocol/http1/head-buffer.ts';
 import type { UpstreamAuth } from '../../upstream-auth/upstream-auth.ts';
+import { andThen, type MaybeAsync } from '../../util/maybe-async.ts';
 import type { RouteDialer } from '../dial/route-dialer.ts';
 import type { DirectFallback } from '../direct-fallback.ts';
 import type { Failover } from '../failover.ts';
@@ -180,38 +181,55 @@ export class RouteExchange implements Exchange {
     }
   }
 
-  async #takePooled(
+  #takePooled(route: Route, outgoing: OutgoingRequest, within: DialScope): MaybeAsync<UpstreamConnection | undefined> {
+    if (outgoing.upgrade !== undefined || !isReusable(route)) return undefined;
+    const reader = readerOf(route);
+    if (reader !== undefined) return this.#takeToProxy(route, reader, outgoing, within);
+    if (!mayRepeat(outgoing)) return undefined;
+    const key = poolKey(route, outgoing.target, undefined, 'anonymous');
+    return andThen(
+      this.#takeIdle(key, undefined, route, outgoing, within),
+      (connection) => connection && upstreamConnection(route, connection, undefined, this.#options.pool.epoch),
+    );
+  }
+
+  /** A connection to a proxy that reads the request, in a session of our account there. */
+  async #takeToProxy(
     route: Route,
+    hop: Hop,
     outgoing: OutgoingRequest,
     within: DialScope,
   ): Promise<UpstreamConnection | undefined> {
-    const { pool, auth } = this.#options;
-    const { owner, target, upgrade } = outgoing;
-    const reader = readerOf(route);
     const repeats = mayRepeat(outgoing);
-    if (upgrade !== undefined || (reader === undefined && !repeats) || !isReusable(route)) return undefined;
-    const authContext = reader && (await auth.contextFor(reader));
-    const connectionState = authContext?.wantsAuthenticated ? 'authenticated' : 'anonymous';
+    const authContext = await this.#options.auth.contextFor(hop);
+    const connectionState = authContext.wantsAuthenticated ? 'authenticated' : 'anonymous';
     if (!repeats && connectionState === 'anonymous') return undefined;
-    const taken = pool.take(
-      owner,
-      poolKey(route, target, authContext, connectionState),
-      repeats ? undefined : JUST_USED_MS,
-    );
-    const connection = taken instanceof Promise ? await taken : taken;
+    const key = poolKey(route, outgoing.target, authContext, connectionState);
+    const connection = await this.#takeIdle(key, repeats ? undefined : JUST_USED_MS, route, outgoing, within);
     if (connection === undefined) return undefined;
-    if (isStillAllowed(connection, route, target, within.guard)) {
-      const upstreamProxy = reader &&
-        authContext && { hop: reader, authContext, session: authContext.createSession(within, connectionState) };
-      return upstreamConnection(route, connection, upstreamProxy, pool.epoch);
-    }
-    connection[Symbol.dispose]();
-    return undefined;
+    const session = authContext.createSession(within, connectionState);
+    return upstreamConnection(route, connection, { hop, authContext, session }, this.#options.pool.epoch);
   }
 
-  async #sendOver(upstream: UpstreamConnection, outgoing: OutgoingRequest, within: DialScope): Promise<OriginResponse> {
-    using _session = upstream.upstreamProxy?.session;
-    return await sendRequest(upstream, outgoing, within, this.#sendOptions(upstream, outgoing, within));
+  /** An idle connection that may still be used; one that may not is closed. */
+  #takeIdle(
+    key: string,
+    idleMsMax: number | undefined,
+    route: Route,
+    { owner, target }: OutgoingRequest,
+    within: DialScope,
+  ): MaybeAsync<Connection | undefined> {
+    return andThen(this.#options.pool.take(owner, key, idleMsMax), (connection) => {
+      if (connection === undefined || isStillAllowed(connection, route, target, within.guard)) return connection;
+      connection[Symbol.dispose]();
+      return undefined;
+    });
+  }
+
+  #sendOver(upstream: UpstreamConnection, outgoing: OutgoingRequest, within: DialScope): Promise<OriginResponse> {
+    const response = sendRequest(upstream, outgoing, within, this.#sendOptions(upstream, outgoing, within));
+    const session = upstream.upstreamProxy?.session;
+    return session === undefined ? response : response.finally(() => session[Symbol.dispose]());
   }
 
   #sendOptions(upstream: UpstreamConnection, outgoing: OutgoingRequest, within: DialScope): SendOptions {

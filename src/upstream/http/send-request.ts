@@ -66,20 +66,23 @@ export async function sendRequest(
       askProxy: (on, occasion) => askProxy(on, questionOf(upstreamProxy, outgoing, within, options), occasion),
       timer: () => new ResponseTimer(within, upstreamProxy.session.roundMs(options.headMs), 'upstream_timeout'),
     });
-    return await owning(connection, async () => respond(connection, response));
+    return respondOrClose(connection, () => respond(connection, response));
   }
-  return await owning(upstream.connection, async () => {
-    const response = await send(upstream.connection).catch(async (error: unknown) => {
-      // Otherwise each next request would try the same password again.
-      if (upstreamProxy?.session.isUnrequested && isWithoutResponseError(error))
-        await upstreamProxy.session.onNoResponse('proxy-or-target');
-      throw error;
-    });
-    if (response.received.head.status !== PROXY_AUTH_REQUIRED)
-      await upstreamProxy?.session.onPassed(response.received.head, 'proxy-or-target');
-    else await rejectSentBody(response, upstreamProxy, outgoing, within, options);
+  let response: SentResponse | undefined;
+  try {
+    response = await send(upstream.connection);
+    if (response.received.head.status === PROXY_AUTH_REQUIRED)
+      await rejectSentBody(response, upstreamProxy, outgoing, within, options);
+    else if (upstreamProxy !== undefined)
+      await upstreamProxy.session.onPassed(response.received.head, 'proxy-or-target');
     return respond(upstream.connection, response);
-  });
+  } catch (error) {
+    upstream.connection[Symbol.dispose]();
+    // Otherwise each next request would try the same password again.
+    if (response === undefined && upstreamProxy?.session.isUnrequested && isWithoutResponseError(error))
+      await upstreamProxy.session.onNoResponse('proxy-or-target');
+    throw error;
+  }
 }
 
 /** A body is sent once, and lost with a 407: what the proxy itself answers to a question then is for the next request. */
@@ -145,7 +148,9 @@ async function sendOnce(
   const { method, body } = outgoing;
   const target = upstream.upstreamProxy === undefined ? originForm(outgoing.path) : absoluteForm(outgoing);
   const message: AuthMessage = { method, uri: target, body: body === undefined ? 'none' : 'some' };
-  const credentials = await fieldsFor(upstream, message, connection);
+  const { upstreamProxy } = upstream;
+  const credentials =
+    upstreamProxy === undefined ? NO_FIELDS : await upstreamProxy.session.fieldsFor(message, connection.wire.stream);
   using timer = timerFor(upstream, within, options);
   const sent = writeRequest(connection, target, outgoing, credentials, within, timer);
   const received = await finalHead(connection, upstream, within, options, timer, async (head) => {
@@ -158,12 +163,6 @@ async function sendOnce(
 }
 
 const NO_FIELDS: Headers = [];
-const fieldsFor = async (
-  { upstreamProxy }: UpstreamConnection,
-  message: AuthMessage,
-  connection: Connection,
-): Promise<Headers> =>
-  upstreamProxy === undefined ? NO_FIELDS : await upstreamProxy.session.fieldsFor(message, connection.wire.stream);
 
 async function finalHead(
   connection: Connection,
@@ -194,10 +193,10 @@ const timerFor = ({ upstreamProxy }: UpstreamConnection, within: DialScope, { he
     ? new ResponseTimer(within, headMs, 'origin_timeout')
     : new ResponseTimer(within, upstreamProxy.session.responseMs(headMs), 'upstream_timeout');
 
-/** Disposes the connection when `use` rejects. */
-async function owning<T>(connection: Connection, use: () => Promise<T>): Promise<T> {
+/** Disposes the connection when the head of the response contradicts itself or the request. */
+function respondOrClose(connection: Connection, respond: () => OriginResponse): OriginResponse {
   try {
-    return await use();
+    return respond();
   } catch (error) {
     connection[Symbol.dispose]();
     throw error;
