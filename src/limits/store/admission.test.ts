@@ -147,6 +147,19 @@ for (const [onStoreDown, expected] of [
   });
 }
 
+test('`deny` refuses also where only bandwidth is limited, and asks the store for nothing while it is up', {
+  skip,
+}, async () => {
+  await using at = await fleet();
+  const a = await at.instance({ bandwidth: { rate: '1MiB' }, onStoreDown: 'deny' }, 'deny');
+  at.calls = 0;
+  assert.equal(typeof (await ask(at, a, 'alice')), 'object');
+  assert.equal(at.calls, 0);
+  a.disconnect();
+  await at.pass(1_500);
+  assert.equal(await ask(at, a, 'alice'), 'limits_unavailable');
+});
+
 test('a quota is spent to its last part by three instances together, and no byte more', { skip }, async () => {
   await using at = await fleet();
   const input = { quota: { name: 'month', per: 'user', bytes: '64MiB', every: '30d' } } as const;

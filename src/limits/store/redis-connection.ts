@@ -1,7 +1,7 @@
 import type { Cluster, CommonRedisOptions, Redis } from 'ioredis';
 import type { Secret } from '../../contracts/secret.ts';
 import type { StoreAddress } from '../../settings/store-address.ts';
-import type { StoreConnection } from './store-client.ts';
+import { replyCode, type StoreConnection } from './store-client.ts';
 
 /** A server that does not accept a connection by then is away. */
 const CONNECT_MS_MAX = 1_000;
@@ -47,7 +47,7 @@ export async function connectStore(options: RedisConnectionOptions): Promise<Sto
     maxRetriesPerRequest: 0,
     retryStrategy: retryMs,
     // After a fail-over the old master is a replica.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    reconnectOnError: (error: Error) => replyCode(error) === 'READONLY',
   } satisfies CommonRedisOptions & { tls?: object };
   const client = open();
   // Of the connection: a command that finds none only knows that. Without a listener it would end the process.

@@ -61,14 +61,12 @@ export class StoreAdmission implements OwnerAdmission {
 
   admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable> {
     if (this.#link.denies) throw storeIsDown();
-    if (this.#link.isUp) return this.#admitByStore(subject, signal);
-    return this.#admitHere(subject, signal);
+    if (!this.#link.isUp) return this.#admitHere(subject, signal);
+    return this.#isCounted(subject) ? this.#admitByStore(subject, signal) : this.#slot(subject);
   }
 
   count(subject: Subject): Disposable {
-    const slot = this.#slot(subject);
-    this.#calls.report(this.#keysOf(subject));
-    return slot;
+    return this.#opened(this.#tunnels.count(subject), subject);
   }
 
   openQuota(id: string, key: string): OpenQuota | undefined {
@@ -165,9 +163,12 @@ export class StoreAdmission implements OwnerAdmission {
     this.#requests.count(subject);
     if (!subject.isTunnel) return NO_SLOT;
     const slot = this.#tunnels.acquire(subject, signal);
-    return slot instanceof Promise
-      ? slot.then((late) => this.#reporting(late, subject))
-      : this.#reporting(slot, subject);
+    return slot instanceof Promise ? slot.then((late) => this.#opened(late, subject)) : this.#opened(slot, subject);
+  }
+
+  #isCounted({ isTunnel }: Subject): boolean {
+    const { requests, quota } = this.#options;
+    return requests.length > 0 || quota.length > 0 || (isTunnel && this.#scopes.length > 0);
   }
 
   #question(subject: Subject) {
@@ -202,6 +203,12 @@ export class StoreAdmission implements OwnerAdmission {
 
   #slot(subject: Subject): Disposable {
     return subject.isTunnel ? this.#reporting(this.#tunnels.count(subject), subject) : NO_SLOT;
+  }
+
+  /** The store may be up again by now, and has not admitted it. */
+  #opened(slot: Disposable, subject: Subject): Disposable {
+    this.#calls.report(this.#keysOf(subject));
+    return this.#reporting(slot, subject);
   }
 
   /** The store hears of the end of a tunnel. */

@@ -17,6 +17,10 @@ export interface StoreConnection extends AsyncDisposable {
   reconnect(): void;
 }
 
+/** The first word of an error of the store is its code (RESP, simple errors); empty for an error that is not of the store. */
+export const replyCode = (error: unknown): string =>
+  (error instanceof Error ? /^([A-Z][A-Z_]+)(?: |$)/.exec(error.message)?.[1] : undefined) ?? '';
+
 /** Of a client that the program keeps; it reconnects and is closed by the program. */
 export function connectionOf(client: StoreClient): StoreConnection {
   return {

@@ -3,7 +3,7 @@ import type { Observe } from '../../contracts/event.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { StoreState } from '../limit-state.ts';
 import { HELLO, type StoreScript } from './scripts.ts';
-import type { StoreConnection } from './store-client.ts';
+import { replyCode, type StoreConnection } from './store-client.ts';
 
 /** A call without an answer after this long: the store counts as down. Slower than half of it no store is of use. */
 const CALL_MS_MAX = 1_500;
@@ -46,6 +46,8 @@ export class StoreLink implements AsyncDisposable {
   readonly #changes = new Set<(change: 'up' | 'down' | 'lost') => void>();
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   #epoch: string | undefined;
+  /** When the store had lost what it had counted, on the clock. */
+  #lostMs = Number.NEGATIVE_INFINITY;
   #instances = 1;
   #calls = 0;
   #errors = 0;
@@ -178,10 +180,12 @@ export class StoreLink implements AsyncDisposable {
   #greeted([epoch, instances]: readonly unknown[]): void {
     this.#probeFromMs = undefined;
     if (this.#state === 'closed') return;
-    this.#instances = Math.max(1, Number(instances));
     const before = this.#state;
     this.#state = 'up';
     this.#sawEpoch(epoch);
+    // A store that has begun anew has not heard of all of them.
+    const isYoung = this.#options.clock.now() < this.#lostMs + INSTANCE_LEASE_MS;
+    this.#instances = Math.max(1, Number(instances), isYoung ? this.#instances : 1);
     this.#next(HELLO_MS);
     if (before !== 'down') return;
     this.#problem = undefined;
@@ -224,7 +228,9 @@ export class StoreLink implements AsyncDisposable {
   #sawEpoch(epoch: unknown): void {
     const before = this.#epoch;
     this.#epoch = String(epoch);
-    if (before !== undefined && before !== this.#epoch) this.#publish('lost');
+    if (before === undefined || before === this.#epoch) return;
+    this.#lostMs = this.#options.clock.now();
+    this.#publish('lost');
   }
 
   #publish(change: 'up' | 'down' | 'lost'): void {
@@ -238,11 +244,10 @@ export class StoreLink implements AsyncDisposable {
 
 const listOf = (reply: unknown): readonly unknown[] => (Array.isArray(reply) ? reply : []);
 
-/** Errors of the store begin with a code in capitals; those of the system have one. */
+/** Of the store, or of the system. */
 const codeOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return '';
-  const [, code = ''] = /^([A-Z][A-Z_]+)(?: |$)/.exec(error.message) ?? [];
-  return code !== '' ? code : 'code' in error ? String(error.code) : '';
+  const code = replyCode(error);
+  return code === '' && error instanceof Error && 'code' in error ? String(error.code) : code;
 };
 
 const PROBLEMS: Readonly<Record<string, string>> = {
