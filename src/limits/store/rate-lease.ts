@@ -7,6 +7,8 @@ import type { FillRate } from '../token-bucket.ts';
 const UNMET_MS = 30;
 /** Without takers for so long, a lease is given back: another instance may need it. */
 const IDLE_MS = 1_000;
+/** A demand is the mean of about so long: workers ask for bytes ahead, and may need none for some reports. */
+const MEAN_MS = 500;
 /** A demand that is met is asked for with so much more, so that it can grow. */
 const GROWTH = 1.25;
 /** Bytes per second that a demand has at least: the first bytes of a new tunnel. */
@@ -17,9 +19,6 @@ const KEPT_PART = 1 / 4;
 const LATE_MS = 1_000;
 /** The process may have been stopped for longer: what its lease gave then is lost, or it would all come at once. */
 const FILL_MS_MAX = 1_000;
-
-/** Longest lease: so long after the end of its own, an instance knows that the others have ended too. */
-export const LEASE_MS_MAX = 3_000;
 
 /** What one instance tells the store about one budget; see `REPORT`. */
 export interface RateReport {
@@ -40,6 +39,8 @@ export interface RateGrant {
   /** At once. */
   readonly bytes: number;
   readonly untilMs: number;
+  /** How long it is. */
+  readonly leaseMs: number;
 }
 
 export interface RateLeaseDeps {
@@ -68,6 +69,8 @@ export class RateLease implements RefillingSupply {
   /** Since the last report that the store has. */
   #issued = 0;
   #taken = 0;
+  /** Bytes per second that were taken. */
+  #mean = 0;
   #reportedMs: number;
   #unmetMs = Number.NEGATIVE_INFINITY;
   #usedMs = Number.NEGATIVE_INFINITY;
@@ -102,8 +105,8 @@ export class RateLease implements RefillingSupply {
     // A budget that is used for the first time waits for its first lease, unless the store cannot give one.
     if (grant === undefined) return this.#deps.isStoreUp() ? 0 : own;
     if (nowMs < grant.untilMs) return Math.min(grant.rate, this.#rate.rate);
-    // Other leases may still live for as long as this one did.
-    const isLate = nowMs >= grant.untilMs + LEASE_MS_MAX && !this.#deps.isStoreUp();
+    // Other leases, of the same length, may have begun just before the store went away.
+    const isLate = nowMs >= grant.untilMs + grant.leaseMs;
     return isLate ? own : Math.min(grant.rate, own);
   }
 
@@ -164,7 +167,9 @@ export class RateLease implements RefillingSupply {
     const [issued, taken] = [this.#issued, this.#taken];
     const sinceMs = Math.max(1, nowMs - this.#reportedMs);
     const isUnmet = nowMs - this.#unmetMs <= UNMET_MS;
-    const met = Math.max(DEMAND_MIN, (taken / sinceMs) * 1000 * GROWTH);
+    const part = 1 - Math.exp(-sinceMs / MEAN_MS);
+    this.#mean += ((taken / sinceMs) * 1000 - this.#mean) * part;
+    const met = Math.max(DEMAND_MIN, this.#mean * GROWTH);
     const held = this.leased;
     this.#issued = 0;
     this.#taken = 0;
@@ -189,9 +194,9 @@ export class RateLease implements RefillingSupply {
     };
   }
 
-  onGranted({ rate, bytes, untilMs }: RateGrant): void {
+  onGranted({ rate, bytes, untilMs, leaseMs }: RateGrant): void {
     this.#accrue();
-    this.#grant = { rate: clamp(rate, this.#rate.rate), untilMs };
+    this.#grant = { rate: clamp(rate, this.#rate.rate), untilMs, leaseMs };
     // The store has counted them already.
     this.#issued -= clamp(bytes, Number.MAX_SAFE_INTEGER) - this.#add(bytes);
     this.#discardSurplus();

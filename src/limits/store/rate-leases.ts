@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.ts';
 import type { BudgetKey } from '../shared/backend.ts';
 import type { FillRate } from '../token-bucket.ts';
-import { LEASE_MS_MAX, RateLease } from './rate-lease.ts';
+import { RateLease } from './rate-lease.ts';
 import { REPORT } from './scripts.ts';
 import type { StoreLink } from './store-link.ts';
 
@@ -13,6 +13,7 @@ const REPORT_CLUSTER_MS = 150;
 const SOON_MS = 40;
 /** A lease outlives so many reports that are lost, and the time that calls take. */
 const LEASE_REPORTS = 3;
+const LEASE_MS_MAX = 3_000;
 /** In a cluster the limits are in so many slots: more would be more calls, and fewer would be fewer servers. */
 const SLOTS = 4;
 /** Budgets in one call: the store does nothing else meanwhile, for about a millisecond. */
@@ -139,7 +140,7 @@ export class RateLeases implements Disposable {
         else {
           const [rate, bytes] = Array.isArray(grants[at]) ? grants[at] : [];
           // From when it was sent: the lease of the store began later, and ends later.
-          lease.onGranted({ rate: Number(rate), bytes: Number(bytes), untilMs: sentMs + leaseMs });
+          lease.onGranted({ rate: Number(rate), bytes: Number(bytes), untilMs: sentMs + leaseMs, leaseMs });
         }
       }
     } catch {
