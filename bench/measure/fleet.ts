@@ -17,7 +17,7 @@ const OWN_STORE = 'BENCH_STORE';
 const windowMsOf = (size: Size): number => sized(size, 10_000, 4_000, 500);
 const movesOf = (size: Size): number => sized(size, 4, 2, 1);
 /** The store is new, and a rate has its burst at first. */
-const SETTLE_MS = 2_500;
+const settleMsOf = (size: Size): number => sized(size, 2_500, 2_500, 700);
 
 const EVEN = 'a shared rate, even load';
 const UNEVEN = 'a shared rate, uneven load';
@@ -45,7 +45,7 @@ export const fleet: Measurement = {
     const members: Member[] = [];
     for (let n = 0; n < INSTANCES; n++) members.push(open.use(await startMember(store)));
     const origin = open.use(await TrafficOrigin.listen());
-    await sleep(SETTLE_MS);
+    await sleep(settleMsOf(size));
     const callsBefore = await callsOf(members);
     const fromMs = performance.now();
     const even = await steady(members, origin, [2, 2, 2], size);
@@ -85,7 +85,7 @@ async function startMember(store: string): Promise<Member> {
 /** Percent of the rate, while so many tunnels are open at each instance. */
 async function steady(members: readonly Member[], origin: TrafficOrigin, loads: readonly number[], size: Size) {
   using all = await openTunnels(members, origin, loads);
-  await sleep(SETTLE_MS);
+  await sleep(settleMsOf(size));
   return (await watch(all.tunnels, windowMsOf(size), `${loads.join(', ')} tunnels`)) * 100;
 }
 
@@ -94,7 +94,7 @@ async function movingLoad(members: readonly Member[], origin: TrafficOrigin, siz
   let [sum, previous] = [0, members.length - 1];
   {
     using _first = await openTunnels(members, origin, [0, 0, 4]);
-    await sleep(SETTLE_MS);
+    await sleep(settleMsOf(size));
   }
   for (let move = 0; move < movesOf(size); move++) {
     const at = (previous + 1) % members.length;
