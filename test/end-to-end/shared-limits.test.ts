@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startProxy } from '../../src/index.ts';
+import { systemClock } from '../../src/util/clock.ts';
 import { type RedisServer, startRedis } from '../lab/redis.ts';
 import { type AdminUnderTest, adminUnderTest, rowsIn } from '../support/admin.ts';
+import { AuthenticatingProxy, basicJudge } from '../support/authenticating-proxy.ts';
+import { ask, get, statusOf } from '../support/authentication.ts';
+import { ProxyUnderTest, testCredentialSources } from '../support/proxy-under-test.ts';
 import { connectTo } from '../support/requests.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -137,4 +142,33 @@ test('programs bring clients of their own, of either kind', { skip }, async () =
   const { head, socket } = await converse(second.port, connectTo(origin.target));
   socket.destroy();
   assert.match(head, /^HTTP\/1\.1 503 at_capacity/);
+});
+
+test('a password that an upstream proxy has rejected at one instance is sent by no other one', { skip }, async () => {
+  await using upstream = await AuthenticatingProxy.listen(basicJudge('me', 'right-password'));
+  using folder = temporaryFolder();
+  const secret = folder.write('fleet.key', 'the key of the fleet');
+  chmodSync(secret, 0o600);
+  const start = (storePrefix: string) =>
+    ProxyUnderTest.start(
+      {
+        routes: { proxy: upstream.url },
+        credentials: { default: { user: 'me', from: 'env:PW' } },
+        limits: { store: redis.url, storePrefix, storeSecret: `file:${secret}` },
+      },
+      { credentials: testCredentialSources(systemClock, { PW: 'wrong-password' }) },
+    );
+  await using first = await start('rejected');
+  await using second = await start('rejected');
+  const sent = () => upstream.requests.filter(({ credentials }) => credentials !== undefined).length;
+  assert.equal(statusOf(await ask(first.port, get)), 502);
+  const tries = sent();
+  assert.ok(tries > 0);
+  await until(async () => (await redis.admin.hlen('{rejected}:table:latches')) === 1, 'the store knows of it');
+  assert.equal(statusOf(await ask(second.port, get)), 502);
+  assert.equal(sent(), tries);
+  // Where the store knows nothing of it, it is sent.
+  await using other = await start('other');
+  assert.equal(statusOf(await ask(other.port, get)), 502);
+  assert.ok(sent() > tries);
 });
