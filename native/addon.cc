@@ -10,6 +10,7 @@
 #include "module.h"
 #include "service.h"
 #include "silence.h"
+#include "socket_owner.h"
 #include "urgent.h"
 
 /** The relay as a module of Node. Each environment (main thread or worker) that starts it has its own relay thread. */
@@ -224,6 +225,26 @@ napi_value peer_uid(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/**
+ * socketOwner(from, fromPort, to, toPort): the user whose socket is that end of a TCP connection, or a negative errno. Addresses
+ * are Buffers of 4 or 16 bytes.
+ */
+napi_value socket_owner(napi_env env, napi_callback_info info) {
+  Call<4> call(env, info);
+  viaduct::SocketEnd ends[2] = {};
+  int64_t owner = 0;
+  for (int at = 0; at < 2; at++) {
+    void* bytes = nullptr;
+    if (napi_get_buffer_info(env, call.args[2 * at], &bytes, &ends[at].size) != napi_ok) owner = -EINVAL;
+    ends[at].address = static_cast<const unsigned char*>(bytes);
+    ends[at].port = static_cast<uint16_t>(int_of(env, call.args[2 * at + 1]));
+  }
+  if (owner == 0) owner = viaduct::owner_of_socket(ends[0], ends[1]);
+  napi_value result = nullptr;
+  napi_create_double(env, static_cast<double>(owner), &result);
+  return result;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   // The relay's thread and the handle of the epoll sockets outlive this function; what they need is freed with the environment.
   Instance* instance = new (std::nothrow) Instance;
@@ -240,6 +261,7 @@ napi_value init(napi_env env, napi_value exports) {
       entry("closeOnExec", close_on_exec),
       entry("notify", notify),
       entry("peerUid", peer_uid),
+      entry("socketOwner", socket_owner),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   napi_set_named_property(env, exports, "abi", number(env, viaduct::kAbi));

@@ -1,4 +1,4 @@
-import type { Tool } from '../src/cli/setup/tool.ts';
+import type { Proof, Tool } from '../src/cli/setup/tool.ts';
 import { TOOLS } from '../src/cli/setup/tools/tools.ts';
 import { GENERATED, table } from './page-parts.ts';
 
@@ -35,7 +35,9 @@ viaduct exec -- COMMAND       no file is changed: variables for one command
 - **A tool that is set up fails while Viaduct is stopped.** \`setup --list\` says so; let Viaduct start with your login.
 
 In the last column, *tried* means that a test sets the tool up, has it work behind an NTLM proxy, and undoes it, and that its
-files are then the same byte for byte; *compared* means that what is written was compared with the tool's documentation only.
+files are then the same byte for byte. *Tried at length* is the same in the long form of the tests (\`npm run test:long\`), since these
+tools are large. *Read* means that a test has the tool's own parser read what is written, and undoes it; *undone under Wine* that a test sets it up and undoes it there; *compared* that what is written
+was compared with the tool's documentation only.
 `;
 
 const FOLLOW = `
@@ -45,11 +47,17 @@ They read the variables of \`viaduct env\`, or the setting of the desktop.
 `;
 
 /** Tools that read the variables of the shell, or the setting of the desktop, and need nothing of their own. */
-const FOLLOWERS: readonly { readonly names: string; readonly follow: string; readonly trap: string }[] = [
+const FOLLOWERS: readonly {
+  readonly names: string;
+  readonly follow: string;
+  readonly trap: string;
+  readonly proof?: Proof;
+}[] = [
   {
     names: 'Go, and what is written in it: gh, kubectl, helm, terraform',
     follow: 'variables',
     trap: 'Never use a proxy for loopback',
+    proof: 'tried at length',
   },
   {
     names: 'uv',
@@ -60,11 +68,13 @@ const FOLLOWERS: readonly { readonly names: string; readonly follow: string; rea
     names: 'Node programs',
     follow: 'variables',
     trap: '`NODE_USE_ENV_PROXY=1`, which the variables contain, since Node 22.21 and 24.5',
+    proof: 'tried',
   },
   {
     names: 'Java programs',
     follow: 'variables of `viaduct exec`',
     trap: '`JAVA_TOOL_OPTIONS`; every JVM then says so on standard error',
+    proof: 'tried',
   },
   { names: 'rustup, Ruby, Bundler, PHP Composer, R, Julia, Perl LWP, Deno, Bun', follow: 'variables', trap: '' },
   {
@@ -104,8 +114,15 @@ export function setupPage(): string {
     tool.page.proof,
   ]);
   const head = ['name', 'tool', 'where', 'what', 'mind', 'set up', 'proof'];
-  const followers = FOLLOWERS.map(({ names, follow, trap }) => [names, follow, trap]);
-  return [INTRO, '## Tools\n', table(head, rows), FOLLOW, table(['tools', 'follow', 'mind'], followers), ''].join('\n');
+  const followers = FOLLOWERS.map(({ names, follow, trap, proof = 'compared' }) => [names, follow, trap, proof]);
+  return [
+    INTRO,
+    '## Tools\n',
+    table(head, rows),
+    FOLLOW,
+    table(['tools', 'follow', 'mind', 'proof'], followers),
+    '',
+  ].join('\n');
 }
 
 function whenOf({ scope, when }: Tool): string {

@@ -1,5 +1,6 @@
 import type { Measurement } from '../measurement.ts';
 import { bulk } from './bulk.ts';
+import { coldPlain, coldSetup } from './cold.ts';
 import { dashboard } from './dashboard.ts';
 import { echo } from './echo.ts';
 import { fleet } from './fleet.ts';
@@ -10,4 +11,16 @@ import { setup } from './setup.ts';
 import { shaping } from './shaping.ts';
 
 /** In the order of the table. */
-export const MEASUREMENTS: readonly Measurement[] = [bulk, setup, plain, idle, echo, growth, shaping, dashboard, fleet];
+export const MEASUREMENTS: readonly Measurement[] = [
+  bulk,
+  setup,
+  plain,
+  coldSetup,
+  coldPlain,
+  idle,
+  echo,
+  growth,
+  shaping,
+  dashboard,
+  fleet,
+];

@@ -1,4 +1,5 @@
 import type { ListenerSet } from '../clients/listener-set.ts';
+import type { Listen } from '../clients/options.ts';
 import type { Config } from '../config/config.ts';
 import type { ReloadCause } from '../config/reload/reload.ts';
 import type { Limits } from '../limits/limits.ts';
@@ -46,6 +47,15 @@ export class Reloads {
     const { commit } = await this.prepare(config);
     await commit();
     if (cause === 'requested') this.#deps.shared.upstreamAuth.authCache.retryLogins();
+  }
+
+  /** As `prepare`, where the addresses alone are others. */
+  async prepareListeners(listen: readonly Listen[]): Promise<PreparedReload> {
+    const opened = await this.#deps.listeners.prepare(listen);
+    return {
+      commit: async () => (this.#isStopped ? opened.abandon() : opened.serve()),
+      abandon: async () => opened.abandon(),
+    };
   }
 
   /** Does all that may fail or wait. Rejects and leaves nothing behind. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Modes, NamedRule, ShownAccount, Ways, WhyAnswer, WhyQuestion } from '../admin/controlled-proxy.ts';
 import type { InheritedSockets } from '../clients/inherited-sockets.ts';
 import { ListenerSet } from '../clients/listener-set.ts';
-import type { SocketListen } from '../clients/options.ts';
+import type { Listen, SocketListen } from '../clients/options.ts';
 import { clientProtocols } from '../clients/protocols.ts';
 import type { Config } from '../config/config.ts';
 import type { ReloadCause } from '../config/reload/reload.ts';
@@ -129,6 +129,8 @@ export interface RunningProxy extends AsyncDisposable {
   reopenLog(): void;
   /** Does everything of a reload that may fail or wait. Rejects and changes nothing. */
   prepare(config: Config): Promise<PreparedReload>;
+  /** The same for other addresses alone: those of bridges come and go. */
+  prepareListeners(listen: readonly Listen[]): Promise<PreparedReload>;
   /**
    * Accepts no more, closes idle connections, waits up to `drainMs` for open requests and aborts the rest. A further call can
    * only shorten the wait.
@@ -341,6 +343,10 @@ class StartedProxy implements RunningProxy {
 
   prepare(config: Config): Promise<PreparedReload> {
     return this.#deps.reloads.prepare(config);
+  }
+
+  prepareListeners(listen: readonly Listen[]): Promise<PreparedReload> {
+    return this.#deps.reloads.prepareListeners(listen);
   }
 
   close({ drainMs }: { readonly drainMs: number }): Promise<DrainReport> {

@@ -90,7 +90,8 @@ export function clientUrl(listeners: readonly string[]): string | undefined {
 
 function proxyAt(text: string, by: MeantProxy['by'], instance: Instance | undefined): MeantProxy {
   const url = parsed(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
-  if (url === undefined) throw new UsageError(`--through: ${redact(text)} is not a proxy; write http://HOST:PORT`);
+  if (url === undefined)
+    throw new UsageError(`--through: ${text === '' ? 'nothing' : redact(text)} is not a proxy; write http://HOST:PORT`);
   const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
   const login = url.username === '' ? '' : `${url.username}${url.password === '' ? '' : `:${url.password}`}@`;
   const written = `${url.protocol}//${login}${url.hostname}:${port}`;

@@ -39,6 +39,8 @@ for (const [line, words] of LINES) {
 
 const MISTAKES: readonly (readonly [line: string, message: string])[] = [
   ['--prot 1', 'unknown flag --prot; did you mean --port? (viaduct --help lists all)'],
+  ['login --for 5m', '--for is no flag of login, but of mode; viaduct login --help says more'],
+  ['--list', '--list is no flag of run, but of setup; viaduct run --help says more'],
   ['-z', 'unknown flag -z (viaduct --help lists all)'],
   ['--server=proxy:80', 'unknown flag --server: px has it; here --proxy URL (viaduct --help lists all)'],
   [

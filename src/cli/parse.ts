@@ -113,7 +113,7 @@ function inOneLine(error: CommanderError, words: readonly string[]): string {
   const named = /'(.*)'/s.exec(error.message)?.[1] ?? '';
   switch (error.code) {
     case 'commander.unknownOption':
-      return unknownFlag(named);
+      return unknownFlag(named, words[0]);
     case 'commander.optionMissingArgument':
       return `${named.replace(/^-\w, /, '').replace(/ <(.*)>$/, ' needs a value: $1')}`;
     case 'commander.missingArgument':
@@ -127,12 +127,17 @@ function inOneLine(error: CommanderError, words: readonly string[]): string {
 }
 
 /** A value may be glued to it, and begins no later than where no name goes on. */
-function unknownFlag(word: string): string {
+function unknownFlag(word: string, first: string | undefined): string {
   const flag = /^--?[a-z]+(?:[-_][a-z]+)*(?![^=])/i.exec(word)?.[0] ?? /^-[a-z](?![a-z-])/i.exec(word)?.[0];
   if (flag === undefined) return `unknown flag${SEE_HELP}`;
   const foreign = foreignHint(flag);
   if (foreign !== undefined) return `unknown flag ${flag}: ${foreign}${SEE_HELP}`;
   if (flag === '--threads') return `--threads takes a number, and does nothing here${SEE_HELP}`;
+  const owner = COMMANDS.find((command) => flagsOf(command).some(({ name }) => `--${name}` === flag));
+  if (owner !== undefined) {
+    const asked = COMMANDS.find(({ name }) => name === first) ?? COMMANDS[0];
+    return `${flag} is no flag of ${asked.name}, but of ${owner.name}; viaduct ${asked.name} --help says more`;
+  }
   return `unknown flag ${flag}${suggestion(flag.replace(/^-+/, ''), LONG_NAMES, (name) => `--${name}`)}${SEE_HELP}`;
 }
 

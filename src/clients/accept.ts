@@ -129,7 +129,7 @@ export class Listener implements BoundAddress, ConnectionHost {
   /** Serves, and first the clients that are waiting already. */
   begin(): void {
     this.#socket.serve({
-      accepted: (wire, address, port) => this.#accept(wire, address, port),
+      accepted: (wire, address, port, local) => this.#accept(wire, address, port, local),
       failed: (error) => {
         this.#notice(`accepting failed: ${error.message}`);
         this.#pauseAccepting();
@@ -165,9 +165,13 @@ export class Listener implements BoundAddress, ConnectionHost {
     for (const { of: connection } of this.#connections) connection?.abort(why);
   }
 
-  #accept(wire: Wire, address: string, port: number): void {
+  #accept(wire: Wire, address: string, port: number, localAddress: string | undefined): void {
     const isOnBridge = this.listen.kind === 'tcp' && this.listen.subnet !== undefined;
-    const client: ClientInfo = { address, port, listener: this.url, ...(isOnBridge && { isOnBridge }) };
+    const client: ClientInfo = {
+      ...{ address, port, listener: this.url },
+      ...(localAddress !== undefined && { localAddress }),
+      ...(isOnBridge && { isOnBridge }),
+    };
     const place: ClientPlace = new Place();
     const { protocol, peers } = this.#serving;
     if (peers === undefined) {

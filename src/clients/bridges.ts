@@ -1,17 +1,8 @@
-import { networkInterfaces } from 'node:os';
 import { ProxyError } from '../contracts/failure.ts';
 import type { ClientInfo } from '../contracts/request.ts';
+import { addressesOf, type InterfaceAddress } from '../net/interface-addresses.ts';
 import { CidrSet, knownCidr, parseIpWithZone } from '../protocol/addresses/ip-address.ts';
 import type { BridgeKind, Listen, SocketListen } from './options.ts';
-
-/** An address of this machine on a bridge, and the subnet of those that may reach it there. */
-export interface Bridge {
-  /** Name of the interface. */
-  readonly name: string;
-  readonly address: string;
-  /** `172.17.0.0/16` is written as `172.17.0.1/16`: the address with its prefix. */
-  readonly cidr: string;
-}
 
 /** Docker names its own networks `br-` and the first 12 digits of their id; Podman counts. */
 const NAMES: Readonly<Record<BridgeKind, RegExp>> = {
@@ -20,26 +11,24 @@ const NAMES: Readonly<Record<BridgeKind, RegExp>> = {
   wsl: /^vEthernet \((?:WSL|Default Switch)/,
 };
 
-/** The bridges of a kind that this machine has now, IPv4 before IPv6. */
+/** The addresses of this machine on bridges of a kind, IPv4 before IPv6; their subnets are those that may reach them. */
 export function bridgesOf(
   kind: BridgeKind,
-  interfaces: ReturnType<typeof networkInterfaces> = networkInterfaces(),
-): Bridge[] {
-  const found = Object.entries(interfaces).flatMap(([name, addresses = []]) =>
-    NAMES[kind].test(name)
-      ? addresses.flatMap(({ address, cidr, family }) => {
-          // A link-local address is bound with the interface that it is valid on, which no client can write into a URL.
-          const isLinkLocal = address.startsWith('fe80:') || address.startsWith('169.254.');
-          return cidr === null || isLinkLocal ? [] : [{ name, address, cidr, family }];
-        })
+  find: (names: RegExp) => readonly InterfaceAddress[] = addressesOf,
+): InterfaceAddress[] {
+  // A link-local address is bound with the interface that it is valid on, which no client can write into a URL.
+  const found = find(NAMES[kind]).filter(({ address }) => !/^(?:fe80:|169\.254\.)/.test(address));
+  const isSix = ({ address }: InterfaceAddress): boolean => address.includes(':');
+  return [...found.filter((one) => !isSix(one)), ...found.filter(isSix)];
+}
+
+/** A line for each kind of bridge that is to be listened on and is not there. */
+export const missingBridges = (wanted: readonly Listen[]): string[] =>
+  wanted.flatMap((listen) =>
+    listen.kind === 'bridge' && bridgesOf(listen.bridge).length === 0
+      ? [`there is no bridge of ${listen.bridge} now; it is listened on when there is one`]
       : [],
   );
-  const ordered = [
-    ...found.filter(({ family }) => family === 'IPv4'),
-    ...found.filter(({ family }) => family !== 'IPv4'),
-  ];
-  return ordered.map(({ name, address, cidr }) => ({ name, address, cidr }));
-}
 
 /**
  * The sockets of listeners: for a bridge one on each address that this machine has there now. Those are optional: a bridge
@@ -47,7 +36,7 @@ export function bridgesOf(
  */
 export const socketsOf = (
   wanted: readonly Listen[],
-  bridges: (kind: BridgeKind) => readonly Bridge[] = bridgesOf,
+  bridges: (kind: BridgeKind) => readonly InterfaceAddress[] = bridgesOf,
 ): readonly SocketListen[] =>
   wanted.flatMap((listen): SocketListen[] => {
     if (listen.kind !== 'bridge') return [listen];

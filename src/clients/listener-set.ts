@@ -1,10 +1,10 @@
-import type { Observe } from '../contracts/event.ts';
 import type { ProxyError } from '../contracts/failure.ts';
 import { type AcceptOptions, Listener, type ListenerChange } from './accept.ts';
-import { socketsOf } from './bridges.ts';
+import { BridgeProblem, BridgeWatch } from './bridge-watch.ts';
+import { missingBridges, socketsOf } from './bridges.ts';
 import type { ClientConnection } from './client-protocol.ts';
-import { type BoundAddress, ListenError, openProbe } from './listening.ts';
-import { addressKey, addressText, type Listen, type ListenSettings, type SocketListen } from './options.ts';
+import { openAll, requireSome } from './open-all.ts';
+import { addressKey, type Listen, type ListenSettings, type SocketListen } from './options.ts';
 import { Places } from './places.ts';
 import { RejectedClients } from './rejected-clients.ts';
 
@@ -22,9 +22,6 @@ export interface ListenerSetOptions
   readonly rejectedMax?: (() => number) | undefined;
 }
 
-/** Containers wait this long for a bridge that has just been made; a look costs one system call. */
-const BRIDGES_LOOKED_AT_MS = 2_000;
-
 /** All listening sockets of one proxy, and what they have accepted. */
 export class ListenerSet {
   readonly #options: AcceptOptions;
@@ -39,10 +36,14 @@ export class ListenerSet {
   #preparing = 0;
   /** The last change of bridges that is being followed. */
   #following: Promise<void> = Promise.resolve();
-  #bridgeWatch: Disposable | undefined;
+  #isFollowing = false;
+  readonly #bridgeProblem: BridgeProblem;
+  readonly #bridgeWatch: BridgeWatch;
 
   constructor({ connectionsMax, rejectedMax, ...options }: ListenerSetOptions) {
     const rejected = new RejectedClients(options.context.clock, rejectedMax);
+    this.#bridgeProblem = new BridgeProblem((level, message) => options.observe({ type: 'notice', level, message }));
+    this.#bridgeWatch = new BridgeWatch(options.context.clock, () => this.#followBridges());
     this.#options = { ...options, places: new Places<ClientConnection>(connectionsMax), rejected };
   }
 
@@ -111,9 +112,10 @@ export class ListenerSet {
         serve: () => {
           settle();
           this.#wanted = wanted;
-          this.#noticeMissing(wanted);
+          for (const message of missingBridges(wanted))
+            this.#options.observe({ type: 'notice', level: 'info', message });
           serve();
-          this.#watchBridges();
+          this.#bridgeWatch.watch(wanted);
         },
         abandon: () => {
           settle();
@@ -128,7 +130,7 @@ export class ListenerSet {
 
   /** Listens on bridges that have come, and no more on those that are gone. Between two reloads only. */
   #followBridges(): void {
-    if (this.#preparing > 0) return;
+    if (this.#preparing > 0 || this.#isFollowing) return;
     const bridges = socketsOf(this.#wanted.filter(({ kind }) => kind === 'bridge'));
     const missing = bridges.filter((listen) => !this.#listeners.some(({ requested }) => isSame(requested, listen)));
     const isGone = ({ requested }: Listener) =>
@@ -141,37 +143,21 @@ export class ListenerSet {
       this.#listeners = [...this.#listeners.filter((listener) => !gone.includes(listener)), ...opened];
       for (const listener of gone) this.#retire(listener);
       for (const listener of opened) listener.begin();
+      this.#bridgeProblem.clear();
       const message = `listening on ${this.urls.join(', ')}, as the bridges are now`;
       observe({ type: 'notice', level: 'info', message });
     };
-    // An address may not be there yet: the next look finds out.
-    this.#following = change().catch((error: unknown) => {
-      observe({ type: 'notice', level: 'debug', message: `a bridge: ${String(error)}` });
-    });
-  }
-
-  #noticeMissing(wanted: readonly Listen[]): void {
-    for (const listen of wanted) {
-      if (listen.kind !== 'bridge' || socketsOf([listen]).length > 0) continue;
-      const message = `there is no bridge of ${listen.bridge} now; it is listened on when there is one`;
-      this.#options.observe({ type: 'notice', level: 'info', message });
-    }
-  }
-
-  #watchBridges(): void {
-    this.#bridgeWatch?.[Symbol.dispose]();
-    this.#bridgeWatch = undefined;
-    if (!this.#wanted.some(({ kind }) => kind === 'bridge')) return;
-    this.#bridgeWatch = this.#options.context.clock.after(BRIDGES_LOOKED_AT_MS, () => {
-      this.#followBridges();
-      this.#watchBridges();
-    });
+    this.#isFollowing = true;
+    this.#following = change()
+      .catch((error: unknown) => this.#bridgeProblem.report(error))
+      .finally(() => {
+        this.#isFollowing = false;
+      });
   }
 
   async #open(asked: readonly Listen[]): Promise<PreparedListeners> {
     const wanted = socketsOf(asked);
-    const [first] = asked;
-    if (wanted.length === 0 && first !== undefined) throw new ListenError(first, noSuchBridge());
+    requireSome(asked, wanted);
     const unchanged = this.#listeners.filter((listener) => requestedBy(wanted, listener) !== undefined);
     const missing = wanted.filter((listen) => !unchanged.some((listener) => isSameAddress(listen, listener.requested)));
     const { observe } = this.#options;
@@ -208,7 +194,7 @@ export class ListenerSet {
   /** Accepts no more; resolves when nothing is open any more. */
   async drained(): Promise<void> {
     this.#wanted = [];
-    this.#watchBridges();
+    this.#bridgeWatch.watch([]);
     await this.#following;
     await Promise.all([...this.#all()].map((listener) => listener.stop()));
     this.#options.rejected.close();
@@ -229,74 +215,6 @@ export class ListenerSet {
     void listener.stop().then(() => this.#retired.delete(listener));
   }
 }
-
-/**
- * Finds out which of `fresh` could be listened on, and on which ports, without keeping them. What is not in the result
- * is the half of `localhost` that this machine lacks. Rejects with a ListenError.
- */
-export async function probeListeners(
-  fresh: readonly SocketListen[],
-  wanted: readonly SocketListen[],
-  observe: Observe,
-): Promise<ReadonlyMap<SocketListen, SocketListen>> {
-  const found = new Map<SocketListen, SocketListen>();
-  const probes = await openAll(
-    fresh,
-    wanted,
-    async (listen, requested) => {
-      const probe = await openProbe(listen);
-      found.set(requested, probe.listen);
-      return probe;
-    },
-    observe,
-  );
-  for (const probe of probes) probe.abandon();
-  return found;
-}
-
-/** Opens all of `missing`, or none and rejects. */
-async function openAll<L extends BoundAddress>(
-  missing: readonly SocketListen[],
-  wanted: readonly SocketListen[],
-  open: (listen: SocketListen, requested: SocketListen) => Promise<L>,
-  observe: Observe,
-): Promise<L[]> {
-  const opened: L[] = [];
-  for (const listen of missing) {
-    try {
-      opened.push(await open(withSharedPort(listen, opened), listen));
-    } catch (error) {
-      if (error instanceof ListenError && mayBeMissing(listen, error, wanted, opened)) {
-        observe({ type: 'notice', level: 'info', message: `${addressText(listen)} is not there: ${error.code}` });
-        continue;
-      }
-      for (const listener of opened) listener.abandon();
-      throw error;
-    }
-  }
-  return opened;
-}
-
-/** A machine may lack one family of `localhost`; a port that is taken is another matter. */
-function mayBeMissing(
-  listen: SocketListen,
-  error: ListenError,
-  wanted: readonly SocketListen[],
-  opened: readonly BoundAddress[],
-): boolean {
-  if (listen.kind !== 'tcp' || !listen.optional || error.code === 'EADDRINUSE' || error.code === 'EACCES') return false;
-  const isLast = wanted.findLast((other) => other.kind === 'tcp' && other.optional) === listen;
-  return !isLast || opened.some((listener) => listener.requested.kind === 'tcp' && listener.requested.optional);
-}
-
-/** Both halves of `localhost` take the same port when it is a free one that is asked for. */
-function withSharedPort(listen: SocketListen, opened: readonly BoundAddress[]): SocketListen {
-  if (listen.kind !== 'tcp' || !listen.optional || listen.port !== 0) return listen;
-  const other = opened.find(({ requested }) => requested.kind === 'tcp' && requested.optional && requested.port === 0);
-  return other?.listen.kind === 'tcp' ? { ...listen, port: other.listen.port } : listen;
-}
-
-const noSuchBridge = (): NodeJS.ErrnoException => Object.assign(new Error('no such bridge'), { code: 'ENODEV' });
 
 const withoutScheme = (url: string): string => url.replace(/^[a-z][a-z0-9]*:\/\//, '');
 

@@ -1,7 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net';
 import type { Wire } from '../contracts/wire.ts';
-import type { EpollListener } from '../net/epoll-listener.ts';
+import { type EpollListener, isUnspecified } from '../net/epoll-listener.ts';
 import type { EpollSockets } from '../net/epoll-sockets.ts';
 import { adopt } from './adopt.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
@@ -50,7 +50,8 @@ export interface ListeningSocket {
   close(): void;
 }
 export interface ListeningHost {
-  accepted(wire: Wire, address: string, port: number): void;
+  /** `localAddress`: which address of this machine it is, where the listener is on all of them. */
+  accepted(wire: Wire, address: string, port: number, localAddress: string | undefined): void;
   /** The system has no descriptor or no memory for the next client. Until `resume` there may be no further attempt. */
   failed(error: Error): void;
 }
@@ -154,10 +155,11 @@ function listenOnNode(listen: SocketListen, server: Server): ListeningSocket {
       failed = (error) => host.failed(error);
       accept = (socket) => {
         const { remoteAddress, remotePort = 0 } = socket;
+        const local = listen.kind === 'tcp' && isUnspecified(listen.host) ? socket.localAddress : undefined;
         // The client has reset already. Without an address no rule about addresses would apply to it.
         if (remoteAddress === undefined && listen.kind === 'tcp') return void socket.destroy();
         // A socket for both families shows IPv4 clients as ::ffff:a.b.c.d; rules and logs mean the IPv4.
-        host.accepted(adopt(socket), (remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''), remotePort);
+        host.accepted(adopt(socket), (remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''), remotePort, local);
       };
       const waiting = queued ?? [];
       queued = undefined;

@@ -36,6 +36,8 @@ export type WorkerRequest =
   | ({ readonly type: 'start' } & Settings & Membership)
   /** Does all of a reload that may fail. Either `commit` or `abandon` follows. */
   | ({ readonly type: 'prepare' } & Settings)
+  /** The same for other addresses alone, as the bridges are now. */
+  | { readonly type: 'prepare-listeners'; readonly listen: readonly Listen[] }
   | { readonly type: 'commit' }
   | { readonly type: 'abandon' }
   /** Opens the log file anew. */

@@ -1,8 +1,15 @@
 import { createServer, type Server } from 'node:net';
 import { socketsOf } from '../clients/bridges.ts';
-import { probeListeners } from '../clients/listener-set.ts';
+import { probeListeners, requireSome } from '../clients/open-all.ts';
 import { addressKey, type Listen, type SocketListen } from '../clients/options.ts';
 import type { Observe } from '../contracts/event.ts';
+
+/** Addresses that could be bound a moment ago. */
+export interface FoundAddresses {
+  readonly listen: readonly SocketListen[];
+  /** Makes them those in force. */
+  keep(): void;
+}
 
 /**
  * The addresses that all workers listen on. Sockets that share a port share it with any process of the same user: a second
@@ -18,9 +25,17 @@ export class Ports {
     this.#observe = observe;
   }
 
-  /** Rejects with a ListenError. Addresses in use by the workers are not tried again. `keep` makes the result the one in force. */
-  async find(asked: readonly Listen[]): Promise<{ readonly listen: readonly SocketListen[]; keep(): void }> {
+  /** Whether the addresses of `asked` are those in force: bridges come and go. */
+  isCurrent(asked: readonly Listen[]): boolean {
+    const wanted = socketsOf(asked).map(addressKey);
+    return wanted.length === this.#known.size && wanted.every((key) => this.#known.has(key));
+  }
+
+  /** Rejects with a ListenError. Addresses in use by the workers are not tried again. */
+  async find(asked: readonly Listen[]): Promise<FoundAddresses> {
     const wanted = socketsOf(asked);
+    // Where only bridges are asked for and all of them have gone since, the workers wait for the next one.
+    if (this.#known.size === 0) requireSome(asked, wanted);
     const fresh = wanted.filter((listen) => !this.#known.has(addressKey(listen)));
     const found = await probeListeners(fresh, wanted, this.#observe);
     const known = new Map(

@@ -9,7 +9,6 @@ import { StartSettings } from '../app/start-settings.ts';
 import { listenUrl } from '../clients/listening.ts';
 import type { Listen } from '../clients/options.ts';
 import type { Config } from '../config/config.ts';
-import { parcelsOf } from '../config/reload/parcels.ts';
 import type { ReloadCause } from '../config/reload/reload.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';
 import type { NoticeLevel, Observe } from '../contracts/event.ts';
@@ -23,12 +22,14 @@ import { ModeSwitch } from '../routing/mode-switch.ts';
 import { LatchFile } from '../upstream-auth/latch-file.ts';
 import type { Clock } from '../util/clock.ts';
 import { inSlices } from '../util/slices.ts';
+import { BridgeFollower } from './bridge-follower.ts';
 import { LiveRequests } from './live-requests.ts';
 import { LoginServer } from './login-server.ts';
-import type { Membership, Settings } from './messages.ts';
+import type { Membership } from './messages.ts';
 import { NoticeDeduplicator } from './notice-deduplicator.ts';
-import { Ports } from './ports.ts';
+import { type FoundAddresses, Ports } from './ports.ts';
 import { WorkerHandle } from './worker-handle.ts';
+import { listenAt, send, settingsAt } from './worker-settings.ts';
 
 /** A worker that ran for this long was healthy: it is replaced at once. */
 const STEADY_MS = 10_000;
@@ -90,6 +91,7 @@ export class Primary implements AsyncDisposable {
   #forked = 0;
   readonly #rotateLog = oneAtATime(rotateFile);
   #isStopping = false;
+  readonly #bridges: BridgeFollower;
   /** Reloads and replacements run one after another: no worker is started in the middle of a reload. */
   #lastTask: Promise<unknown> = Promise.resolve();
 
@@ -109,6 +111,13 @@ export class Primary implements AsyncDisposable {
     this.#idKey = (sharing?.idKey ?? options.idKey).toString('base64');
     this.#notices = new NoticeDeduplicator(clock, observe);
     this.#startSettings = new StartSettings(config);
+    this.#bridges = new BridgeFollower({
+      clock,
+      ports: this.#ports,
+      notice: (level, message) => this.#notices.report(level, message),
+      serialize: (task) => this.#serialize(task),
+      rebind: (found) => this.#rebind(found),
+    });
   }
 
   /** Resolves when all workers serve. Rejects with a ListenError, or when one of them cannot start; then none is left. */
@@ -169,18 +178,10 @@ export class Primary implements AsyncDisposable {
       const { config: next } = reloadable;
       const limits = await inSlices(this.#limits.prepare(next.limits), this.#options.clock);
       const { listen, keep } = await this.#ports.find(next.listen);
-      const workers = this.#workers();
-      const results = await Promise.allSettled(
-        workers.map(async (worker, at) => {
-          await send(next, worker);
-          return worker.request({ type: 'prepare', ...settingsAt({ listen, idKey: this.#idKey }, at) });
-        }),
-      );
-      const refused = results.find((result, at) => result.status === 'rejected' && workers[at]?.isGone === false);
-      if (refused?.status === 'rejected') {
-        await Promise.allSettled(workers.map((worker) => worker.request({ type: 'abandon' })));
-        throw refused.reason;
-      }
+      const workers = await this.#prepareAll(async (worker, at) => {
+        await send(next, worker);
+        await worker.request({ type: 'prepare', ...settingsAt({ listen, idKey: this.#idKey }, at) });
+      });
       keep();
       this.#config = next;
       this.#listen = listen;
@@ -190,8 +191,28 @@ export class Primary implements AsyncDisposable {
       this.#mode.reloaded();
       reloadable.commit();
       for (const message of reloadable.notices) this.#notices.report('warn', message);
+      this.#bridges.follow(this.#config.listen);
       if (cause === 'requested') this.#logins.lift();
     });
+  }
+
+  /** All workers do the part of a change that may fail, or all abandon it and this rejects. Resolves with those that wait for `commit`. */
+  async #prepareAll(prepare: (worker: WorkerHandle, at: number) => Promise<void>): Promise<readonly WorkerHandle[]> {
+    const workers = this.#workers();
+    const results = await Promise.allSettled(workers.map(prepare));
+    const refused = results.find((result, at) => result.status === 'rejected' && workers[at]?.isGone === false);
+    if (refused?.status !== 'rejected') return workers;
+    await Promise.allSettled(workers.map((worker) => worker.request({ type: 'abandon' })));
+    throw refused.reason;
+  }
+
+  async #rebind({ listen, keep }: FoundAddresses): Promise<void> {
+    const workers = await this.#prepareAll(async (worker, at) => {
+      await worker.request({ type: 'prepare-listeners', listen: listenAt(listen, at) });
+    });
+    keep();
+    this.#listen = listen;
+    await Promise.allSettled(workers.map((worker) => worker.request({ type: 'commit' })));
   }
 
   /** After the log file was moved away: every worker goes on in a new one of the same name. */
@@ -209,6 +230,7 @@ export class Primary implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
+    this.#bridges[Symbol.dispose]();
     for (const { restart } of this.#slots) restart?.[Symbol.dispose]();
     const kill = this.#options.clock.after(EXIT_MS, () => {
       for (const worker of this.#workers()) worker.kill();
@@ -235,6 +257,7 @@ export class Primary implements AsyncDisposable {
     keep();
     await Promise.all(this.#slots.map((slot) => this.#send(slot)));
     for (const slot of this.#slots) this.#watch(slot);
+    this.#bridges.follow(this.#config.listen);
   }
 
   #fork(): WorkerHandle {
@@ -317,13 +340,3 @@ const sumOf = (reports: readonly DrainReport[]): DrainReport => ({
   aborted: reports.reduce((sum, { aborted }) => sum + aborted, 0),
   longestMs: Math.max(0, ...reports.map(({ longestMs }) => longestMs)),
 });
-
-/** In small messages, each after the response to the one before: the worker serves requests in between. */
-async function send(config: Config, worker: WorkerHandle): Promise<void> {
-  for (const parcel of parcelsOf(config)) await worker.request({ type: 'take', parcel });
-}
-
-/** A path can be listened on by one process: the first worker. */
-function settingsAt({ listen, idKey }: Settings, at: number): Settings {
-  return { idKey, listen: at === 0 ? listen : listen.filter(({ kind }) => kind === 'tcp') };
-}

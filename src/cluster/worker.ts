@@ -134,6 +134,9 @@ class Worker {
         this.#idKey = Buffer.from(request.idKey, 'base64');
         this.#prepared = await this.#proxy?.prepare(this.#configWith(request));
         return 0;
+      case 'prepare-listeners':
+        this.#prepared = await this.#proxy?.prepareListeners(request.listen);
+        return 0;
       case 'commit':
         await this.#prepared?.commit();
         this.#prepared = undefined;

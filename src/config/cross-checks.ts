@@ -5,7 +5,7 @@ import { problemOfSecretFile } from '../credentials/secret-file.ts';
 import { problemOfSecretVariable } from '../credentials/secret-text.ts';
 import { problemOfSecret } from '../files/secret-of-origin.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
-import { canTellUsers } from '../identity/same-user.ts';
+import { sameUserProblem } from '../identity/same-user.ts';
 import { formatAuthority, hostKey } from '../protocol/addresses/authority.ts';
 import { parseIp } from '../protocol/addresses/ip-address.ts';
 import { formatHop } from '../protocol/routes/proxy-url.ts';
@@ -59,9 +59,10 @@ function checkRelay({ relay }: Config): Problem[] {
 }
 
 function checkSameUser({ clients }: Config): Problem[] {
-  if (clients.sameUser !== true || canTellUsers(process.platform)) return [];
-  const message = 'is not available on this system, which does not tell whose a connection is; use clients.users';
-  return [{ path: ['clients', 'sameUser'], message }];
+  const why = clients.sameUser === true ? sameUserProblem() : undefined;
+  return why === undefined
+    ? []
+    : [{ path: ['clients', 'sameUser'], message: `is not available: ${why}; use clients.users` }];
 }
 
 /** A person who reads the dashboard sees where everyone goes, and may end it. */

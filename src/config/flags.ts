@@ -95,7 +95,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'direct-fallback',
     summary: 'go direct while the PAC, or every upstream proxy, cannot be reached (routes.unreachable: direct)',
-    default: 'for the PAC of system and auto',
+    default:
+      'off; the PAC of system or auto alone means direct while it cannot be reached, unless a listener is exposed',
     apply: (text) => [{ path: ['routes', 'unreachable'], value: yesOrNo(text) ? 'direct' : 'refuse' }],
   },
   {

@@ -16,6 +16,8 @@ export interface ClientInfo {
   readonly port: number;
   /** URL of the listener that accepted the connection. */
   readonly listener: string;
+  /** Where that listener is on all addresses of this machine: the one that the client has connected to. */
+  readonly localAddress?: string;
   /** A container, by a listener on a bridge: other addresses are denied to it than to programs of this machine. */
   readonly isOnBridge?: true;
   /** Absent without TLS between the client and this proxy. */

@@ -27,8 +27,8 @@ export const clientsSchema: z.ZodType<ClientsOptions, ClientsInput> = z.strictOb
     .optional()
     .describe(
       'Listeners on loopback serve only processes of the user that runs the proxy, so that other users of this machine cannot use ' +
-        'its logins. On Linux alone, by the table of sockets of the kernel, which is read for each connection. Default: on where ' +
-        '`credentials` names accounts and other people can log in to this machine.',
+        'its logins. On Linux and Windows; the system is asked for each connection whose it is. Default: on where `credentials` names ' +
+        'accounts and other people can log in to this machine; on Windows off.',
     ),
   users: z
     .union([

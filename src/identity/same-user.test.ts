@@ -1,58 +1,50 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { ClientInfo } from '../contracts/request.ts';
+import type { TcpEnd } from '../net/peer-uid.ts';
 import { interactiveUsers } from './interactive-users.ts';
 import { sameUserFilter } from './same-user.ts';
+import type { SocketOwners } from './socket-owners/socket-owners.ts';
 
-const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
-const row = (from: string, to: string, uid: number) =>
-  `   0: ${from} ${to} 01 00000000:00000000 00:00000000 00000000  ${uid}        0 34 1 0000000000000000 20 4 30 10 -1\n`;
-const tables: Readonly<Record<string, string>> = {
-  '/proc/net/tcp':
-    HEAD +
-    row('0100007F:0C38', '0100007F:D431', 0) +
-    row('0100007F:D431', '0100007F:0C38', 1000) +
-    row('0100007F:D432', '0100007F:0050', 1000),
-  '/proc/net/tcp6':
-    HEAD +
-    row('00000000000000000000000001000000:D433', '00000000000000000000000001000000:0C38', 1000) +
-    row('0000000000000000FFFF00000100007F:D434', '0000000000000000FFFF00000100007F:0C38', 1001),
-};
-const read = (path: string): string => tables[path] ?? '';
-const refusal = (address: string, port: number, uid = 1000) =>
-  sameUserFilter(uid, read).refusal({ address, port, listener: 'http://127.0.0.1:3128' })?.detail;
+const owners = (found: Readonly<Record<string, string>>): SocketOwners => ({
+  self: '1000',
+  ownerOf: (from, to) => found[`${textOf(from)} ${textOf(to)}`],
+});
+const textOf = ({ address, port }: TcpEnd): string => `${address.octets.join('.')}:${port}`;
+const filter = sameUserFilter(
+  owners({
+    '127.0.0.1:5000 127.0.0.1:3128': '1000',
+    '127.0.0.1:5001 127.0.0.1:3128': '1001',
+    '127.0.0.1:5000 127.0.0.2:3128': '1001',
+  }),
+);
+const refusal = (address: string, port: number, more: Partial<ClientInfo> = {}) =>
+  filter.refusal({ address, port, listener: 'http://127.0.0.1:3128', ...more })?.detail;
+const REFUSED = 'rule clients.sameUser: the client is a process of';
 
-describe('a connection on loopback is one of the user that the kernel names', () => {
-  test('IPv4, IPv6, and IPv4 in a socket for both', () => {
-    assert.equal(refusal('127.0.0.1', 0xd431), undefined);
-    assert.equal(refusal('::1', 0xd433), undefined);
-    const other = 'rule clients.sameUser: the client is a process of the user with the number';
-    assert.equal(refusal('127.0.0.1', 0xd434), `${other} 1001`);
-    assert.equal(refusal('127.0.0.1', 0xd431, 1001), `${other} 1000`);
+describe('a client on loopback is served when the system says that its socket is one of this user', () => {
+  test('and no other user, nor one that is not known', () => {
+    assert.equal(refusal('127.0.0.1', 5000), undefined);
+    assert.equal(refusal('127.0.0.1', 5001), `${REFUSED} the user 1001`);
+    assert.equal(refusal('127.0.0.1', 5002), `${REFUSED} an unknown user`);
   });
-  test('another connection from the same port, and one that is gone, prove nothing', () => {
-    const unknown = 'rule clients.sameUser: the client is a process of an unknown user';
-    assert.equal(refusal('127.0.0.1', 0xd432), unknown);
-    assert.equal(refusal('127.0.0.1', 0xd435), unknown);
+  test('by the address that it has connected to, where the listener is on all of them', () => {
+    const listener = 'any://[::]:3128';
+    assert.equal(refusal('127.0.0.1', 5000, { listener, localAddress: '::ffff:127.0.0.1' }), undefined);
+    assert.equal(refusal('127.0.0.1', 5000, { listener, localAddress: '127.0.0.2' }), `${REFUSED} the user 1001`);
+    assert.equal(refusal('127.0.0.1', 5000, { listener }), `${REFUSED} an unknown user`);
+  });
+  test('and is refused where the system does not tell', () => {
+    const other = sameUserFilter({ unavailable: 'it does not' });
+    assert.equal(
+      other.refusal({ address: '::1', port: 1, listener: 'http://[::1]:3128' })?.detail,
+      `${REFUSED} an unknown user`,
+    );
   });
   test('clients of other machines are no matter of this rule', () => {
     assert.equal(refusal('10.0.0.1', 1), undefined);
     assert.equal(refusal('', 0), undefined);
   });
-});
-
-test('one reading serves clients that wait together, and a port that comes again is read again', () => {
-  let readings = 0;
-  const filter = sameUserFilter(1000, (path) => {
-    if (path === '/proc/net/tcp') readings += 1;
-    return HEAD + Array.from({ length: 20 }, (_, n) => row(`0100007F:D43${n}`, '0100007F:0C38', 1000)).join('');
-  });
-  const ask = (port: number) => filter.refusal({ address: '127.0.0.1', port, listener: 'http://127.0.0.1:3128' });
-  assert.deepEqual([ask(0xd431), ask(0xd432), ask(0xd433)], [undefined, undefined, undefined]);
-  // They take three microseconds; a machine that stops for ten milliseconds meanwhile reads once more.
-  assert.ok(readings <= 3);
-  const before = readings;
-  assert.equal(ask(0xd431), undefined);
-  assert.equal(readings, before + 1);
 });
 
 test('people are the accounts above 999 that have a shell, and this user', () => {

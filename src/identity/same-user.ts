@@ -1,24 +1,15 @@
-import { readFileSync } from 'node:fs';
 import { ProxyError } from '../contracts/failure.ts';
 import type { ClientFilter } from '../contracts/identity.ts';
 import type { ClientInfo } from '../contracts/request.ts';
-import { type IpAddress, parseIpWithZone, withoutMapping } from '../protocol/addresses/ip-address.ts';
+import type { TcpEnd } from '../net/peer-uid.ts';
+import { parseIpWithZone, withoutMapping } from '../protocol/addresses/ip-address.ts';
 import { classify } from '../protocol/addresses/ip-class.ts';
 import { interactiveUsers } from './interactive-users.ts';
+import { openSocketOwners } from './socket-owners/open-socket-owners.ts';
+import { readOrEmpty } from './socket-owners/proc-table.ts';
+import type { SocketOwners } from './socket-owners/socket-owners.ts';
 
 const RULE = 'clients.sameUser';
-
-/** The kernel's tables of TCP sockets (proc(5)). */
-const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'] as const;
-
-/**
- * A reading serves the connections that were waiting at that moment: with thousands of sockets it takes 20 ms, and a browser
- * opens twenty connections at once. Short, since another user could take over the port of a client that has left.
- */
-const FRESH_MS = 10;
-
-/** Where the kernel tells whose a socket is. */
-export const canTellUsers = (platform: NodeJS.Platform): boolean => platform === 'linux';
 
 /** What decides it where `clients.sameUser` is left out. */
 export interface SameUserFacts {
@@ -27,33 +18,52 @@ export interface SameUserFacts {
   readonly hasAccounts: boolean;
 }
 
+/**
+ * On Windows only where it is asked for: services log in as other users, and Windows itself uses the proxy where `setup winhttp`
+ * was run.
+ */
 export function isSameUserInForce({ sameUser, hasAccounts }: SameUserFacts): boolean {
   if (sameUser !== undefined) return sameUser;
-  return hasAccounts && canTellUsers(process.platform) && interactiveUsers(readOrEmpty('/etc/passwd')) > 1;
+  return hasAccounts && process.platform === 'linux' && interactiveUsers(readOrEmpty('/etc/passwd')) > 1;
+}
+
+/** Why `clients.sameUser` cannot be in force here; `undefined`: it can. */
+export function sameUserProblem(): string | undefined {
+  const owners = openSocketOwners();
+  return 'unavailable' in owners ? owners.unavailable : undefined;
 }
 
 /**
- * Refuses clients on loopback whose socket belongs to another user, `root` included. `read` gives the kernel's table of sockets.
- * To be asked when a connection is accepted: a socket that its client has closed has no owner.
+ * Refuses clients on loopback whose socket belongs to another user, `root` included. To be asked when a connection is accepted: a
+ * socket that its client has closed has no owner.
  */
-export const sameUserFilter = (
-  uid: number | undefined = process.getuid?.(),
-  read: (path: string) => string = readOrEmpty,
-): ClientFilter => {
-  const sockets = new KernelSockets(read);
-  return { refusal: (client) => refusalOf(client, uid, sockets) };
-};
+export function sameUserFilter(
+  owners: SocketOwners | { readonly unavailable: string } = openSocketOwners(),
+): ClientFilter {
+  return { refusal: (client) => refusalOf(client, 'unavailable' in owners ? undefined : owners) };
+}
 
-function refusalOf(client: ClientInfo, uid: number | undefined, sockets: KernelSockets): ProxyError | undefined {
-  const parsed = parseIpWithZone(client.address);
-  const address = parsed && withoutMapping(parsed);
-  if (address === undefined || classify(address) !== 'loopback') return undefined;
-  const owner = sockets.ownerOf(address, client);
-  if (owner !== undefined && owner === uid) return undefined;
-  const whose = owner === undefined ? 'of an unknown user' : `of the user with the number ${owner}`;
+function refusalOf(client: ClientInfo, owners: SocketOwners | undefined): ProxyError | undefined {
+  const from = endOf(client.address, client.port);
+  if (from === undefined || classify(from.address) !== 'loopback') return undefined;
+  const to = listenerEnd(client);
+  const owner = to && owners?.ownerOf(from, to);
+  if (owner !== undefined && owner === owners?.self) return undefined;
+  const whose = owner === undefined ? 'of an unknown user' : `of the user ${owner}`;
   return new ProxyError('denied', `rule ${RULE}: the client is a process ${whose}`, {
     clientDetail: `The rule is called "${RULE}".`,
   });
+}
+
+function endOf(text: string, port: number): TcpEnd | undefined {
+  const parsed = parseIpWithZone(text);
+  return parsed && { address: withoutMapping(parsed), port };
+}
+
+/** Our end of the connection. A listener on all addresses of this machine says which one the client has connected to. */
+function listenerEnd({ listener, localAddress }: ClientInfo): TcpEnd | undefined {
+  const [, six, four = '', port] = /^[a-z0-9]+:\/\/(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(listener) ?? [];
+  return endOf(localAddress ?? six ?? four, Number(port));
 }
 
 /** Asks one filter, then the other. */
@@ -64,74 +74,3 @@ export const bothFilters = (
   one === undefined || other === undefined
     ? (one ?? other)
     : { refusal: (client) => one.refusal(client) ?? other.refusal(client) };
-
-/** The kernel's tables of sockets, as they were a moment ago. */
-class KernelSockets {
-  readonly #read: (path: string) => string;
-  #tables: readonly string[] = [];
-  #readAtMs = Number.NEGATIVE_INFINITY;
-  /** Ends of connections that were asked about since: one that is accepted again is another connection. */
-  readonly #asked = new Set<string>();
-
-  constructor(read: (path: string) => string) {
-    this.#read = read;
-  }
-
-  /** The client's end of the connection: its own address is ours of the other end. */
-  ownerOf(address: IpAddress, { port, listener }: ClientInfo): number | undefined {
-    const listenerPort = Number(/:(\d+)$/.exec(listener)?.[1]);
-    // A socket for both families has an IPv4 address in the form that is mapped into IPv6.
-    const own = kernelAddress(address);
-    const ends = [own, `0000000000000000FFFF0000${own}`].map((text) => `${text}:${hex(port, 4)}`);
-    const to = `:${hex(listenerPort, 4)}`;
-    const key = `${own}:${port}${to}`;
-    const isFresh = performance.now() - this.#readAtMs < FRESH_MS && !this.#asked.has(key);
-    const owner = isFresh ? this.#find(ends, to) : undefined;
-    if (owner === undefined) this.#readAll();
-    this.#asked.add(key);
-    return owner ?? this.#find(ends, to);
-  }
-
-  #readAll(): void {
-    this.#tables = TABLES.map(this.#read);
-    this.#readAtMs = performance.now();
-    this.#asked.clear();
-  }
-
-  #find(ends: readonly string[], to: string): number | undefined {
-    for (const table of this.#tables) {
-      for (const end of ends) {
-        const uid = uidIn(table, end, to);
-        if (uid !== undefined) return uid;
-      }
-    }
-    return undefined;
-  }
-}
-
-/** A busy machine has thousands of lines, and each new connection waits for this: only those with the address are looked at. */
-function uidIn(table: string, from: string, to: string): number | undefined {
-  for (let at = table.indexOf(` ${from} `); at >= 0; at = table.indexOf(` ${from} `, at + 1)) {
-    const [, remote = '', , , , , uid] = table.slice(at, table.indexOf('\n', at)).trim().split(/\s+/);
-    if (remote.endsWith(to)) return Number(uid);
-  }
-  return undefined;
-}
-
-const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, '0');
-
-/** As the kernel prints it: each 32 bits in the order of this machine's bytes, which is the least significant first. */
-function kernelAddress({ octets }: IpAddress): string {
-  const bytes = Buffer.from(octets);
-  const words: string[] = [];
-  for (let at = 0; at < bytes.length; at += 4) words.push(hex(bytes.readUInt32LE(at), 8));
-  return words.join('');
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
-}

@@ -34,6 +34,8 @@ export interface Addon {
   notify(path: Uint8Array, text: Uint8Array): number;
   /** The user at the other end of a Unix socket; -1: not known. */
   peerUid(fd: number): number;
+  /** The user whose socket is the `from` end of a TCP connection to `to`, or a negative errno. Addresses have 4 or 16 bytes. */
+  socketOwner(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: number): number;
   readonly epollSockets: EpollAddon;
 }
 

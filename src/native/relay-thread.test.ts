@@ -16,7 +16,7 @@ import { type Direction, NativeThread, type OfferedDescriptor, type RelayedTunne
 type MadeUpEvent = readonly [kind: keyof typeof RELAY_EVENTS, slot: number, detail?: number];
 
 /** An addon whose events a test makes up. */
-class MadeUpAddon implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify'> {
+class MadeUpAddon implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner'> {
   readonly abi = 0;
   readonly calls: string[] = [];
   /** What the next calls of `add` return. */
@@ -88,6 +88,7 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
     epollSockets: undefined as never,
     closeOnExec: () => 0,
     notify: () => 0,
+    socketOwner: () => -1,
   });
   return {
     addon,
@@ -101,7 +102,7 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
 }
 
 /** As an object of functions, like the addon. */
-function bound(addon: MadeUpAddon): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify'> {
+function bound(addon: MadeUpAddon): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner'> {
   return {
     abi: addon.abi,
     start: (...args) => addon.start(...args),

@@ -4,7 +4,7 @@ import { EpollWire } from './epoll-wire.ts';
 import type { SocketOwner, SocketTable } from './socket-table.ts';
 
 export interface AcceptHandler {
-  accepted(wire: EpollWire, address: string, port: number): void;
+  accepted(wire: EpollWire, address: string, port: number, localAddress: string | undefined): void;
   /** The system could not accept. Clients wait in the kernel until `resume`. */
   failed(error: Error): void;
 }
@@ -19,6 +19,7 @@ export class EpollListener implements SocketOwner {
   readonly port: number;
   readonly #table: SocketTable;
   readonly #socket: number;
+  readonly #isOnAllAddresses: boolean;
   #state: ListenerState = { at: 'bound' };
 
   constructor(table: SocketTable, socket: number) {
@@ -31,6 +32,7 @@ export class EpollListener implements SocketOwner {
       table.close(socket);
       throw error;
     }
+    this.#isOnAllAddresses = isUnspecified(this.address);
   }
 
   /** Begins to accept. Throws the error of the system; the listener is closed then. */
@@ -66,7 +68,8 @@ export class EpollListener implements SocketOwner {
     if (kind === SOCKET_EVENTS.acceptFailed) return handler.failed(systemError(a, 'accept'));
     const wire = new EpollWire(this.#table, a, undefined);
     try {
-      handler.accepted(wire, four === 0 ? this.#table.addon.peer(a)[0] : dotted(four), port);
+      const local = this.#isOnAllAddresses ? this.#table.addon.local(a)[0] : undefined;
+      handler.accepted(wire, four === 0 ? this.#table.addon.peer(a)[0] : dotted(four), port, local);
     } catch (error) {
       // Otherwise the client would wait on a connection that has no owner.
       wire.destroy();
@@ -76,5 +79,8 @@ export class EpollListener implements SocketOwner {
 }
 
 const EBADF = 9;
+
+/** Whether a listener at this address, as the system writes it, has connections to all addresses of the machine. */
+export const isUnspecified = (address: string): boolean => address === '0.0.0.0' || address === '::';
 
 const dotted = (four: number): string => `${four >>> 24}.${(four >>> 16) & 255}.${(four >>> 8) & 255}.${four & 255}`;

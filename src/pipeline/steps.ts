@@ -146,10 +146,10 @@ export async function connect<R extends ProxyRequest>(
 ): Promise<ConnectedRequest<R>> {
   const { request, routes } = routed;
   record.enter('connect');
-  const connected = await services.connector.connect(routes, request.target, dialScope(routed, services));
-  record.route = connected.route;
-  record.address = connected.upstream.address;
-  return { ...routed, ...connected };
+  const { route, upstream } = await services.connector.connect(routes, request.target, dialScope(routed, services));
+  record.route = route;
+  record.address = upstream.address;
+  return { ...routed, route, upstream };
 }
 
 /** The user, or the client's address where clients need no account; no address begins like the name of a user. */

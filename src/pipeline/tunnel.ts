@@ -53,7 +53,9 @@ async function openUpstream(
   const admitted = await admit(await identify(received, services, record), services, record);
   try {
     const own = services.tunnel && (await toProgram(services.tunnel, admitted, services, record));
-    return { permit: admitted.permit, upstream: own ?? (await toNetwork(admitted, services, record)) };
+    if (own !== undefined) return { permit: admitted.permit, upstream: own };
+    const { upstream } = await connect(await route(admitted, services, record), services, record);
+    return { permit: admitted.permit, upstream };
   } catch (error) {
     admitted.permit[Symbol.dispose]();
     throw error;
@@ -72,15 +74,6 @@ function headBytes(tunnel: Connection, upstream: Connection): WireBytes | undefi
     upstreamRead: upstreamRead - upstream.early.length,
     upstreamWritten,
   };
-}
-
-async function toNetwork(
-  admitted: AdmittedRequest<TunnelRequest>,
-  services: Services,
-  record: RecordBuilder,
-): Promise<Connection> {
-  const routed = await route(admitted, services, record);
-  return (await connect(routed, services, record)).upstream;
 }
 
 /** Where the hook of a program connects the tunnel to something of its own. */

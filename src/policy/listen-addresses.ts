@@ -1,4 +1,4 @@
-import { networkInterfaces } from 'node:os';
+import { machineAddresses } from '../net/interface-addresses.ts';
 import { formatIp, type IpAddress, parseIpWithZone, withoutMapping } from '../protocol/addresses/ip-address.ts';
 import { classify } from '../protocol/addresses/ip-class.ts';
 import { effectiveAddresses } from '../protocol/addresses/ip-embedded.ts';
@@ -29,7 +29,7 @@ const INTERFACES_KEPT_MS = 1000;
 export function listenAddresses(
   listeners: () => readonly ListenAddress[],
   clock: Clock,
-  interfaces: () => readonly string[] = machineAddresses,
+  interfaces: () => readonly string[] = addressesOrNone,
 ): ListenAddresses {
   let known: ReadonlySet<string> = new Set();
   let knownUntilMs = Number.NEGATIVE_INFINITY;
@@ -66,9 +66,9 @@ function keyOf(text: string): string {
 }
 
 /** Empty while the process has no descriptor left for the query; then it cannot dial either. */
-function machineAddresses(): string[] {
+function addressesOrNone(): readonly string[] {
   try {
-    return Object.values(networkInterfaces()).flatMap((addresses = []) => addresses.map(({ address }) => address));
+    return machineAddresses();
   } catch {
     return [];
   }

@@ -23,16 +23,19 @@ export class RouteConnector implements Connector {
     to: Authority,
     within: DialScope,
   ): Promise<{ route: Route; upstream: Connection }> {
-    const open: RouteAttempt<Connection> = async (route, scope) => {
-      const connection = await this.#dialer.tunnel(route, to, scope);
-      if (route.via === 'proxies') this.#failover.health.responded(route.hops);
-      return connection;
-    };
+    const open: RouteAttempt<Connection> = (route, scope) =>
+      route.via === 'direct' ? this.#dialer.tunnel(route, to, scope) : this.#openThrough(route, to, scope);
     try {
       const { route, value } = await this.#fallback.first(routes, within, open);
       return { route, upstream: value };
     } catch (error) {
       throw this.#fallback.explained(error, routes, within);
     }
+  }
+
+  async #openThrough(route: Route & { via: 'proxies' }, to: Authority, within: DialScope): Promise<Connection> {
+    const connection = await this.#dialer.tunnel(route, to, within);
+    this.#failover.health.responded(route.hops);
+    return connection;
   }
 }

@@ -58,6 +58,7 @@ function full(addon: Addon): Addon {
     closeOnExec: () => 0,
     notify: () => 0,
     peerUid: () => -1,
+    socketOwner: () => -1,
     epollSockets: addon.epollSockets,
   };
 }

@@ -2,13 +2,16 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { isLong } from '../support/bulk.ts';
 import { viaduct, viaductEnds } from '../support/cli.ts';
 import { FarNetwork } from '../support/far-network.ts';
 import { Home } from '../support/home.ts';
 import { isInside, MACHINE_IP, noNamespace, runInside } from '../support/namespace.ts';
 import { answering, ok, RawOrigin } from '../support/origin.ts';
-import { missing } from '../support/requires.ts';
+import { absent, missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 
 const ip = (...words: string[]): void => void execFileSync('ip', words);
@@ -70,6 +73,24 @@ class Container implements AsyncDisposable {
   }
 }
 
+/** What Docker's client would give a container as its environment; the daemon, which it asks to create one, is one of the test. */
+async function variablesOfContainer(home: Home): Promise<readonly string[]> {
+  let created = '{}';
+  const daemon = createServer(async (request, response) => {
+    const body = await text(request);
+    const isCreation = request.url?.includes('/containers/create') === true;
+    if (isCreation) created = body;
+    response.writeHead(isCreation ? 201 : 200, { 'Api-Version': '1.41', 'Content-Type': 'application/json' });
+    response.end(JSON.stringify({ Id: 'a'.repeat(64), Warnings: [] }));
+  }).listen(home.at('.run/docker.sock'));
+  await once(daemon, 'listening');
+  const { code, err } = await home.run('docker', ['-H', `unix://${home.at('.run/docker.sock')}`, 'create', 'an-image']);
+  daemon.close();
+  assert.equal(code, 0, err);
+  const { Env = [] } = JSON.parse(created) as { readonly Env?: readonly string[] };
+  return Env;
+}
+
 const QUIET = ['--log', 'off', '--pac', 'none', '--no-admin'];
 const listening = (address: string): RegExp =>
   new RegExp(`listening on (http://${address.replaceAll('.', '\\.')}:\\d+)\\n`);
@@ -108,20 +129,36 @@ function tests(): void {
     assert.match(out, /^A rule of this proxy does not allow this request\. This listener is for containers alone\./);
   });
 
-  test('a bridge that comes is listened on, and one that goes is not', async () => {
+  for (const workers of ['1', '2']) {
+    test(`a bridge that comes is listened on, and one that goes is not (workers: ${workers})`, async () => {
+      using docker = new Bridge('docker0', '172.17.0.1/16');
+      assert.equal(docker.name, 'docker0');
+      using proxy = viaduct(['--listen', 'docker:0', '--workers', workers, ...QUIET]);
+      await proxy.says(listening('172.17.0.1'));
+      {
+        using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
+        await using client = await compose.run('172.18.0.2/16');
+        await using _other = await compose.run('172.18.0.3/16');
+        const said = await proxy.says(/listening on .*http:\/\/172\.18\.0\.1:\d+, as the bridges are now/);
+        const url = /http:\/\/172\.18\.0\.1:\d+/.exec(said)?.[0] ?? '';
+        assert.equal(await client.get(url, 'http://172.18.0.3/'), 'from a container 200');
+      }
+      await proxy.says(/listening on http:\/\/172\.17\.0\.1:\d+, as the bridges are now/);
+    });
+  }
+
+  test('a bridge without a running container is listened on, and its address is one of this machine', async () => {
     using docker = new Bridge('docker0', '172.17.0.1/16');
-    assert.equal(docker.name, 'docker0');
+    // A cable whose other end is down: the bridge has no carrier, as when its last container has ended.
+    ip('link', 'add', 'idle', 'type', 'veth', 'peer', 'name', 'idle-far');
+    ip('link', 'set', 'idle', 'master', docker.name, 'up');
+    using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
+    await using client = await compose.run('172.18.0.2/16');
     using proxy = viaduct(['--listen', 'docker:0', ...QUIET]);
     await proxy.says(listening('172.17.0.1'));
-    {
-      using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
-      await using client = await compose.run('172.18.0.2/16');
-      await using _other = await compose.run('172.18.0.3/16');
-      const said = await proxy.says(/listening on .*http:\/\/172\.18\.0\.1:\d+, as the bridges are now/);
-      const url = /http:\/\/172\.18\.0\.1:\d+/.exec(said)?.[0] ?? '';
-      assert.equal(await client.get(url, 'http://172.18.0.3/'), 'from a container 200');
-    }
-    await proxy.says(/listening on http:\/\/172\.17\.0\.1:\d+, as the bridges are now/);
+    const url = listening('172.18.0.1').exec(await proxy.says(listening('172.18.0.1')))?.[1] ?? '';
+    assert.match(await client.get(url, 'http://172.17.0.1:1/'), FORBIDDEN);
+    ip('link', 'delete', 'idle');
   });
 
   test('setup gives Docker the address that works from inside, and says who may then use the login', async () => {
@@ -140,6 +177,50 @@ function tests(): void {
     await home.viaduct('setup', '--undo');
     assert.deepEqual(home.snapshot(), before);
   });
+
+  if (isLong) {
+    test('Docker’s client gives that address to the containers that it creates', {
+      skip: absent('docker.io', 'docker'),
+    }, async () => {
+      using docker = new Bridge('docker0', '172.17.0.1/16');
+      assert.equal(docker.name, 'docker0');
+      using home = new Home();
+      using proxy = viaduct(['--listen', 'localhost:0', '--listen', 'docker:0', ...QUIET], home.environment);
+      const url = listening('172.17.0.1').exec(await proxy.says(listening('172.17.0.1')))?.[1];
+      assert.equal((await home.viaduct('setup', 'docker')).code, 0);
+      const variables = await variablesOfContainer(home);
+      for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'])
+        assert.ok(variables.includes(`${name}=${url}`), `${name} in ${variables}`);
+    });
+
+    test('setup gives Podman the address that works from inside, and no localhost of the shell', {
+      skip: absent('podman', 'podman'),
+    }, async () => {
+      using podman = new Bridge('podman0', '10.88.0.1/16');
+      assert.equal(podman.name, 'podman0');
+      using home = new Home({ https_proxy: 'http://localhost:1' });
+      const path = '.config/containers/containers.conf';
+      home.write(path, '# mine\n[containers]\nlog_size_max = 9000\n');
+      const own = home.read(path);
+      using proxy = viaduct(['--listen', 'localhost:0', '--listen', 'podman:0', ...QUIET], home.environment);
+      const url = listening('10.88.0.1').exec(await proxy.says(listening('10.88.0.1')))?.[1];
+      assert.equal((await home.viaduct('setup', 'podman')).code, 0);
+      const folders = ['--root', home.at('store'), '--runroot', home.at('.run/podman'), '--storage-driver', 'vfs'];
+      // Podman of root reads the file of the system alone, unless CONTAINERS_CONF names another.
+      const run = (...words: string[]) =>
+        home.run('podman', [...folders, ...words], { CONTAINERS_CONF: home.at(path) });
+      const created = await run('create', '--network', 'none', '--rootfs', '/', 'env');
+      assert.equal(created.code, 0, created.err);
+      const { out } = await run('container', 'inspect', '--format', '{{json .Config.Env}}', created.out.trim());
+      const variables = JSON.parse(out) as readonly string[];
+      for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'])
+        assert.ok(variables.includes(`${name}=${url}`), `${name} in ${variables}`);
+      assert.ok(!variables.some((one) => one.includes('localhost:1')), String(variables));
+      await run('rm', created.out.trim());
+      assert.equal((await home.viaduct('setup', '--undo')).code, 0);
+      assert.equal(home.read(path), own);
+    });
+  }
 
   test('where there is no bridge, and nothing else to listen on, the start says so', async () => {
     const { code, err } = await viaductEnds(['--listen', 'podman', ...QUIET]);

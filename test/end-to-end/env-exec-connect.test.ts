@@ -129,7 +129,15 @@ describe('exec', () => {
     );
     assert.equal((await exec('sh', '-c', 'kill -TERM $$')).code, 143);
     const none = await exec('no-such-command');
-    assert.deepEqual([none.code, none.err], [127, 'viaduct: cannot start no-such-command: there is no such command\n']);
+    const away =
+      'viaduct: nothing answers at http://127.0.0.1:1234; start it with viaduct run, or name another with --through\n';
+    const missing = 'viaduct: cannot start no-such-command: there is no such command\n';
+    assert.deepEqual([none.code, none.err], [127, away + missing]);
+    const folderItself = await exec(folder.path);
+    assert.deepEqual(
+      [folderItself.code, folderItself.err],
+      [126, `${away}viaduct: cannot start ${folder.path}: it is no program, or you may not run it\n`],
+    );
     // Without `--` too, the first word that is no flag begins the command.
     const bare = await viaductEnds(['exec', '-p', '1234', 'sh', '-c', 'echo "$http_proxy $0"; exit 3', '-port'], home);
     assert.deepEqual([bare.code, bare.out], [3, 'http://127.0.0.1:1234 -port\n']);
@@ -184,6 +192,15 @@ describe('connect', () => {
     assert.match(
       err,
       /^viaduct: no tunnel to no-such\.invalid:22 through http:\/\/127\.0\.0\.1:\d+: .*dns_failed.*\n$/,
+    );
+    const away = await viaductEnds(['connect', 'host', '22', '--port', '1'], home);
+    assert.deepEqual(
+      [away.code, away.err],
+      [
+        1,
+        'viaduct: no tunnel to host:22 through http://127.0.0.1:1: nothing answers there; ' +
+          'start it with viaduct run, or name another with --through\n',
+      ],
     );
     const wrong = await viaductEnds(['connect', 'host', 'ssh', '--port', '1'], home);
     assert.deepEqual([wrong.code, wrong.err], [2, 'viaduct: "ssh" is not a valid port; write 1 to 65535\n']);

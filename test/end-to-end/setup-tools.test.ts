@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { type ParseError, parse } from 'jsonc-parser';
 import { Home, packagesFolder } from '../support/home.ts';
 import { Office } from '../support/office.ts';
 import { missing } from '../support/requires.ts';
@@ -18,6 +19,8 @@ const modules = packagesFolder();
 
 interface ToolTest {
   readonly tool: string;
+  /** Of the test, where a tool has several. Default: `tool`. */
+  readonly name?: string;
   readonly skip?: string | false;
   /** Files as a user may have them. */
   readonly files: Readonly<Record<string, string | Buffer>>;
@@ -29,6 +32,9 @@ interface ToolTest {
   /** What the proxy of the office has served. */
   readonly served: RegExp;
 }
+
+/** For a shell: a program, its first word, that reads nothing but the variables. */
+const FETCH = `"$0" -e "fetch('http://page.office/x').then((r) => r.text()).then(console.log)"`;
 
 const toolTests: readonly ToolTest[] = [
   {
@@ -145,10 +151,11 @@ const toolTests: readonly ToolTest[] = [
   },
   {
     tool: 'shell',
-    files: { '.profile': 'umask 022\nno_proxy=.mine.office\n', '.bashrc': 'HISTSIZE=1\n' },
+    // With the line ends of Windows, which a shell reads as a part of the comments here.
+    files: { '.profile': 'umask 022 #\r\nno_proxy=.mine.office #\r\n', '.bashrc': 'HISTSIZE=1\n' },
     written: {
       '.bashrc':
-        "HISTSIZE=1\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi\n# <<< viaduct setup <<<\n",
+        "HISTSIZE=1\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi # viaduct setup --undo shell removes this\n# <<< viaduct setup <<<\n",
     },
     // A program that reads nothing but the variables.
     work: (home) => {
@@ -156,6 +163,28 @@ const toolTests: readonly ToolTest[] = [
         if (process.env.no_proxy + process.env.NO_PROXY !== '.mine.office.mine.office') process.exit(9)`;
       return home.run('sh', ['-c', `. ~/.profile; "$0" -e "$1"`, process.execPath, script]);
     },
+    prints: /^hello from \/x$/m,
+    served: /^(GET http:\/\/page\.office\/x|CONNECT page\.office:80)$/m,
+  },
+  {
+    tool: 'shell',
+    name: 'shell, as zsh',
+    skip: missing('zsh'),
+    files: { '.zshrc': 'setopt no_beep\n' },
+    written: {
+      '.zshrc':
+        "setopt no_beep\n# >>> viaduct setup >>>\nif [ -r 'HOME/.config/viaduct/env.sh' ]; then . 'HOME/.config/viaduct/env.sh'; fi # viaduct setup --undo shell removes this\n# <<< viaduct setup <<<\n",
+    },
+    work: (home) => home.run('zsh', ['-i', '-c', FETCH, process.execPath]),
+    prints: /^hello from \/x$/m,
+    served: /^(GET http:\/\/page\.office\/x|CONNECT page\.office:80)$/m,
+  },
+  {
+    tool: 'fish',
+    skip: missing('fish'),
+    files: { '.config/fish/conf.d/mine.fish': 'set -g mine 1\n' },
+    written: {},
+    work: (home) => home.run('fish', ['-c', FETCH.replace('$0', process.execPath)]),
     prints: /^hello from \/x$/m,
     served: /^(GET http:\/\/page\.office\/x|CONNECT page\.office:80)$/m,
   },
@@ -182,7 +211,7 @@ const toolTests: readonly ToolTest[] = [
 
 describe('a tool is set up, works behind an NTLM proxy, and is as before afterwards', () => {
   for (const one of toolTests)
-    test(one.tool, { skip: one.skip ?? false }, async () => {
+    test(one.name ?? one.tool, { skip: one.skip ?? false }, async () => {
       using home = new Home();
       for (const [name, content] of Object.entries(one.files)) home.write(name, content, 0o640);
       const untouched = home.snapshot();
@@ -232,6 +261,60 @@ test('Yarn 2 and later works behind an NTLM proxy too', async () => {
     },
   );
   assert.match(out, /"version":"1\.2\.3"/, err);
+});
+
+test('Java works behind an NTLM proxy by the variables of exec', {
+  skip: missing('default-jdk-headless'),
+}, async () => {
+  using home = new Home();
+  home.write(
+    'Page.java',
+    `class Page {
+      public static void main(String[] urls) throws Exception {
+        System.out.write(new java.net.URL(urls[0]).openStream().readAllBytes());
+        System.out.flush();
+      }
+    }`,
+  );
+  const words = ['exec', '--port', String(office.port), '--', 'java', home.at('Page.java'), 'http://page.office/java'];
+  const { code, out, err } = await home.viaduct(...words);
+  assert.deepEqual([code, out], [0, 'hello from /java\n'], err);
+  assert.ok(office.proxy.served.includes('GET http://page.office/java'));
+});
+
+const GENERATOR = '/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator';
+
+test('systemd reads the variables of a session as they are written', { skip: missing('systemd') }, async () => {
+  using home = new Home();
+  const untouched = home.snapshot();
+  assert.equal((await setup(home, 'session')).code, 0);
+  const { out } = await home.run(GENERATOR, []);
+  const url = `http://127.0.0.1:${office.port}`;
+  const lines = out.split('\n');
+  for (const line of [`http_proxy=${url}`, `HTTPS_PROXY=${url}`, 'no_proxy=localhost,127.0.0.1,::1'])
+    assert.ok(lines.includes(line), `${line} in ${out}`);
+  const options = lines.find((line) => line.startsWith('JAVA_TOOL_OPTIONS=')) ?? '';
+  assert.match(options, new RegExp(`-Dhttp\\.proxyPort=${office.port}`));
+  assert.equal((await setup(home, '--undo')).code, 0);
+  assert.deepEqual(home.snapshot(), untouched);
+});
+
+test('settings of VS Code keep their comments, and its parser reads them', async () => {
+  using home = new Home();
+  const own = '{\n  // mine\n  "editor.tabSize": 2, /* two */\n  "http.noProxy": ["a.corp"],\n}\n';
+  home.write('.config/Code/User/settings.json', own);
+  assert.equal((await setup(home, 'vscode')).code, 0);
+  const text = home.read('.config/Code/User/settings.json');
+  const problems: ParseError[] = [];
+  assert.deepEqual(parse(text, problems, { allowTrailingComma: true }), {
+    'editor.tabSize': 2,
+    'http.noProxy': ['a.corp'],
+    'http.proxy': `http://127.0.0.1:${office.port}`,
+  });
+  assert.deepEqual(problems, []);
+  assert.match(text, /\/\/ mine\n.*\/\* two \*\//);
+  assert.equal((await setup(home, '--undo')).code, 0);
+  assert.equal(home.read('.config/Code/User/settings.json'), own);
 });
 
 test('ssh is set up only when it is named, asks the proxy for a public host, and is as before afterwards', {

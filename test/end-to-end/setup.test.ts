@@ -310,6 +310,26 @@ test('a desktop that does not keep a setting is not said to be set up', {
   assert.equal((await setup(home, '--undo')).out, 'setup has written nothing\n');
 });
 
+test('--list shows the tools that are named, and --pac refuses one that cannot use it', {
+  skip: missing('git'),
+}, async () => {
+  using home = new Home();
+  const { code, out } = await home.viaduct('setup', '--list', 'git', 'npm', '--port', '1');
+  assert.equal(code, 0);
+  assert.deepEqual(
+    out
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(/ {2}.*/, '')),
+    ['tool', 'git', 'npm', 'proxy: http://127.0.0.1:1, where nothing answers now'],
+  );
+  const refused = await home.viaduct('setup', '--pac', 'git');
+  assert.deepEqual(
+    [refused.code, refused.err],
+    [2, 'viaduct: --pac: git cannot use a PAC; viaduct setup git gives it the address of the proxy\n'],
+  );
+});
+
 test('the system is changed with --yes alone, and apt then works through the proxy', {
   skip: missing('util-linux') || (process.platform !== 'linux' && 'apt is Debian’s'),
 }, async () => {

@@ -31,6 +31,11 @@ const PROGRAMS: readonly Program[] = [
     sources: [...EPOLL_SOURCES, here('epoll-sockets-harness.cc')],
     work: { sanitizers: 500, valgrind: 50 },
   },
+  {
+    of: 'the question whose a socket is',
+    sources: [here('socket-owner-harness.cc')],
+    work: { sanitizers: 100, valgrind: 10 },
+  },
 ];
 
 interface Watcher {

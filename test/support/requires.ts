@@ -41,6 +41,10 @@ export function isInstalled({ command }: DebianPackage): boolean {
   return [...(process.env.PATH ?? '').split(delimiter), ...SBIN].some((folder) => isExecutable(join(folder, command)));
 }
 
+/** As `missing`, for a long test whose package is too large for CI, and stands in no list. */
+export const absent = (name: string, command: string): string | false =>
+  !isInstalled({ name, command }) && `missing here; ${installCommand([name])}`;
+
 export function installCommand(names: readonly string[]): string {
   return `sudo apt-get install --no-install-recommends ${names.join(' ')}`;
 }

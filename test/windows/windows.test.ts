@@ -138,3 +138,44 @@ test('without an account it logs in as the user of Windows, with no password typ
   const port = await through(`http://localhost:${upstream.port}`, {});
   assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
 });
+
+test('a program of the same user is served, and one whose user Windows does not know is refused', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const [wine, { origin }] = await Promise.all([windows(), lab()]);
+  const config = join(wine.folder, 'same-user.yaml');
+  writeFileSync(config, 'clients: { sameUser: true }\n');
+  const port = await portOf(wine.viaduct([...QUIET, '--config', windowsPath(config)]));
+  // Over IPv4: the table that Wine 8 has of IPv6 names no process.
+  const asked = JSON.stringify({ host: '127.0.0.1', port, path: `http://${origin.authority}/`, agent: false });
+  const script = `require('node:http').get(${asked}, (r) => { process.stdout.write(r.statusCode + ' '); r.pipe(process.stdout) })`;
+  const { out, err } = await wine.node(['-e', script]).ended;
+  assert.equal(out, '200 reached', err);
+  // A program of Linux is no process of Wine's.
+  assert.match(await ask(port, `http://${origin.authority}/`), /"clients\.sameUser"\.[\s\S]* 403$/);
+});
+
+test('setup points Windows at the PAC of the proxy, keeps what it said before as the source, and undoes it', {
+  skip,
+  timeout: 120_000,
+}, async () => {
+  const wine = await windows();
+  const settings = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
+  await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '1', '/f');
+  await wine.reg('add', settings, '/v', 'ProxyServer', '/d', 'old.corp:8080', '/f');
+  const before = (await wine.reg('query', settings)).out;
+  const port = await portOf(wine.viaduct([...QUIET, '--pac', 'none']));
+  const made = await wine.viaduct(['setup', 'wininet', '--port', port]).ended;
+  assert.equal(made.code, 0, made.err);
+  assert.match(made.out, /^the system's own setting, http:\/\/old\.corp:8080, is used by viaduct itself from now on/m);
+  const { out } = await wine.reg('query', settings);
+  assert.ok(out.includes(`AutoConfigURL    REG_SZ    http://127.0.0.1:${port}/proxy.pac`), out);
+  assert.match(
+    (await wine.viaduct(['check']).ended).out,
+    /^routes\.pac \(system\) +http:\/\/old\.corp:8080 +# setup$/m,
+  );
+  assert.equal((await wine.viaduct(['setup', '--undo']).ended).code, 0);
+  assert.equal((await wine.reg('query', settings)).out, before);
+  await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '0', '/f');
+});

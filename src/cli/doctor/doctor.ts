@@ -154,6 +154,10 @@ function linesOf(results: readonly Result[]): readonly string[] {
       ...(mend === undefined || level === 'ok' ? [] : [`  ${' '.repeat(width)}  → ${mend}`]),
     ]),
   );
-  const failed = results.flatMap(({ findings }) => findings).filter(({ level }) => level === 'failed').length;
-  return [...lines, failed === 0 ? 'nothing stands in the way' : `${failed} of these must be mended`];
+  const count = (wanted: Finding['level']) =>
+    results.flatMap(({ findings }) => findings).filter(({ level }) => level === wanted).length;
+  const [failed, warnings] = [count('failed'), count('warning')];
+  if (failed > 0) return [...lines, `${failed} of these must be mended`];
+  const more = warnings === 0 ? '' : `; lines with ! say what else does not work`;
+  return [...lines, `nothing stands in the way of this URL${more}`];
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { interactiveUsers } from '../../identity/interactive-users.ts';
 import { isSameUserInForce } from '../../identity/same-user.ts';
 import { redact } from '../../util/redact.ts';
-import { answers } from '../setup/wanted.ts';
+import { answers } from '../answers.ts';
 import type { Check, Finding, Patient } from './finding.ts';
 import { loopbackIn } from './tool-checks.ts';
 

@@ -1,7 +1,7 @@
 import { FAILURES, type FailureCode } from '../../contracts/failure.ts';
 import { printable } from '../../observe/escape.ts';
 import { redact } from '../../util/redact.ts';
-import { answers } from '../setup/wanted.ts';
+import { answers } from '../answers.ts';
 import type { Check, Finding } from './finding.ts';
 import type { Probe } from './probe.ts';
 import type { ProxyOnRoute } from './subject.ts';

@@ -1,11 +1,12 @@
 import { printable } from '../../observe/escape.ts';
 import { redact } from '../../util/redact.ts';
+import { answers } from '../answers.ts';
 import { JournalFile } from '../setup/journal.ts';
 import { type Plan, planOf } from '../setup/plan.ts';
 import { shortPath, withoutLogins } from '../setup/text.ts';
 import type { Tool } from '../setup/tool.ts';
 import { TOOLS } from '../setup/tools/tools.ts';
-import { answers, wantedFor } from '../setup/wanted.ts';
+import { wantedFor } from '../setup/wanted.ts';
 import type { Check, Finding, Patient } from './finding.ts';
 
 /** Each tool that setup has set up, or that points at this proxy, by one real request. */
@@ -44,9 +45,14 @@ async function findingsOf(
   const shown = words.map(redact).join(' ');
   if (code === 0) return [{ level: 'ok', text: `${tool.name} is set up, and works (${shown})` }];
   const why = reasonIn(err.trim() === '' ? out : err) ?? 'it has ended without a word';
-  return [
-    { level: 'warning', text: `${tool.name} is set up, and fails (${shown}): ${why}`, mend: 'see request and TLS' },
-  ];
+  const mend = (await answers(patient.proxy)) ? whereToLook(words, patient) : 'viaduct run';
+  return [{ level: 'warning', text: `${tool.name} is set up, and fails (${shown}): ${why}`, mend }];
+}
+
+/** A tool that asks a server of its own meets other certificates and rules than the URL that was looked at. */
+function whereToLook(words: readonly string[], { url }: Patient): string {
+  const own = words.find((word) => /^https?:\/\//.test(word) && word !== url.href);
+  return own === undefined ? 'see request and TLS' : `viaduct doctor ${redact(own)}`;
 }
 
 const REASON_LENGTH_MAX = 200;

@@ -4,6 +4,7 @@ import { printable } from '../../observe/escape.ts';
 import { formatAuthority } from '../../protocol/addresses/authority.ts';
 import { quoted, redact } from '../../util/redact.ts';
 import { connectVia } from '../../via/connect-via.ts';
+import { answers } from '../answers.ts';
 import type { Call } from '../command.ts';
 import { meantProxy } from '../meant-proxy.ts';
 import { UsageError } from '../print.ts';
@@ -16,10 +17,13 @@ export async function run(call: Call): Promise<number> {
   }
   const proxy = await meantProxy(call, process.env);
   const target = { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
-  const tunnel = await connectVia(proxy.url, target, { allowHalfOpen: true }).catch((error: unknown) => {
+  const tunnel = await connectVia(proxy.url, target, { allowHalfOpen: true }).catch(async (error: unknown) => {
     if (!(error instanceof ProxyError)) throw error;
-    const through = redact(proxy.url);
-    throw new Error(`no tunnel to ${formatAuthority(target)} through ${through}: ${printable(error.detail)}`);
+    const isAnswering = proxy.instance !== undefined || (await answers(proxy));
+    const why = isAnswering
+      ? printable(error.detail)
+      : 'nothing answers there; start it with viaduct run, or name another with --through';
+    throw new Error(`no tunnel to ${formatAuthority(target)} through ${redact(proxy.url)}: ${why}`);
   });
   // The end of the input is passed on; the target may answer after it.
   void pipeline(process.stdin, tunnel).catch(() => undefined);

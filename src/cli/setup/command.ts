@@ -16,8 +16,8 @@ export const setupCommand: Command = {
     { name: 'pac', summary: 'only what can use the PAC of the proxy, such as the desktop' },
     {
       name: 'ca',
-      argument: 'CA',
-      summary: 'root certificates for the tools too: auto (those of the system), a file, or none (default)',
+      argument: 'auto|FILE|none',
+      summary: 'root certificates for the tools too: auto (those of the system), those of a file, or none (default)',
     },
     ...MEANT_PROXY_FLAGS,
   ],

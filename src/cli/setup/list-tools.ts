@@ -1,23 +1,23 @@
+import { answers } from '../answers.ts';
 import { logLine, out } from '../print.ts';
 import { type Plan, planOf } from './plan.ts';
 import type { SetupScope } from './scope.ts';
 import { columns, placeOfSetting, shortPath } from './text.ts';
 import type { Tool, Wanted } from './tool.ts';
 import { TOOLS } from './tools/tools.ts';
-import { answers } from './wanted.ts';
 
-/** Shows every tool of this machine, and whether it is set up. */
-export async function listTools(wanted: Wanted, at: SetupScope): Promise<number> {
+/** Shows every tool of this machine, or those that are named, and whether they are set up. */
+export async function listTools(wanted: Wanted, at: SetupScope, named: readonly Tool[]): Promise<number> {
+  const asked = TOOLS.filter((tool) => tool.scope === at.scope && (named.length === 0 || named.includes(tool)));
   const isAnswering = await answers(wanted.proxy);
   const known = new Set(at.journal.read().entries.map(({ tool }) => tool));
   const rows: string[][] = [];
-  for (const tool of TOOLS) {
-    if (tool.scope === at.scope && tool.isFound(at.machine))
-      rows.push(await rowOf(tool, wanted, at, { known, isAnswering }));
+  for (const tool of asked) {
+    if (tool.isFound(at.machine)) rows.push(await rowOf(tool, wanted, at, { known, isAnswering }));
   }
   for (const line of columns([['tool', 'state', 'where'], ...rows])) out(line);
-  const absent = TOOLS.filter((tool) => tool.scope === at.scope && !tool.isFound(at.machine));
-  out(`not on this machine: ${absent.map(({ name }) => name).join(', ')}`);
+  const absent = asked.filter((tool) => !tool.isFound(at.machine));
+  if (absent.length > 0) out(`not on this machine: ${absent.map(({ name }) => name).join(', ')}`);
   out(`proxy: ${wanted.proxy.url}${isAnswering ? '' : ', where nothing answers now'}`);
   if (!isAnswering && rows.some(([, state]) => state?.startsWith('set up')))
     logLine('viaduct: tools that are set up fail now; start the proxy, or run viaduct setup --undo');

@@ -1,5 +1,6 @@
 import { systemSetting } from '../../pac/discovery/system.ts';
 import { systemWorld } from '../../pac/discovery/world.ts';
+import { answers } from '../answers.ts';
 import { logLine, out } from '../print.ts';
 import { isServiceInstalled } from '../service/service.ts';
 import { apply } from './apply.ts';
@@ -10,7 +11,6 @@ import { changeLines, placeOfSetting, shortPath } from './text.ts';
 import type { Tool, Wanted } from './tool.ts';
 import { isDesktop } from './tools/tools.ts';
 import { undo } from './undo.ts';
-import { answers } from './wanted.ts';
 
 /** How far setup goes. */
 interface Going {
@@ -30,7 +30,7 @@ export async function setUpTools(
   const done: string[] = [];
   for (const tool of tools) {
     if (!tool.isFound(at.machine)) {
-      logLine(`viaduct: ${tool.title} is not on this machine`);
+      logLine(`viaduct: ${tool.name} is not on this machine; viaduct setup --list shows what is`);
       code = 1;
       continue;
     }

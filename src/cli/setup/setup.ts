@@ -32,13 +32,14 @@ export async function run(call: Call): Promise<number> {
   if (options.has('undo')) return await undoTools(named, at, isDry ? 'shown' : 'made');
   const proxy = await withLiveListeners(await meantProxy(call, process.env));
   const isPacOnly = options.has('pac');
+  if (isPacOnly) refuseWithoutPac(named);
   const ca = options.get('ca')?.at(-1);
   const wanted = wantedFor(
     proxy,
     isPacOnly ? 'only' : 'where-served',
     isDry && ca !== undefined && ca !== 'none' ? join(stateDir, 'ca-bundle.pem') : caFileFor(ca, stateDir),
   );
-  if (options.has('list')) return await listTools(wanted, at);
+  if (options.has('list')) return await listTools(wanted, at, named);
   const chosen = named.length > 0 ? named : foundTools(machine, scope).filter((tool) => !isPacOnly || tool.takesPac);
   return await setUpTools(chosen, wanted, at, {
     changes: isDry ? 'shown' : 'made',
@@ -58,6 +59,14 @@ async function withLiveListeners(proxy: MeantProxy): Promise<MeantProxy> {
   } catch {
     return proxy;
   }
+}
+
+function refuseWithoutPac(named: readonly Tool[]): void {
+  const other = named.find((tool) => !tool.takesPac);
+  if (other === undefined) return;
+  throw new UsageError(
+    `--pac: ${other.name} cannot use a PAC; viaduct setup ${other.name} gives it the address of the proxy`,
+  );
 }
 
 function scopeOf(text: string | undefined): Tool['scope'] {

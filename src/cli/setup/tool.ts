@@ -77,6 +77,12 @@ export interface ToolPage {
   readonly trap: string;
   /** The address of its documentation. */
   readonly source: string;
-  /** `tried`: a test sets it up, works with it and undoes it. `compared`: its files are compared with its documentation. */
-  readonly proof: 'tried' | 'compared';
+  readonly proof: Proof;
 }
+
+/**
+ * `tried`: a test sets it up, works with it and undoes it; `tried at length`: one of the long tests does. `read`: a test has the tool's
+ * own parser read what is written. `undone under Wine`: a test sets it up and undoes it there. `compared`: what is written is compared
+ * with the tool's documentation.
+ */
+export type Proof = 'tried' | 'tried at length' | 'read' | 'undone under Wine' | 'compared';

@@ -1,13 +1,9 @@
-import { connect } from 'node:net';
 import { isSea } from 'node:sea';
 import { bridgesOf } from '../../clients/bridges.ts';
 import type { BridgeKind } from '../../clients/options.ts';
 import type { MeantProxy } from '../meant-proxy.ts';
 import { UsageError } from '../print.ts';
 import type { Wanted } from './tool.ts';
-
-/** A listener of this machine answers within a millisecond. */
-const ANSWER_MS_MAX = 1_000;
 
 /** What tools are pointed at. Throws UsageError for a proxy that cannot be written into tools. */
 export function wantedFor(
@@ -47,18 +43,4 @@ function containerUrl({ instance }: MeantProxy): string | undefined {
     if (reached !== undefined) return `http://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
   }
   return undefined;
-}
-
-/** Whether something listens there now. */
-export function answers({ host, port }: Pick<MeantProxy, 'host' | 'port'>): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: ANSWER_MS_MAX });
-    const done = (is: boolean) => {
-      socket.destroy();
-      resolve(is);
-    };
-    socket.once('connect', () => done(true));
-    socket.once('error', () => done(false));
-    socket.once('timeout', () => done(false));
-  });
 }

@@ -7,6 +7,7 @@ import type { Authority } from '../../contracts/request.ts';
 import type { Resolver } from '../../contracts/resolver.ts';
 import type { Connection, NamedBy } from '../../contracts/stages.ts';
 import type { Clock } from '../../util/clock.ts';
+import { andThen, type MaybeAsync } from '../../util/maybe-async.ts';
 import type { StopSignal } from '../../util/stop.ts';
 import { lookupFailure } from '../node-failure.ts';
 import type { DialledConnections } from './dialled-connections.ts';
@@ -36,7 +37,8 @@ export class DirectDialer {
 
   /** `namedBy` is set when `to` is a proxy: one that the user configured may have any address but our own. */
   async dial(to: Authority, within: DialScope, namedBy?: NamedBy): Promise<Connection> {
-    const addresses = interleave(await this.addressesOf(to, within, namedBy));
+    const found = this.#allowedAddresses(to, within, namedBy);
+    const addresses = interleave(found instanceof Promise ? await found : found);
     const { connectMs = this.#options.connectMs } = within.terms ?? {};
     using limit = deadline(within, connectMs, 'connect_timeout', `connecting to ${to.host}`);
     return await race({
@@ -49,10 +51,15 @@ export class DirectDialer {
 
   /** The addresses of `to` that may be dialled. Rejects when it has none, or none that the guard allows. */
   async addressesOf(to: Authority, within: DialScope, namedBy?: NamedBy): Promise<readonly string[]> {
+    return this.#allowedAddresses(to, within, namedBy);
+  }
+
+  #allowedAddresses(to: Authority, within: DialScope, namedBy: NamedBy | undefined): MaybeAsync<readonly string[]> {
     const isOurs = within.terms?.lookup === undefined || isIP(to.host) !== 0;
     const known = isOurs ? this.#options.resolver.known(to.host) : undefined;
-    const found = known ?? (await this.#resolve(to, within));
-    return allowed(dialable(found, to, within.terms), to, within, namedBy);
+    return andThen(known ?? this.#resolve(to, within), (found) =>
+      allowed(dialable(found, to, within.terms), to, within, namedBy),
+    );
   }
 
   async #resolve(to: Authority, within: DialScope): Promise<readonly string[]> {

@@ -23,7 +23,8 @@ export const BLOCK: Format = {
 };
 
 function find(text: string): { readonly from: number; readonly to: number } | undefined {
-  const match = new RegExp(`^${BEGIN}\\r?\\n(?:(?!${BEGIN}).*\\n)*?${END}[^\\S\\n]*(?:\\n|$)`, 'm').exec(text);
+  // Not `.*`, which does not match the `\r` of another line end.
+  const match = new RegExp(`^${BEGIN}\\r?\\n(?:(?!${BEGIN})[^\\n]*\\n)*?${END}[^\\S\\n]*(?:\\n|$)`, 'm').exec(text);
   return match === null ? undefined : { from: match.index, to: match.index + match[0].length };
 }
 

@@ -89,6 +89,22 @@ const cases: readonly Case[] = [
     removed: '[global]\ntimeout: 5\n[install]\nproxy = no\n',
   },
   {
+    title: 'pip: a section with a comment behind its name is that section',
+    format: INI,
+    key: ['global', 'proxy'],
+    value: 'http://p',
+    before: '[global] # mine\ntimeout = 5\n',
+    after: '[global] # mine\ntimeout = 5\nproxy = http://p\n',
+  },
+  {
+    title: 'KDE: a group inside a group is another group',
+    format: KCONFIG,
+    key: ['Proxy Settings', 'ProxyType'],
+    value: '2',
+    before: '[Proxy Settings]\na=1\n[Proxy Settings][Mine]\nProxyType=0\n',
+    after: '[Proxy Settings]\na=1\nProxyType=2\n[Proxy Settings][Mine]\nProxyType=0\n',
+  },
+  {
     title: 'npm: a key is appended, and tokens stay',
     format: NPMRC,
     key: ['proxy'],
@@ -280,6 +296,19 @@ describe('a value is written, read, replaced and removed, and nothing else chang
     });
 });
 
+describe('line ends are those of the file', () => {
+  const crlf = (text: string): string => text.replace(/\r?\n/g, '\r\n');
+  for (const { title, format, key, value, before, after, removed } of cases)
+    if (before.includes('\n'))
+      test(title, () => {
+        const written = crlf(after);
+        assert.equal(format.write(crlf(before), key, value), written);
+        assert.equal(format.read(written, key), value);
+        assert.equal(format.write(written, key, value), written);
+        assert.equal(format.remove(written, key), crlf(removed ?? before));
+      });
+});
+
 describe('a file that setup cannot edit is refused, with what is wrong and where', () => {
   const refused: readonly (readonly [Format, Key, string, string])[] = [
     [JSON_FORMAT, ['a'], '{\n "a": }', 'it is not valid JSON (line 2: ValueExpected)'],
@@ -300,6 +329,13 @@ describe('a file that setup cannot edit is refused, with what is wrong and where
       'http = { timeout = 1 }\n',
       'what it says about the proxy is written in a form that setup does not edit',
     ],
+    [
+      GIT_CONFIG,
+      ['http', 'proxy'],
+      '[user]\n[http\n',
+      'it is not valid (line 2: a section without its closing bracket)',
+    ],
+    [INI, ['global', 'proxy'], '[global\n', 'it is not valid (line 1: a section without its closing bracket)'],
     [XML, ['settings', 'a'], '<settings>\n<a></settings>', 'it is not valid XML (line 2)'],
     [XML, ['settings', 'a'], '<other></other>', 'it is not a file of settings'],
   ];

@@ -1,4 +1,4 @@
-import { endedLine, type Format, type Key, lineEndOf, spliced } from './format.ts';
+import { endedLine, type Format, FormatError, type Key, lineEndOf, spliced } from './format.ts';
 
 /** How a line sets a key. */
 interface LineStyle {
@@ -84,6 +84,9 @@ function scanLines(style: LineStyle, text: string, key: Key): Scan {
     const whole = lines[index] ?? '';
     const line = whole.replace(/\r?\n$/, '');
     const header = style.header?.(line);
+    // Another program would refuse the whole file, or read it otherwise.
+    if (header === undefined && style.header !== undefined && /^\s*\[/.test(line))
+      throw new FormatError(`it is not valid (line ${index + 1}: a section without its closing bracket)`);
     if (header !== undefined) {
       inSection = normal(header.section) === wantedSection;
       if (inSection) {
@@ -137,8 +140,9 @@ export const GIT_CONFIG: Format = linesFormat({
   goesOn: (line) => /(?:^|[^\\])(?:\\\\)*\\$/.test(line),
 });
 
+/** What stands behind the last bracket is no part of it. KDE has groups in groups: `[A][B]`. */
 const iniHeader = (line: string) => {
-  const match = /^\[([^\]]+)\]\s*$/.exec(line);
+  const match = /^\s*\[(.+)\]/.exec(line);
   return match === null ? undefined : { section: match[1] ?? '', restAt: line.length };
 };
 

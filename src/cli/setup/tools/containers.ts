@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import { UntouchedError } from '../edit-file.ts';
 import { JSON_FORMAT, jsonText } from '../formats/json.ts';
 import { TOML } from '../formats/toml.ts';
+import type { Machine } from '../machine.ts';
 import type { Setting, Tool } from '../tool.ts';
 import { LOCAL } from './paths.ts';
 
@@ -32,7 +34,7 @@ export const docker: Tool = {
     value: '`httpProxy`, `httpsProxy`, `noProxy`: the address of the bridge',
     trap: `On Linux Viaduct must run with \`--listen docker\`; Docker Desktop gets \`host.docker.internal\`. ${LENT} The value can be read by \`docker inspect\``,
     source: 'https://docs.docker.com/engine/cli/proxy/',
-    proof: 'compared',
+    proof: 'tried at length',
   },
 };
 
@@ -64,9 +66,21 @@ export const podman: Tool = {
     value: '`env`, and `http_proxy = false`, so that no `localhost` of the shell is copied',
     trap: `Viaduct must run with \`--listen podman\`; rootless Podman has no bridge on this machine. ${LENT}`,
     source: 'https://github.com/containers/common/blob/main/docs/containers.conf.5.md',
-    proof: 'compared',
+    proof: 'tried at length',
   },
 };
+
+/** The first one whose `daemon.json` may name proxies: an earlier daemon does not start with one that does. */
+const ENGINE_WITH_PROXIES = 23;
+
+async function refuseEarlierEngine(machine: Machine): Promise<void> {
+  const { out } = await machine.run(['dockerd', '--version']);
+  const [version, major] = /(\d+)\.\d+(?:\.\d+)?/.exec(out) ?? [];
+  if (major === undefined || Number(major) >= ENGINE_WITH_PROXIES) return;
+  throw new UntouchedError(
+    `Docker Engine ${version} would not start with proxies in daemon.json; update it to ${ENGINE_WITH_PROXIES} or later, or set HTTP_PROXY and HTTPS_PROXY in a drop-in of docker.service`,
+  );
+}
 
 export const dockerDaemon: Tool = {
   name: 'docker-daemon',
@@ -75,7 +89,8 @@ export const dockerDaemon: Tool = {
   when: 'named',
   takesPac: false,
   isFound: ({ platform, hasCommand }) => platform === 'linux' && hasCommand('dockerd'),
-  settings(_machine, { proxy }) {
+  async settings(machine, { proxy }) {
+    await refuseEarlierEngine(machine);
     const set = (name: string, value: string): Setting => {
       const path = '/etc/docker/daemon.json';
       return { kind: 'file', path, format: JSON_FORMAT, key: ['proxies', name], value: jsonText(value) };

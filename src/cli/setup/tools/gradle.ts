@@ -22,6 +22,6 @@ export const gradle: Tool = {
     value: '`systemProp.http.proxyHost`, `…Port`, `systemProp.https.…`, `systemProp.http.nonProxyHosts`',
     trap: 'Daemons that run keep their settings until `gradle --stop`',
     source: 'https://docs.gradle.org/current/userguide/networking.html',
-    proof: 'compared',
+    proof: 'tried at length',
   },
 };

@@ -24,6 +24,6 @@ export const kde: Tool = {
     value: '`ProxyType` and `Proxy Config Script`; or `httpProxy`, `httpsProxy`',
     trap: 'A space stands before the port. Programs that run already keep what they have read',
     source: 'https://docs.kde.org/stable5/en/kio-extras/kcontrol/proxy/',
-    proof: 'compared',
+    proof: 'read',
   },
 };

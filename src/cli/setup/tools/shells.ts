@@ -48,7 +48,8 @@ export const shell: Tool = {
   settings(machine, wanted): readonly Setting[] {
     const path = join(machine.configHome, 'viaduct', 'env.sh');
     const quoted = `'${path.replaceAll("'", `'\\''`)}'`;
-    const source = `if [ -r ${quoted} ]; then . ${quoted}; fi`;
+    // The comment takes the `\r` of a file with such line ends, which a shell would else read as a part of the last word.
+    const source = `if [ -r ${quoted} ]; then . ${quoted}; fi # viaduct setup --undo shell removes this`;
     const variables: Setting = {
       kind: 'file',
       path,
@@ -88,7 +89,7 @@ export const fish: Tool = {
     value: 'the variables of `viaduct env`',
     trap: 'As for other shells',
     source: 'https://fishshell.com/docs/current/language.html#configuration',
-    proof: 'compared',
+    proof: 'tried',
   },
 };
 
@@ -134,6 +135,6 @@ export const session: Tool = {
     value: 'the variables of `viaduct env`, and `JAVA_TOOL_OPTIONS`',
     trap: 'Holds from the next login on, for everything that the session starts',
     source: 'https://www.freedesktop.org/software/systemd/man/latest/environment.d.html',
-    proof: 'compared',
+    proof: 'read',
   },
 };

@@ -43,6 +43,6 @@ export const dnf: Tool = {
     value: '`proxy`; with `--ca` `sslcacert`',
     trap: 'A `proxy` of a repository wins over it',
     source: 'https://dnf5.readthedocs.io/en/latest/dnf5.conf.5.html',
-    proof: 'compared',
+    proof: 'tried at length',
   },
 };

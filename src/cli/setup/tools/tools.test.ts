@@ -251,3 +251,12 @@ test('JetBrains IDEs that run are left alone', async () => {
     /^an IDE of JetBrains runs, and would write its own settings over these; close it first$/,
   );
 });
+
+test('a Docker daemon that would not start with proxies in daemon.json is left as it is', async () => {
+  const on = (version: string) => machine('linux', [], `Docker version ${version}, build 1\n`);
+  await assert.rejects(
+    written('docker-daemon', on('20.10.24+dfsg1')),
+    /^UntouchedError: Docker Engine 20\.10\.24 would/,
+  );
+  assert.deepEqual(Object.keys(await written('docker-daemon', on('23.0.0'))), ['/etc/docker/daemon.json']);
+});

@@ -35,6 +35,6 @@ export const vscode: Tool = {
     value: '`http.proxy`, and `http.noProxy` where there is none',
     trap: 'The window itself follows the proxy of the desktop. Remote hosts and dev containers have settings of their own',
     source: 'https://code.visualstudio.com/docs/setup/network',
-    proof: 'compared',
+    proof: 'read',
   },
 };

@@ -52,7 +52,7 @@ export const wininet: Tool = {
     trap: 'Apps of the Store reach 127.0.0.1 only after `CheckNetIsolation LoopbackExempt`. VPN connections have a setting of their own',
     source:
       'https://learn.microsoft.com/troubleshoot/windows-client/networking/configure-client-proxy-server-settings-by-registry-file',
-    proof: 'compared',
+    proof: 'undone under Wine',
   },
 };
 
