@@ -3,13 +3,19 @@ import { after, before, test } from 'node:test';
 import { freePorts } from '../../../test/lab/daemon.ts';
 import { type RedisServer, startRedis, startRedisCluster, startRedisWithSentinel } from '../../../test/lab/redis.ts';
 import { selfSigned } from '../../../test/support/certificate.ts';
+import { tunnelOf } from '../../../test/support/gate-consumers.ts';
 import { missing } from '../../../test/support/requires.ts';
 import { slowRelay } from '../../../test/support/slow-relay.ts';
 import { temporaryFolder } from '../../../test/support/temporary.ts';
 import { until } from '../../../test/support/until.ts';
+import type { ProxyEvent } from '../../contracts/event.ts';
 import { Secret } from '../../contracts/secret.ts';
 import { parseStoreAddress } from '../../settings/store-address.ts';
 import { systemClock } from '../../util/clock.ts';
+import { createLimits } from '../limits.ts';
+import { limitsSchema } from '../options.ts';
+import { chooseBackend } from '../shared/choose-backend.ts';
+import { openStore } from './open-store.ts';
 import { connectStore } from './redis-connection.ts';
 import { ADMIT, REPORT } from './scripts.ts';
 import { lateConnection } from './store-client.ts';
@@ -234,6 +240,31 @@ test('a cluster of three servers has the limits in several slots', { skip }, asy
   }
   const held = await Promise.all(cluster.nodes.map(({ admin }) => admin.dbsize()));
   assert.ok(held.filter((keys) => keys > 0).length > 1, `${held}`);
+
+  // All kinds of limits at once, as a proxy uses them.
+  const notices: string[] = [];
+  const scope = {
+    clock: systemClock,
+    observe: (event: ProxyEvent) => {
+      if (event.type === 'notice') notices.push(event.message);
+    },
+  };
+  const options = limitsSchema.parse({
+    store: `redis+cluster://127.0.0.1:${first?.port}`,
+    bandwidth: Array.from({ length: 10 }, (_, at) => ({ name: `limit-${at}`, per: 'user', rate: 1_000_000 + at })),
+    requests: { per: 'user', rate: 100 },
+    tunnels: { user: 5, wait: '5s' },
+    quota: { per: 'user', bytes: '1MiB', every: '1d' },
+  });
+  const store = openStore(options, { ...scope, environment: {} }) ?? assert.fail();
+  await using limits = createLimits(options, { ...scope, backend: chooseBackend({ store, deps: scope }) });
+  using permit = await limits.acquire(tunnelOf({ user: 'alice' }));
+  const { down } = permit;
+  assert.ok(down !== undefined);
+  for (let taken = 0; taken < 500_000; ) taken += await down.take(65_536);
+  assert.deepEqual(notices, []);
+  const { isUp: works, errors } = store.state;
+  assert.deepEqual([works, errors], [true, 0]);
 });
 
 test('TLS checks the certificate of the store against the authority that is configured', { skip }, async () => {
@@ -254,3 +285,12 @@ test('TLS checks the certificate of the store against the authority that is conf
   await becomesDown(wrong);
   assert.equal(await wrong.works(), false);
 });
+
+for (const url of ['redis://127.0.0.1:1', 'redis+sentinel://limits@127.0.0.1:1', 'redis+cluster://127.0.0.1:1']) {
+  test(`a store at ${url} that is not there is down, and the proxy can end`, async () => {
+    const at = linkedTo(url);
+    await becomesDown(at);
+    assert.equal(await at.works(), false);
+    await at[Symbol.asyncDispose]();
+  });
+}

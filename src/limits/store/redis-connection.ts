@@ -22,10 +22,13 @@ const retryMs = (): number => RECONNECT_MS * (1 + JITTER * (2 * Math.random() - 
 function firstAttempt(client: Redis | Cluster): Promise<void> {
   return new Promise((resolve) => {
     const settle = () => {
+      clearTimeout(timer);
       for (const name of EVENTS) client.off(name, settle);
       resolve();
     };
     for (const name of EVENTS) client.on(name, settle);
+    // A cluster or sentinels may each take as long to say nothing.
+    const timer = setTimeout(settle, 2 * CONNECT_MS_MAX).unref();
   });
 }
 const EVENTS = ['ready', 'error', 'close', 'end'] as const;
