@@ -85,6 +85,8 @@ export interface WhyQuestion {
   readonly url: string;
   readonly from: string;
   readonly user?: string | undefined;
+  /** URL of the listener that the client would use. Default: the first. */
+  readonly listener?: string | undefined;
 }
 
 /** `report`: JSON as `viaduct why --json` prints it; secrets are left out. */

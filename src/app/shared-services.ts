@@ -9,6 +9,7 @@ import { defaultSources } from '../credentials/default-sources.ts';
 import { type KerberosAcceptor, systemAcceptor } from '../gssapi/acceptor.ts';
 import { DigestNonces } from '../identity/digest-nonces.ts';
 import { Logins } from '../identity/logins.ts';
+import { LocalNonceCounter, type NonceCounter } from '../identity/nonce-counter.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { type ListenAddress, type ListenAddresses, listenAddresses } from '../policy/listen-addresses.ts';
 import { ModeSwitch } from '../routing/mode-switch.ts';
@@ -92,6 +93,8 @@ export interface SharedServicesOptions {
   readonly latchSharing?: LatchSharing | undefined;
   /** Lets requests log on at an upstream proxy one after another. Default: those of this process. */
   readonly logins?: ((key: LoginKey) => LoginLimiter) | undefined;
+  /** Counts the uses of Digest's nonces. Default: those of this process. */
+  readonly nonces?: NonceCounter | undefined;
   /** Suffix of our pseudonym in `Via`. Default: a random one. */
   readonly suffix?: string | undefined;
   /** Which helper calls of a PAC are part of a routing. */
@@ -118,6 +121,7 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
   const sources = options.credentials ?? defaultSources(clock, environment);
   const credentials = latchSharing ? { ...sources, idKey: () => latchSharing.idKey } : sources;
   const { kerberos: tickets = systemKerberos({ clock, platform: process.platform }) } = options;
+  const { suffix = randomSuffix() } = options;
   const threads = lookup === undefined ? lookupThreads(environment.UV_THREADPOOL_SIZE) : LOOKUPS_OF_PROGRAM;
   const resolver = cachingResolver(clock, lookup, threads);
   const addresses = listenAddresses(options.listeners, clock);
@@ -171,14 +175,19 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
     logins: new Logins(clock),
     acceptor: systemAcceptor({ clock, platform: process.platform }),
     listenSettings: options.listenSettings ?? (() => undefined),
-    nonces: new DigestNonces(credentials.idKey?.() ?? randomBytes(32), clock),
+    nonces: new DigestNonces({
+      key: credentials.idKey?.() ?? randomBytes(32),
+      run: suffix,
+      clock,
+      counter: options.nonces ?? new LocalNonceCounter(),
+    }),
     pool,
     sessions,
     health,
     pacService,
     mode,
     idle,
-    suffix: options.suffix ?? randomSuffix(),
+    suffix,
     [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
   };
 }

@@ -10,6 +10,7 @@ import type { DrainReport } from '../contracts/drain-report.ts';
 import type { Exporter, Observe } from '../contracts/event.ts';
 import type { ModeState, RouteMode } from '../contracts/routing.ts';
 import type { CredentialStoreDeps } from '../credentials/credential-store.ts';
+import type { NonceCounter } from '../identity/nonce-counter.ts';
 import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { createLimits, type Limits } from '../limits/limits.ts';
 import { chooseBackend, type LimitsChannel } from '../limits/shared/choose-backend.ts';
@@ -84,6 +85,8 @@ export interface ClusterOptions {
   readonly limits: LimitsChannel;
   /** Lets requests of all processes log on at an upstream proxy one after another. */
   readonly logins: (key: LoginKey) => LoginLimiter;
+  /** Counts the uses of Digest's nonces in all processes. */
+  readonly nonces: NonceCounter;
   /** Moves a full log file away: all processes write the same one. */
   readonly rotateLog: RotateFile;
   /** Of the other processes. */
@@ -203,6 +206,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     environment: process.env,
     suffix: cluster?.suffix,
     logins: cluster?.logins,
+    nonces: cluster?.nonces,
     trace: 'lookups',
     credentials: options.credentials,
     latchSharing: latchSharing(config.limits, store, process.env),
@@ -327,7 +331,8 @@ class StartedProxy implements RunningProxy {
     shared.upstreamAuth.authCache.retryLogins();
   };
 
-  readonly why = (question: WhyQuestion): Promise<WhyAnswer> => answerWhy(question, this.#deps.inForce.services);
+  readonly why = (question: WhyQuestion): Promise<WhyAnswer> =>
+    answerWhy(question, question.listener ?? this.url, this.#deps.inForce.services);
 
   get open(): number {
     return this.#deps.listeners.active;

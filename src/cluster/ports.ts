@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:net';
 import { socketsOf } from '../clients/bridges.ts';
+import { numberedListeners } from '../clients/numbered-listeners.ts';
 import { probeListeners, requireSome } from '../clients/open-all.ts';
-import { addressKey, type Listen, type SocketListen } from '../clients/options.ts';
+import type { Listen, SocketListen } from '../clients/options.ts';
 import type { Observe } from '../contracts/event.ts';
 
 /** Addresses that could be bound a moment ago. */
@@ -27,7 +28,7 @@ export class Ports {
 
   /** Whether the addresses of `asked` are those in force: bridges come and go. */
   isCurrent(asked: readonly Listen[]): boolean {
-    const wanted = socketsOf(asked).map(addressKey);
+    const wanted = [...numberedListeners(socketsOf(asked), (listen) => listen).keys()];
     return wanted.length === this.#known.size && wanted.every((key) => this.#known.has(key));
   }
 
@@ -36,11 +37,11 @@ export class Ports {
     const wanted = socketsOf(asked);
     // Where only bridges are asked for and all of them have gone since, the workers wait for the next one.
     if (this.#known.size === 0) requireSome(asked, wanted);
-    const fresh = wanted.filter((listen) => !this.#known.has(addressKey(listen)));
+    const numbered = [...numberedListeners(wanted, (listen) => listen)];
+    const fresh = numbered.flatMap(([key, listen]) => (this.#known.has(key) ? [] : [listen]));
     const found = await probeListeners(fresh, wanted, this.#observe);
     const known = new Map(
-      wanted.map((listen) => {
-        const key = addressKey(listen);
+      numbered.map(([key, listen]) => {
         const at = this.#known.has(key) ? this.#known.get(key) : found.get(listen);
         // What is spoken there may be another matter than at the last time.
         return [key, at && { ...at, protocol: listen.protocol, settings: listen.settings }] as const;

@@ -13,6 +13,7 @@ import type { ReloadCause } from '../config/reload/reload.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';
 import type { NoticeLevel, Observe } from '../contracts/event.ts';
 import type { RouteMode } from '../contracts/routing.ts';
+import { LocalNonceCounter } from '../identity/nonce-counter.ts';
 import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { IpcLimitsServer } from '../limits/shared/ipc-server.ts';
 import { openStore } from '../limits/store/open-store.ts';
@@ -74,6 +75,7 @@ export class Primary implements AsyncDisposable {
   readonly #limits: IpcLimitsServer;
   readonly #ports: Ports;
   readonly #logins: LoginServer;
+  readonly #nonces = new LocalNonceCounter();
   readonly #mode: ModeSwitch;
   readonly #notices: NoticeDeduplicator;
   /** The requests in progress in all workers. */
@@ -273,6 +275,7 @@ export class Primary implements AsyncDisposable {
       child,
       limits: this.#limits,
       logins: this.#logins,
+      nonces: this.#nonces,
       live: this.live,
       clock,
       rotateLog,

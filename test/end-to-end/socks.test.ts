@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { type ConfigInput, resolveOptions } from '../../src/config/schema.ts';
-import { hookAuthenticator } from '../../src/identity/hook.ts';
+import { type AuthenticateHook, hookAuthenticator } from '../../src/identity/hook.ts';
 import { relayedTunnelCount } from '../../src/native/relay-thread.ts';
 import { activeRelay } from '../../src/relay/choose-relay.ts';
 import { selfSigned } from '../support/certificate.ts';
@@ -291,9 +291,15 @@ test(
   }),
 );
 
-test('a password that is good for one login opens one tunnel', { skip: missing('curl') }, async () => {
+test('authenticate is asked once, before the target is named, so that a password for one login opens one tunnel', {
+  skip: missing('curl'),
+}, async () => {
   const codes = new Set(['123456']);
-  const authenticate = ({ password }: { readonly password: string }) => (codes.delete(password) ? { id: 'ann' } : null);
+  const asked: unknown[] = [];
+  const authenticate: AuthenticateHook = ({ password, method, target, url }) => {
+    asked.push([method, target.host, target.port, url]);
+    return codes.delete(password) ? { id: 'ann' } : null;
+  };
   await using one = await ProxyUnderTest.start(
     { listen: SOCKS },
     { lookup, overrides: { authenticators: [hookAuthenticator(authenticate)] } },
@@ -301,6 +307,7 @@ test('a password that is good for one login opens one tunnel', { skip: missing('
   const at = `127.0.0.1:${one.port}`;
   const login = ['--socks5-hostname', at, '--proxy-user', 'ann:123456', `http://origin.test:${web.port}/a`];
   assert.equal((await curl(...login)).out, 'hello from /a\n');
+  assert.deepEqual(asked, [['CONNECT', '', 0, undefined]]);
   assert.match((await curl(...login)).err, /User was rejected by the SOCKS5 server/);
   await one.when(({ records }) => records.length === 2);
   assert.deepEqual(
