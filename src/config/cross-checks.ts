@@ -3,6 +3,7 @@ import type { Route } from '../contracts/stages.ts';
 import { problemOfToken } from '../credentials/admin-token.ts';
 import { problemOfSecretFile } from '../credentials/secret-file.ts';
 import { problemOfSecretVariable } from '../credentials/secret-text.ts';
+import { problemOfSecret } from '../files/secret-of-origin.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
 import { sameUserProblem } from '../identity/same-user.ts';
 import { formatAuthority, hostKey } from '../protocol/addresses/authority.ts';
@@ -41,6 +42,7 @@ export function crossCheck(config: Config, { environment, program }: CrossCheckC
     ...checkRelay(config),
     ...checkSameUser(config),
     ...checkAdmin(config, environment),
+    ...checkStore(config, environment),
     ...checkLogSize(config),
   ];
   if (program?.hasAuthenticate === true) return always;
@@ -88,6 +90,21 @@ function checkAdmin({ admin, listen }: Config, environment: Environment): Proble
   for (const [key, path] of Object.entries(admin.tls ?? {})) {
     const problem = problemOfPem(path);
     if (problem !== undefined) problems.push({ path: ['admin', 'tls', key], message: problem });
+  }
+  return problems;
+}
+
+function checkStore({ limits }: Config, environment: Environment): Problem[] {
+  const problems: Problem[] = [];
+  for (const key of ['storePassword', 'storeSecret'] as const) {
+    const origin = limits[key];
+    const message = origin && problemOfSecret(origin, environment);
+    if (message !== undefined) problems.push({ path: ['limits', key], message });
+  }
+  if (limits.storeCa !== undefined) {
+    const message =
+      limits.store?.isTls === true ? problemOfPem(limits.storeCa) : 'is for a `rediss:` store; leave it out';
+    if (message !== undefined) problems.push({ path: ['limits', 'storeCa'], message });
   }
   return problems;
 }

@@ -136,6 +136,9 @@ async function serveInWorkers(config: Config, workers: number, options: ServeOpt
       end: (ids, reason) => primary.live.end(ids, reason),
       measure: () => primary.live.measure(),
       limits: () => primary.limits(),
+      get limitStore() {
+        return primary.limitStore;
+      },
       setRate: (limit, rate) => primary.setRate(limit, rate),
       accounts: () => primary.live.accounts(),
       get rules() {
