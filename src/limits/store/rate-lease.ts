@@ -17,6 +17,8 @@ const DEMAND_MIN = 16 * 1024;
 const KEPT_PART = 1 / 4;
 /** A report that is so much later than the end of its lease is still counted; then the store has done it by itself. */
 const LATE_MS = 1_000;
+/** So long after the store is back, other instances may still hold a part that it does not know of: each tries it again by itself. */
+const RETURN_MS = 750;
 /** The process may have been stopped for longer: what its lease gave then is lost, or it would all come at once. */
 const FILL_MS_MAX = 1_000;
 
@@ -29,6 +31,7 @@ export interface RateReport {
   readonly demand: number;
   readonly background: number;
   readonly held: number;
+  readonly returns: boolean;
   readonly leaves: boolean;
 }
 
@@ -49,6 +52,8 @@ export interface RateLeaseDeps {
   /** Instances that share the limit, as far as is known. */
   instances(): number;
   isStoreUp(): boolean;
+  /** When the store was back, after it had been away for this instance; `-Infinity`: it never was. */
+  storeBackMs(): number;
   /** It is in use and has no lease, or gets less than it wants: a report should follow soon. */
   onWanting(lease: RateLease): void;
 }
@@ -157,8 +162,9 @@ export class RateLease implements RefillingSupply {
     const nowMs = this.#deps.clock.now();
     this.#accrue();
     const leaves = this.isIdle;
-    // Another lease has followed, and the store counts from its beginning.
-    if (!this.#isLeased) this.#issued = 0;
+    const backMs = this.#deps.storeBackMs();
+    // Another lease follows, and the store counts from its beginning. The one that has ended it has counted to its end.
+    if (!this.#isLeased || this.#reportedMs < backMs) this.#issued = 0;
     if (leaves) {
       this.#issued -= this.#level;
       this.#allowed += this.#level;
@@ -185,6 +191,7 @@ export class RateLease implements RefillingSupply {
         demand: leaves ? 0 : isUnmet && this.#gates > 0 ? -1 : Math.min(met, this.#rate.rate),
         background: isUnmet ? this.#background : 0,
         held: Math.floor(held),
+        returns: nowMs - backMs < RETURN_MS,
         leaves,
       },
       onFailed: () => {

@@ -35,6 +35,7 @@ export class RateLeases implements Disposable {
   #timer: Disposable | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   #startedMs = Number.NEGATIVE_INFINITY;
+  #storeBackMs = Number.NEGATIVE_INFINITY;
   #isReporting = false;
   #isClosed = false;
 
@@ -43,6 +44,7 @@ export class RateLeases implements Disposable {
     this.#clock = clock;
     // After it has lost what it counted, the store learns from what everyone holds.
     link.onChange((change) => {
+      if (change === 'up') this.#storeBackMs = clock.now();
       if (change !== 'down' && this.#used.size > 0) this.#reportIn(0);
     });
   }
@@ -54,6 +56,7 @@ export class RateLeases implements Disposable {
       clock: this.#clock,
       instances: () => link.instances,
       isStoreUp: () => link.isUp,
+      storeBackMs: () => this.#storeBackMs,
       onWanting: (wanting) => this.#use(wanting),
     });
     // Of fixed length, and without the names of users.

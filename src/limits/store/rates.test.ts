@@ -133,6 +133,50 @@ test('without the store each instance keeps to its part, and shares again when i
   assert.ok(Math.abs(ofA - 0.8) < 0.03, `${ofA} for four of five tunnels`);
 });
 
+/** The most that arrived in any second, as a part of the rate. */
+function mostIn(consumers: readonly GateConsumer[], fromMs: number, toMs: number): number {
+  let most = 0;
+  for (let at = fromMs; at + 1_000 <= toMs; at += 20) {
+    most = Math.max(most, bytesWithin(consumers, at, at + 1_000) / RATE);
+  }
+  return most;
+}
+
+for (const loads of [
+  [2, 2, 2],
+  [1, 4, 10],
+] as const) {
+  for (const [awayMs, what] of [
+    [1_000, 'knows what it has counted'],
+    [3_000, 'knows what it has counted'],
+    [1_000, 'is empty'],
+  ] as const) {
+    test(`a store that was away for ${awayMs} ms and ${what} gives ${loads} tunnels the rate again, and more in no second`, {
+      skip,
+    }, async () => {
+      await using at = fleet();
+      const instances = [await at.instance(INPUT), await at.instance(INPUT), await at.instance(INPUT)];
+      await at.pass(1_500);
+      const consumers = await consume(
+        at,
+        instances.map((one, n) => [one, loads[n] ?? 0] as const),
+      );
+      await at.pass(2_000);
+      const fromMs = at.clock.now();
+      for (const one of instances) one.disconnect();
+      await at.pass(awayMs);
+      if (what === 'is empty') await redis.admin.flushall();
+      const backMs = at.clock.now();
+      for (const one of instances) one.connect();
+      await at.pass(5_000);
+      const most = mostIn(consumers, fromMs, backMs + 5_000);
+      assert.ok(most < 1.08, `${most} of the rate in one second`);
+      const back = bytesWithin(consumers, backMs + 2_000, backMs + 5_000) / (3 * RATE);
+      assert.ok(Math.abs(back - 1) < 0.03, `${back} of the rate after it was back`);
+    });
+  }
+}
+
 test('a store that takes half a second is used, and the limit holds', { skip }, async () => {
   await using at = fleet();
   const [a, b] = [await at.instance(INPUT), await at.instance(INPUT)];

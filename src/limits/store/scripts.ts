@@ -46,11 +46,15 @@ return { text(epoch), redis.call('ZCARD', KEYS[2]) }
 /**
  * One report of an instance about several limits, and the leases that it gets for them. For each: \`rate\` and \`burst\` of
  * the configuration, \`issued\` (bytes that its lease has given it since its last report), \`gates\` that wait, \`demand\` in
- * bytes per second (-1: more than it gets), \`background\` gates, and \`held\`, the rate that it has now.
+ * bytes per second (-1: more than it gets), \`background\` gates, \`held\`, the rate that it has now, and \`returns\`: it
+ * could not reach the store until just now.
  *
  * \`c\` is the credit of the limit: it grows at the rate, and falls by all that was issued. What live leases have given
  * since they were reported is \`open\`. The sum of live leases never exceeds the rate; what they leave is handed out once, as
  * \`bytes\`, so that the long-run mean is exact.
+ *
+ * A store that has just begun to count, and an instance that returns, do not know what others hold: meanwhile no more is
+ * granted than is held, and nothing is saved up or owed for a time that was not counted.
  */
 export const REPORT = script(
   'report',
@@ -92,6 +96,8 @@ for index, one in ipairs(input.limits) do
       live[#live + 1] = other
     end
   end
+  local isSettling = isLearning or one.returns
+  if isLearning or (one.returns and credit > open) then credit = open end
   if credit - open > one.burst then credit = one.burst + open end
   if credit - open < -2 * one.rate then credit = open - 2 * one.rate end
   local free = credit - open
@@ -128,8 +134,8 @@ for index, one in ipairs(input.limits) do
       else claim.share = claim.share + rest / #claims end
     end
     grant = math.max(0, math.min(claims[1].share, usable - taken))
-    if isLearning then grant = math.min(grant, one.held) end
-    if free > 0 and not isLearning then
+    if isSettling then grant = math.min(grant, one.held) end
+    if free > 0 and not isSettling then
       if one.demand < 0 then bytes = free * math.max(1, one.gates) / backlogged
       elseif one.background > 0 and backlogged == 0 then bytes = free / 2 * one.background / background end
       bytes = whole(bytes)
