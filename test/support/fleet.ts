@@ -5,7 +5,7 @@ import type { ProxyEvent } from '../../src/contracts/event.ts';
 import type { Gate, IdentifiedRequest } from '../../src/contracts/stages.ts';
 import { createLimits, type Limits } from '../../src/limits/limits.ts';
 import { type LimitsInput, limitsSchema } from '../../src/limits/options.ts';
-import type { StoreScript } from '../../src/limits/store/scripts.ts';
+import type { StoreScript } from '../../src/limits/store/script.ts';
 import { StoreBackend } from '../../src/limits/store/store-backend.ts';
 import type { StoreConnection } from '../../src/limits/store/store-client.ts';
 import { StoreLimits } from '../../src/limits/store/store-limits.ts';

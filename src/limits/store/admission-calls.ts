@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.ts';
 import type { Scope } from '../counting/tunnels.ts';
-import { ADMIT } from './scripts.ts';
+import { ADMIT } from './admission-scripts.ts';
 import { StoreDownError, type StoreLink } from './store-link.ts';
 
 /** Requests that come within this time after a call go with the next one. */

@@ -37,6 +37,9 @@ async function ask(at: Fleet, instance: Instance, user: string): Promise<Permit 
   }
 }
 
+const close = (result: Permit | string): void => {
+  if (typeof result !== 'string') result[Symbol.dispose]();
+};
 const admittedOf = (results: readonly (Permit | string)[]) => results.filter((one) => typeof one !== 'string').length;
 
 test('a rate of requests is exact over three instances', { skip }, async () => {
@@ -198,4 +201,46 @@ test('what was used of a quota is known again after the store has lost it', { sk
   await at.pass(20_000);
   const sent = first.sent + second.sent;
   assert.ok(sent <= 16.5 * MIB && sent >= 15.5 * MIB, `${sent / MIB} MiB`);
+});
+
+test('no value of the store admits more than the limits allow, or refuses for longer than they do', {
+  skip,
+}, async () => {
+  await using at = await fleet();
+  const input = {
+    tunnels: { total: 4, wait: 0 },
+    requests: { per: 'user', rate: 1, burst: 3 },
+    quota: { per: 'user', bytes: '1GiB', every: '30d' },
+  } as const;
+  const [a] = [await at.instance(input), await at.instance(input)];
+  const prefix = `{admission-${fleets}}`;
+  assert.equal(admittedOf([await ask(at, a, 'alice')]), 1);
+  const ids = await redis.admin.zrange(`${prefix}:instances`, 0, -1);
+  assert.equal(ids.length, 2);
+  const [tunnels = ''] = await redis.admin.keys(`${prefix}:tunnels:*`);
+  const [requests = ''] = await redis.admin.keys(`${prefix}:requests:*`);
+  const users = ['b', 'c', 'd', 'e', 'f', 'g'];
+  const results = [];
+  for (const [n, count] of [-1_000, 'nan', 'text', '-1e300', 'inf', 0.5].entries()) {
+    for (const id of ids) await redis.admin.hset(tunnels, id, count);
+    results.push(await ask(at, a, users[n] ?? ''));
+  }
+  assert.equal(admittedOf(results), 3);
+  assert.ok(
+    results.slice(3).every((one) => one === 'at_capacity'),
+    `${results.slice(3)}`,
+  );
+  for (const one of results) close(one);
+  await at.pass(100);
+  for (const written of ['text', 'nan', '-1e300', '1e300', '1e14']) {
+    await redis.admin.set(requests, written);
+    close(await ask(at, a, 'alice'));
+    await at.pass(1_100);
+    const again = await ask(at, a, 'alice');
+    assert.equal(admittedOf([again]), 1, `${again} after ${written}`);
+    close(again);
+  }
+  // However often it was lost: what is written there is what counts, and a burst is the most.
+  assert.ok(admittedOf(await Promise.all(Array.from({ length: 9 }, () => ask(at, a, 'alice')))) <= 3);
+  assert.deepEqual(a.notices, []);
 });

@@ -15,9 +15,10 @@ import { systemClock } from '../../util/clock.ts';
 import { createLimits } from '../limits.ts';
 import { limitsSchema } from '../options.ts';
 import { chooseBackend } from '../shared/choose-backend.ts';
+import { ADMIT } from './admission-scripts.ts';
 import { openStore } from './open-store.ts';
 import { connectStore } from './redis-connection.ts';
-import { ADMIT, REPORT } from './scripts.ts';
+import { REPORT } from './scripts.ts';
 import { lateConnection } from './store-client.ts';
 import { StoreLink } from './store-link.ts';
 

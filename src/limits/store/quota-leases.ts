@@ -4,8 +4,8 @@ import { QUOTA_KEYS_MAX } from '../counting/quotas.ts';
 import { KeyedPool } from '../keyed-pool.ts';
 import type { QuotaOptions } from '../options.ts';
 import { GRANT_BYTES_MIN } from '../shared/supply.ts';
+import { QUOTA } from './admission-scripts.ts';
 import { QuotaLease } from './quota-lease.ts';
-import { QUOTA } from './scripts.ts';
 import type { StoreLink } from './store-link.ts';
 
 /** Quotas are asked for together, with a pause between two calls. */
@@ -126,8 +126,10 @@ export class QuotaLeases implements Disposable {
         const asked = reports[at];
         const granted: unknown = grants[at];
         if (asked === undefined || !Array.isArray(granted)) continue;
-        const [bytes, used, sinceMs, resetsInMs] = granted.map(Number);
+        const [bytes, used, sinceMs, resetsInMs] = granted.map((value) => Math.max(0, Number(value)));
         if (bytes === undefined || used === undefined || sinceMs === undefined || resetsInMs === undefined) continue;
+        // A client of the program may answer for the store.
+        if (![bytes, used, sinceMs, resetsInMs].every(Number.isFinite)) continue;
         lease.onGranted({ bytes, used, sinceMs, resetsInMs }, asked);
         // What is leased is given back when it is not used.
         this.#changed.add(lease);

@@ -210,19 +210,31 @@ test('the lease of an instance that was killed goes to the others', { skip }, as
   assert.ok(Math.abs(ofA - 1) < 0.03, `${ofA} of the rate after the other was killed`);
 });
 
-test('a value of the store never raises a limit above the configured one', { skip }, async () => {
-  await using at = fleet();
-  const a = await at.instance(INPUT);
-  await at.pass(1_500);
-  const consumers = await consume(at, [[a, 2]]);
-  await at.pass(1_000);
-  const [key] = await redis.admin.keys(`{rates-${fleets}:*}:rate:*`);
-  assert.ok(key);
-  const fromMs = at.clock.now();
-  for (let n = 0; n < 10; n++) {
-    await redis.admin.hset(key, 'c', 1e15);
-    await at.pass(200);
-  }
-  const part = bytesWithin(consumers, fromMs, fromMs + 2_000) / (2 * RATE);
-  assert.ok(part < 1.11, `${part} of the rate, with the burst of 200 ms`);
-});
+const LEASE = { rate: 0, sinceMs: 0, untilMs: 1, gates: 0, demand: -1, background: 0 };
+const WRITTEN: readonly (readonly [field: string, values: readonly string[]])[] = [
+  ['c', ['1e15', '1e300', '-1e300', 'nan', '-nan', 'inf', 'text', '']],
+  ['at', ['0', '-1e300', 'nan', 'inf', 'text']],
+  ['i:other', ['text', '[]', '{}', '"1"', JSON.stringify({ ...LEASE, rate: 'many' })]],
+  ['i:other', [-1e15, 1e300].map((rate) => JSON.stringify({ ...LEASE, rate, untilMs: 1e15 }))],
+  ['i:other', [-1e15, -2].map((demand) => JSON.stringify({ ...LEASE, demand, gates: -1e9, untilMs: 1e15 }))],
+];
+for (const [field, values] of WRITTEN) {
+  test(`no value of the store raises a limit above the configured one: ${field} = ${values}`, { skip }, async () => {
+    await using at = fleet();
+    const a = await at.instance(INPUT);
+    await at.pass(1_500);
+    const consumers = await consume(at, [[a, 2]]);
+    await at.pass(1_000);
+    const [key] = await redis.admin.keys(`{rates-${fleets}:*}:rate:*`);
+    assert.ok(key);
+    const fromMs = at.clock.now();
+    for (let n = 0; n < 10; n++) {
+      await redis.admin.hset(key, field, values[n % values.length] ?? '');
+      await at.pass(200);
+    }
+    const part = bytesWithin(consumers, fromMs, fromMs + 2_000) / (2 * RATE);
+    assert.ok(part < 1.11, `${part} of the rate, with the burst of 200 ms`);
+    assert.ok(part > 0.7, `${part} of the rate`);
+    assert.deepEqual(a.notices, []);
+  });
+}

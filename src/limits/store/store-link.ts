@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Observe } from '../../contracts/event.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { StoreState } from '../limit-state.ts';
-import { HELLO, type StoreScript } from './scripts.ts';
+import type { StoreScript } from './script.ts';
+import { HELLO } from './scripts.ts';
 import { replyCode, type StoreConnection } from './store-client.ts';
 
 /** A call without an answer after this long: the store counts as down. Slower than half of it no store is of use. */
@@ -185,7 +186,8 @@ export class StoreLink implements AsyncDisposable {
     this.#sawEpoch(epoch);
     // A store that has begun anew has not heard of all of them.
     const isYoung = this.#options.clock.now() < this.#lostMs + INSTANCE_LEASE_MS;
-    this.#instances = Math.max(1, Number(instances), isYoung ? this.#instances : 1);
+    const living = Number(instances);
+    this.#instances = Math.max(1, Number.isFinite(living) ? living : 1, isYoung ? this.#instances : 1);
     this.#next(HELLO_MS);
     if (before !== 'down') return;
     this.#problem = undefined;
