@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.ts';
 import type { Scope } from '../counting/tunnels.ts';
 import { ADMIT } from './admission-scripts.ts';
-import { StoreDownError, type StoreLink } from './store-link.ts';
+import type { StoreLink } from './store-link.ts';
+import { StoreDownError } from './store-problem.ts';
 
 /** Requests that come within this time after a call go with the next one. */
 const PAUSE_MS = 40;

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { freePorts } from '../../../test/lab/daemon.ts';
 import { type RedisServer, startRedis, startRedisCluster, startRedisWithSentinel } from '../../../test/lab/redis.ts';
 import { selfSigned } from '../../../test/support/certificate.ts';
 import { tunnelOf } from '../../../test/support/gate-consumers.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { missing } from '../../../test/support/requires.ts';
 import { slowRelay } from '../../../test/support/slow-relay.ts';
 import { temporaryFolder } from '../../../test/support/temporary.ts';
@@ -132,6 +134,47 @@ for (const { name, problem, fail, mend } of FAILURES) {
     assert.match(at.notices[1] ?? '', /^the store of the shared limits, the store, is up again/);
   });
 }
+
+test('where a probe works and calls fail, a few notices say so, and not one for each', async () => {
+  const clock = new ManualClock();
+  const notices: string[] = [];
+  let fails = true;
+  await using link = new StoreLink({
+    connection: {
+      isCluster: false,
+      reconnect() {},
+      // The keys of an instance are in one slot of a cluster, and those of a limit in another one, which is away.
+      command: async ([, , , key = '']) => {
+        if (fails && !key.includes('epoch')) throw new Error('CLUSTERDOWN Hash slot not served');
+        return ['1', 1, 1];
+      },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    },
+    clock,
+    observe: (event) => {
+      if (event.type === 'notice') notices.push(event.message);
+    },
+    ...{ prefix: 'unsteady', place: 'the store', onStoreDown: 'local', random: () => 0.5 },
+  });
+  let calls = 0;
+  const pass = async (ms: number) => {
+    for (let at = 0; at < ms; at += 50) {
+      clock.advance(50);
+      await nextTurn();
+      if (!link.isUp) continue;
+      calls += 1;
+      await link.call(REPORT, ['elsewhere'], {}).catch(() => undefined);
+    }
+  };
+  await pass(60_000);
+  assert.ok(calls < 60, `${calls} calls`);
+  assert.equal(notices.length, 3, notices.join('\n'));
+  assert.match(notices[2] ?? '', /is a cluster that is down; until it is back/);
+  fails = false;
+  await pass(10_000);
+  assert.match(notices[3] ?? '', /is up again/);
+  assert.equal(notices.length, 4);
+});
 
 test('a store that is full still counts what it knows', { skip }, async () => {
   await using at = linked(redis.port);

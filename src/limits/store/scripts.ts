@@ -1,14 +1,15 @@
 import { script } from './script.ts';
 
-/** Registers an instance until its lease ends, and counts those that live. */
+/** Registers an instance until its lease ends, counts those that live, and tells whether it was registered until now. */
 export const HELLO = script(
   'hello',
   `
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. text(now))
+local added = 0
 if input.leaves then redis.call('ZREM', KEYS[2], input.me)
-else redis.call('ZADD', KEYS[2], text(now + input.leaseMs), input.me) end
+else added = redis.call('ZADD', KEYS[2], text(now + input.leaseMs), input.me) end
 redis.call('PEXPIRE', KEYS[2], 86400000)
-return { text(epoch), redis.call('ZCARD', KEYS[2]) }
+return { text(epoch), redis.call('ZCARD', KEYS[2]), 1 - added }
 `,
 );
 

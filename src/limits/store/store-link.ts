@@ -4,7 +4,8 @@ import type { Clock } from '../../util/clock.ts';
 import type { StoreState } from '../limit-state.ts';
 import type { StoreScript } from './script.ts';
 import { HELLO } from './scripts.ts';
-import { replyCode, type StoreConnection } from './store-client.ts';
+import type { StoreConnection } from './store-client.ts';
+import { codeOf, problemOf, StoreDownError } from './store-problem.ts';
 
 /** A call without an answer after this long: the store counts as down. Slower than half of it no store is of use. */
 const CALL_MS_MAX = 1_500;
@@ -14,17 +15,16 @@ const HELLO_MS = 1_000;
 export const INSTANCE_LEASE_MS = 5_000;
 /** While the store is down, it is tried this often. */
 const PROBE_MS = 250;
+/** … and this often where a probe works and the calls after it fail: a slot of a cluster is away, or an ACL is too narrow. */
+const PROBE_UNSTEADY_MS = 1_600;
+/** When it has been up for so long, it does not count as unsteady. */
+const STEADY_MS = 5_000;
 /** A probe that is not answered for so long makes the connection anew. */
 const PROBE_MS_MAX = 2_000;
 /** All instances would call at the same moments after the store has come back. */
 const JITTER = 0.2;
 /** Of the time that calls take, the latest counts for so much. */
 const RTT_WEIGHT = 0.25;
-
-/** Why a call has failed; the state of the link says since when. */
-export class StoreDownError extends Error {
-  override readonly name = 'StoreDownError';
-}
 
 export interface StoreLinkOptions {
   readonly connection: StoreConnection;
@@ -56,6 +56,10 @@ export class StoreLink implements AsyncDisposable {
   #problem: string | undefined;
   #probeFromMs: number | undefined;
   #timer: Disposable | undefined;
+  #probeMs = PROBE_MS;
+  /** When it was last back, on the clock. */
+  #backMs = Number.NEGATIVE_INFINITY;
+  #isDownSaid = false;
 
   constructor(options: StoreLinkOptions) {
     this.#options = options;
@@ -178,21 +182,26 @@ export class StoreLink implements AsyncDisposable {
     return this.#run(HELLO, keys, { me, leaseMs: INSTANCE_LEASE_MS, leaves: how === 'leaves' });
   }
 
-  #greeted([epoch, instances]: readonly unknown[]): void {
+  #greeted([epoch, instances, wasRegistered]: readonly unknown[]): void {
     this.#probeFromMs = undefined;
     if (this.#state === 'closed') return;
     const before = this.#state;
+    const nowMs = this.#options.clock.now();
     this.#state = 'up';
-    this.#sawEpoch(epoch);
+    const isAnew = this.#sawEpoch(epoch);
     // A store that has begun anew has not heard of all of them.
-    const isYoung = this.#options.clock.now() < this.#lostMs + INSTANCE_LEASE_MS;
+    const isYoung = nowMs < this.#lostMs + INSTANCE_LEASE_MS;
     const living = Number(instances);
     this.#instances = Math.max(1, Number.isFinite(living) ? living : 1, isYoung ? this.#instances : 1);
     this.#next(HELLO_MS);
-    if (before !== 'down') return;
-    this.#problem = undefined;
-    this.#notice('info', `the store of the shared limits, ${this.#options.place}, is up again: limits are shared`);
-    this.#publish('up');
+    if (before === 'down') {
+      this.#backMs = nowMs;
+      this.#publish('up');
+    } else if (before === 'up' && !isAnew && wasRegistered === 0) {
+      // This process was stopped for longer than its lease: others have taken it for ended, and its tunnels for closed.
+      this.#publish('lost');
+    }
+    if (this.#isDownSaid && (this.#probeMs === PROBE_MS || nowMs >= this.#backMs + STEADY_MS)) this.#sayUp();
   }
 
   #goDown(error: unknown): void {
@@ -200,14 +209,26 @@ export class StoreLink implements AsyncDisposable {
     this.#problem = problemOf(error);
     if (this.#state === 'down') return;
     this.#state = 'down';
+    const isUnsteady = this.#options.clock.now() < this.#backMs + STEADY_MS;
+    this.#probeMs = isUnsteady ? Math.min(PROBE_UNSTEADY_MS, 2 * this.#probeMs) : PROBE_MS;
+    if (!this.#isDownSaid) this.#sayDown();
+    this.#publish('down');
+    this.#next(this.#probeMs);
+  }
+
+  #sayUp(): void {
+    this.#isDownSaid = false;
+    this.#notice('info', `the store of the shared limits, ${this.#options.place}, is up again: limits are shared`);
+  }
+
+  #sayDown(): void {
+    this.#isDownSaid = true;
     const { onStoreDown, place } = this.#options;
     const now =
       onStoreDown === 'deny'
         ? 'new requests get 503, and open tunnels go on'
         : `this proxy keeps to its part of each limit (1 of ${this.#instances})`;
     this.#notice('warn', `the store of the shared limits, ${place}, ${this.#problem}; until it is back, ${now}`);
-    this.#publish('down');
-    this.#next(PROBE_MS);
   }
 
   /** Tries the store again, unless a probe is on its way. */
@@ -227,12 +248,14 @@ export class StoreLink implements AsyncDisposable {
     });
   }
 
-  #sawEpoch(epoch: unknown): void {
+  /** Whether the store has begun to count anew. */
+  #sawEpoch(epoch: unknown): boolean {
     const before = this.#epoch;
     this.#epoch = String(epoch);
-    if (before === undefined || before === this.#epoch) return;
+    if (before === undefined || before === this.#epoch) return false;
     this.#lostMs = this.#options.clock.now();
     this.#publish('lost');
+    return true;
   }
 
   #publish(change: 'up' | 'down' | 'lost'): void {
@@ -245,32 +268,3 @@ export class StoreLink implements AsyncDisposable {
 }
 
 const listOf = (reply: unknown): readonly unknown[] => (Array.isArray(reply) ? reply : []);
-
-/** Of the store, or of the system. */
-const codeOf = (error: unknown): string => {
-  const code = replyCode(error);
-  return code === '' && error instanceof Error && 'code' in error ? String(error.code) : code;
-};
-
-const PROBLEMS: Readonly<Record<string, string>> = {
-  OOM: 'is full (maxmemory)',
-  READONLY: 'is a read-only replica',
-  LOADING: 'is loading its data',
-  BUSY: 'is busy with a script',
-  CLUSTERDOWN: 'is a cluster that is down',
-  MASTERDOWN: 'has lost its master',
-  MISCONF: 'cannot save its data',
-  NOAUTH: 'wants a password (limits.storePassword)',
-  WRONGPASS: 'rejects the user or the password',
-  NOPERM: 'does not permit a command that is needed (ACL: +@read +@write +@scripting +@connection +time +info)',
-  CROSSSLOT: 'is a cluster; write redis+cluster:// in limits.store',
-  MOVED: 'is a cluster; write redis+cluster:// in limits.store',
-  ECONNREFUSED: 'refuses connections',
-};
-
-/** In words of this program: what the store says may hold anything. */
-function problemOf(error: unknown): string {
-  if (error instanceof StoreDownError) return error.message;
-  const code = codeOf(error);
-  return PROBLEMS[code] ?? (code === '' ? 'cannot be reached' : `cannot be used (${code})`);
-}
