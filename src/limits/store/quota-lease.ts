@@ -134,9 +134,11 @@ export class QuotaLease implements FiniteSupply {
     return { max, everyMs, spent, back, want, used: this.#used, sinceMs: this.#sinceMs };
   }
 
-  /** The store has not heard the report. */
-  onFailed({ spent, back, want }: QuotaReport): void {
-    this.#pool += back;
+  /**
+   * The store may have heard the report or not. What was given back is not used again: where it has heard it, others have
+   * that by now.
+   */
+  onFailed({ spent, want }: QuotaReport): void {
     this.#spent += spent;
     this.#want = Math.max(this.#want, want);
     this.onStoreDown();
