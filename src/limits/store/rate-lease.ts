@@ -167,8 +167,7 @@ export class RateLease implements RefillingSupply {
     if (!this.#isLeased || this.#reportedMs < backMs) this.#issued = 0;
     if (leaves) {
       this.#issued -= this.#level;
-      this.#allowed += this.#level;
-      this.#level = 0;
+      this.#empty();
     }
     const [issued, taken] = [this.#issued, this.#taken];
     const sinceMs = Math.max(1, nowMs - this.#reportedMs);
@@ -199,6 +198,20 @@ export class RateLease implements RefillingSupply {
         this.#isKnownToWant = false;
       },
     };
+  }
+
+  /** The store is away, and it is not used: when it is used again, it begins anew. */
+  forget(): void {
+    this.#accrue();
+    this.#empty();
+    this.#grant = undefined;
+    this.#issued = 0;
+    this.#isKnownToWant = false;
+  }
+
+  #empty(): void {
+    this.#allowed += this.#level;
+    this.#level = 0;
   }
 
   onGranted({ rate, bytes, untilMs, leaseMs }: RateGrant): void {

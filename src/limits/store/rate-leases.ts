@@ -104,11 +104,21 @@ export class RateLeases implements Disposable {
     if (this.#isReporting || this.#isClosed) return;
     this.#isReporting = true;
     this.#startedMs = this.#clock.now();
+    if (!this.#link.isUp) this.#forgetIdle();
     await this.#send([...this.#used.values()], 'go-on');
     this.#isReporting = false;
     if (this.#used.size === 0) return;
     const takenMs = this.#clock.now() - this.#startedMs;
     this.#reportIn(Math.max(0, this.#link.jittered(this.#everyMs) - takenMs));
+  }
+
+  /** However long the store is away: of clients that have gone nothing is kept for it. */
+  #forgetIdle(): void {
+    for (const lease of this.#used.keys()) {
+      if (!lease.isIdle) continue;
+      lease.forget();
+      this.#used.delete(lease);
+    }
   }
 
   get #everyMs(): number {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type RedisServer, startRedis } from '../../../test/lab/redis.ts';
 import { Fleet, type Instance } from '../../../test/support/fleet.ts';
-import { bytesWithin, GateConsumer, jain } from '../../../test/support/gate-consumers.ts';
+import { bytesWithin, GateConsumer, jain, tunnelOf } from '../../../test/support/gate-consumers.ts';
 import { missing } from '../../../test/support/requires.ts';
 
 const KIB = 1024;
@@ -176,6 +176,24 @@ for (const loads of [
     });
   }
 }
+
+test('nothing is kept for a store that is away of limits that are no more in use', { skip }, async () => {
+  await using at = fleet();
+  const a = await at.instance({ bandwidth: { per: 'user', rate: '1MiB' } });
+  await at.pass(1_500);
+  a.disconnect();
+  await at.pass(500);
+  const gates = await Promise.all(Array.from({ length: 500 }, (_, n) => a.gate(tunnelOf({ user: `user-${n}` }))));
+  const take = async () => await at.settled(Promise.all(gates.map((gate) => gate.take(1_000))));
+  assert.deepEqual([...new Set(await take())], [1_000]);
+  await at.pass(2_000);
+  at.calls = 0;
+  a.connect();
+  await at.pass(500);
+  // Each hundred of them would be a call.
+  assert.ok(at.calls <= 3, `${at.calls} calls`);
+  assert.deepEqual([...new Set(await take())], [1_000]);
+});
 
 test('a store that takes half a second is used, and the limit holds', { skip }, async () => {
   await using at = fleet();
