@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { freePorts } from '../../../test/lab/daemon.ts';
 import { type RedisServer, startRedis, startRedisCluster, startRedisWithSentinel } from '../../../test/lab/redis.ts';
 import { selfSigned } from '../../../test/support/certificate.ts';
@@ -251,6 +252,12 @@ test('a user of an ACL and a password are used, and a notice about a wrong one d
   await until(() => wrong.notices.length > 0, 'the proxy says what is wrong');
   await until(() => /rejects the user or the password/.test(wrong.link.state.problem ?? ''), 'it knows what is wrong');
   assert.doesNotMatch(JSON.stringify([wrong.notices, wrong.link.state]), /pass-word/);
+  // Nor does the error itself, which a program may print in full.
+  const address = parseStoreAddress(`redis://viaduct@127.0.0.1:${redis.port}`);
+  await using connection = await connectStore({ address, password: new Secret('pass-word-2'), ca: undefined });
+  const error = await connection.command(['PING']).catch((reason: unknown) => reason);
+  assert.match(String(error), /WRONGPASS/);
+  assert.doesNotMatch(inspect(error, { depth: 9 }), /pass-word/);
 });
 
 test('a sentinel says which server is the master, also after it was replaced', { skip }, async () => {

@@ -18,6 +18,12 @@ export interface RedisConnectionOptions {
 
 const retryMs = (): number => RECONNECT_MS * (1 + JITTER * (2 * Math.random() - 1));
 
+/** The client puts the command into an error of the store: that of a login has the password among its arguments. */
+function withoutArguments(error: unknown): unknown {
+  if (error instanceof Error) Reflect.deleteProperty(error, 'command');
+  return error;
+}
+
 /** Resolves when the client is ready, or when its first attempt to connect has failed: it goes on by itself. */
 function firstAttempt(client: Redis | Cluster): Promise<void> {
   return new Promise((resolve) => {
@@ -67,7 +73,7 @@ export async function connectStore(options: RedisConnectionOptions): Promise<Sto
       try {
         return await client.call(name, ...args);
       } catch (error) {
-        throw client.status === 'ready' ? error : (lastError ?? error);
+        throw withoutArguments(client.status === 'ready' ? error : (lastError ?? error));
       }
     },
     isCluster: address.kind === 'cluster',
