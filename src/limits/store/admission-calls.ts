@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.ts';
+import type { StopSignal } from '../../util/stop.ts';
 import type { Scope } from '../counting/tunnels.ts';
 import { ADMIT } from './admission-scripts.ts';
 import type { StoreLink } from './store-link.ts';
@@ -7,8 +8,8 @@ import { StoreDownError } from './store-problem.ts';
 
 /** Requests that come within this time after a call go with the next one. */
 const PAUSE_MS = 40;
-/** Requests, and counts of tunnels, in one call: the store does nothing else meanwhile. */
-const REQUESTS_MAX = 200;
+/** Requests, and counts of tunnels, in one call: the store does nothing else meanwhile, for about 6 ms. */
+const REQUESTS_MAX = 500;
 const COUNTS_MAX = 500;
 /** So long after it began to count, the store may not know of all tunnels: the instances tell it with their next message. */
 const LEARN_MS = 1_500;
@@ -35,10 +36,13 @@ export type AdmissionReply =
       readonly at: number;
       readonly waitMs: number;
     }
-  | { readonly kind: 'store-down' };
+  | { readonly kind: 'store-down' }
+  /** Its client has gone before the store was asked. */
+  | { readonly kind: 'gone' };
 
 interface Pending {
   readonly question: AdmissionQuestion;
+  readonly signal: StopSignal;
   readonly makeSlot: () => Disposable;
   readonly onReply: (reply: AdmissionReply) => void;
 }
@@ -66,9 +70,9 @@ export class AdmissionCalls implements Disposable {
   }
 
   /** `makeSlot` is called as soon as the store has admitted it, before the next call tells it the counts. */
-  ask(question: AdmissionQuestion, makeSlot: () => Disposable): Promise<AdmissionReply> {
+  ask(question: AdmissionQuestion, signal: StopSignal, makeSlot: () => Disposable): Promise<AdmissionReply> {
     return new Promise((onReply) => {
-      this.#pending.push({ question, makeSlot, onReply });
+      this.#pending.push({ question, signal, makeSlot, onReply });
       this.#callSoon();
     });
   }
@@ -104,7 +108,7 @@ export class AdmissionCalls implements Disposable {
     if (!link.isUp) return this.#answerAll({ kind: 'store-down' });
     this.#isCalling = true;
     this.#startedMs = clock.now();
-    const asked = this.#pending.splice(0, REQUESTS_MAX);
+    const asked = this.#takePending();
     const keys = new KeyList([link.key('epoch'), link.key('instances')]);
     const counts = this.#takeCounts(keys, asked);
     const requests = asked.map(({ question }) => this.#encode(question, keys));
@@ -119,6 +123,16 @@ export class AdmissionCalls implements Disposable {
     }
     this.#isCalling = false;
     if (this.#pending.length > 0 || this.#changed.size > 0) this.#callSoon();
+  }
+
+  /** With a slow store a queue may form: of a request that was given up it is not asked. */
+  #takePending(): Pending[] {
+    const [gone = [], waiting = []] = [true, false].map((isGone) =>
+      this.#pending.filter(({ signal }) => signal.aborted === isGone),
+    );
+    for (const { onReply } of gone) onReply({ kind: 'gone' });
+    this.#pending = waiting.slice(REQUESTS_MAX);
+    return waiting.slice(0, REQUESTS_MAX);
   }
 
   /** How many tunnels are open here, under the keys that are asked for and those that have changed. */

@@ -259,3 +259,19 @@ test('no value of the store admits more than the limits allow, or refuses for lo
   assert.ok(admittedOf(await Promise.all(Array.from({ length: 9 }, () => ask(at, a, 'alice')))) <= 3);
   assert.deepEqual(a.notices, []);
 });
+
+test('of a request that was given up before its turn the store is not asked', { skip }, async () => {
+  await using at = await fleet();
+  const a = await at.instance({ requests: { per: 'user', rate: 0.1, burst: 2 } });
+  at.delayMs = 500;
+  const first = ask(at, a, 'alice');
+  await at.pass(50);
+  const client = new AbortController();
+  const gone = a.limits.acquire(tunnelOf({ user: 'alice', signal: client.signal }));
+  const ended = Promise.resolve(gone).catch((error: unknown) => error);
+  client.abort(new Error('the client has gone'));
+  assert.equal(admittedOf([await first]), 1);
+  assert.match(String(await at.settled(ended)), /the client has gone/);
+  // It has cost nothing of the burst.
+  assert.equal(admittedOf([await ask(at, a, 'alice')]), 1);
+});

@@ -122,12 +122,13 @@ export class StoreAdmission implements OwnerAdmission {
   async #admitByStore(subject: Subject, signal: StopSignal): Promise<Disposable> {
     using waiter = this.#waiters.enter(subject, signal);
     for (;;) {
-      const reply = await this.#calls.ask(this.#question(subject), () => this.#slot(subject));
+      const reply = await this.#calls.ask(this.#question(subject), signal, () => this.#slot(subject));
       if (reply.kind === 'admitted') {
         if (!signal.aborted) return reply.slot;
         reply.slot[Symbol.dispose]();
         throw signal.reason;
       }
+      if (reply.kind === 'gone') throw signal.reason;
       if (reply.kind === 'store-down') {
         if (this.#link.denies) throw storeIsDown();
         return await this.#admitHere(subject, signal);
