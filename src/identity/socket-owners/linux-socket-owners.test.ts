@@ -115,13 +115,15 @@ describe('the kernel of this machine, asked both ways', { skip }, () => {
     { name: 'the table', ask: byTable, gone: 'none', skip: false },
   ];
   for (const { name, ask, gone, skip } of ways) {
-    for (const [host, to] of [
+    for (const [host, to, target = to] of [
       ['127.0.0.1', '127.0.0.1'],
       ['::1', '::1'],
       ['::', '127.0.0.1'],
+      // As Java connects: its sockets are for both families.
+      ['127.0.0.1', '127.0.0.1', '::ffff:127.0.0.1'],
     ] as const) {
-      test(`${name}: ${to} at a listener on ${host}`, { skip }, async () => {
-        const { server, client, accepted } = await connected(host, to);
+      test(`${name}: ${target} at a listener on ${host}`, { skip }, async () => {
+        const { server, client, accepted } = await connected(host, target);
         try {
           const ends = [end(to, client.localPort ?? 0), end(to, client.remotePort ?? 0)] as const;
           assert.equal(ask(...ends), process.getuid?.());
