@@ -2,7 +2,7 @@ import type { NoticeLevel } from '../contracts/event.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Listen } from './options.ts';
 
-/** Containers wait this long for a bridge that has just been made; a look reads three small files. */
+/** Containers wait this long for a bridge that has just been made; a look asks for the addresses of this machine. */
 const LOOKED_AT_MS = 2_000;
 
 /** What is said when other bridges are listened on than before. */
