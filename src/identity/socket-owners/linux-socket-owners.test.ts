@@ -79,6 +79,18 @@ describe('the one socket is asked for first', () => {
     for (const answer of [undefined, -constants.errno.EPROTONOSUPPORT, missing])
       assert.equal(new LinuxSocketOwners(() => answer, read).ownerOf(from, to), '1000');
   });
+  test('and not asked again when the table has what the kernel has not found', () => {
+    let questions = 0;
+    const owners = new LinuxSocketOwners(() => {
+      questions += 1;
+      return missing;
+    }, read);
+    // Neither has this one: the kernel may be right.
+    assert.equal(owners.ownerOf(end('127.0.0.1', 1), to), undefined);
+    assert.equal(owners.ownerOf(from, to), '1000');
+    assert.equal(owners.ownerOf(from, to), '1000');
+    assert.equal(questions, 2);
+  });
   test('and believed when it is not there, once the kernel has found another', () => {
     const answers = [1001, missing];
     const owners = new LinuxSocketOwners(() => answers.shift(), read);
