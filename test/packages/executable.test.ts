@@ -146,6 +146,7 @@ if (isLong) {
     assert.deepEqual(out.trim().split('\n'), [
       '/usr/bin/viaduct',
       '/usr/lib/systemd/user/viaduct.service',
+      '/usr/lib/systemd/user/viaduct.socket',
       '/usr/share/bash-completion/completions/viaduct',
       '/usr/share/fish/vendor_completions.d/viaduct.fish',
       '/usr/share/man/man1/viaduct.1.gz',
