@@ -26,6 +26,8 @@ type PackedFile = { readonly path: string; readonly mode: number } & (
 );
 
 const text = (path: string, content: string): PackedFile => ({ path, mode: 0o644, bytes: Buffer.from(content) });
+/** A file of deploy/. */
+const deployed = (path: string, from: string): PackedFile => text(path, readFileSync(`${ROOT}deploy/${from}`, 'utf8'));
 /** As `gzip -9n`: without a name and a time. */
 const zipped = (path: string, content: string): PackedFile => ({
   path,
@@ -51,6 +53,10 @@ function filesOf(executable: string, kind: 'deb' | 'rpm'): PackedFile[] {
     text(zsh, completion(executable, 'zsh')),
     text('usr/share/fish/vendor_completions.d/viaduct.fish', completion(executable, 'fish')),
     zipped('usr/share/man/man1/viaduct.1.gz', manPage(new Date(epoch() * 1000).toISOString().slice(0, 10))),
+    deployed('usr/lib/systemd/system/viaduct.service', 'systemd/viaduct.service'),
+    deployed('usr/lib/systemd/system/viaduct.socket', 'systemd/viaduct.socket'),
+    // Not in /etc: an update would have to ask about it there.
+    deployed('usr/share/doc/viaduct/examples/viaduct.yaml', 'systemd/viaduct.yaml'),
   ];
 }
 

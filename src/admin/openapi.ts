@@ -148,7 +148,15 @@ const PATHS: ApiDescription['paths'] = {
     },
   },
   '/api/limits': {
-    get: { summary: 'Every limit.', responses: { 200: gives('Limits.', object({ limits: listOf(ref('Limit')) })) } },
+    get: {
+      summary: 'Every limit.',
+      responses: {
+        200: gives(
+          'Limits, and the store that other instances count them in.',
+          object({ limits: listOf(ref('Limit')), store: ref('LimitStore') }, ['store']),
+        ),
+      },
+    },
   },
   '/api/limits/{name}': {
     put: {

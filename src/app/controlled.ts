@@ -46,6 +46,9 @@ export function controlledHere(
     end: (ids, reason) => sessions.endAll(new Set(ids), reason),
     measure: () => proxy.measure(),
     limits: () => proxy.limits(),
+    get limitStore() {
+      return proxy.limitStore;
+    },
     ways: async () => proxy.ways(),
     why: (question) => proxy.why(question),
     setRate: (limit, rate) => proxy.setRate(limit, rate),

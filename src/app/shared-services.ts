@@ -29,6 +29,7 @@ import type { Clock } from '../util/clock.ts';
 import { DisposerStack } from '../util/disposer-stack.ts';
 import { noticeOfFailure } from './disposal-notice.ts';
 import { createPacService, type PacService } from './pac-service.ts';
+import type { LatchSharing } from './shared-latches.ts';
 
 /** What outlives a reload: the caches, pools and watches that all generations of one proxy share. */
 export interface SharedServices extends AsyncDisposable {
@@ -88,6 +89,8 @@ export interface SharedServicesOptions {
   readonly credentials?: CredentialStoreDeps | undefined;
   /** Default: the system's Kerberos. */
   readonly kerberos?: KerberosProvider | undefined;
+  /** Default: rejected passwords are shared with no other instance. */
+  readonly latchSharing?: LatchSharing | undefined;
   /** Lets requests log on at an upstream proxy one after another. Default: those of this process. */
   readonly logins?: ((key: LoginKey) => LoginLimiter) | undefined;
   /** Counts the uses of Digest's nonces. Default: those of this process. */
@@ -114,15 +117,18 @@ const noProbe: Probe = () => Promise.reject(new ProxyError('internal', 'this pro
 export function createSharedServices(options: SharedServicesOptions): SharedServices {
   const { clock, observe, tap, lookup, limiter, probe = noProbe, secure, stateDir, environment, trace } = options;
   const { idle = new IdleWatch(clock), pool = new IdlePool(clock) } = options;
-  const { credentials = defaultSources(clock, environment) } = options;
+  const { latchSharing } = options;
+  const sources = options.credentials ?? defaultSources(clock, environment);
+  const credentials = latchSharing ? { ...sources, idKey: () => latchSharing.idKey } : sources;
   const { kerberos: tickets = systemKerberos({ clock, platform: process.platform }) } = options;
   const { suffix = randomSuffix() } = options;
   const threads = lookup === undefined ? lookupThreads(environment.UV_THREADPOOL_SIZE) : LOOKUPS_OF_PROGRAM;
   const resolver = cachingResolver(clock, lookup, threads);
   const addresses = listenAddresses(options.listeners, clock);
+  const ownLatches = stateDir === undefined ? undefined : new LatchFile(stateDir);
   const memory = new ProxyAuthCache(clock, {
     limiterFor: options.logins,
-    latches: stateDir === undefined ? undefined : new LatchFile(stateDir),
+    latches: latchSharing?.latches(ownLatches) ?? ownLatches,
   });
   const parts = new DisposerStack(noticeOfFailure(observe));
   // The PAC service comes last: it starts a timer, and a failure behind it would leave that running.

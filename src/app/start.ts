@@ -11,9 +11,11 @@ import type { Exporter, Observe } from '../contracts/event.ts';
 import type { ModeState, RouteMode } from '../contracts/routing.ts';
 import type { CredentialStoreDeps } from '../credentials/credential-store.ts';
 import type { NonceCounter } from '../identity/nonce-counter.ts';
-import type { LimitState } from '../limits/limit-state.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { createLimits, type Limits } from '../limits/limits.ts';
 import { chooseBackend, type LimitsChannel } from '../limits/shared/choose-backend.ts';
+import { openStore } from '../limits/store/open-store.ts';
+import type { StoreLimits } from '../limits/store/store-limits.ts';
 import { boundSilenceOfAll } from '../net/bound-silence.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { diagnosticsChannels } from '../observe/diagnostics-channels.ts';
@@ -43,6 +45,7 @@ import { InForce } from './in-force.ts';
 import { ProcessMeter } from './process-meter.ts';
 import { type PreparedReload, Reloads } from './reload.ts';
 import { modesIn } from './set-mode.ts';
+import { latchSharing } from './shared-latches.ts';
 import { createSharedServices, type SharedServices } from './shared-services.ts';
 import { Shutdown } from './shutdown.ts';
 import { UnaccountedCheck } from './unaccounted.ts';
@@ -102,6 +105,8 @@ export interface RunningProxy extends AsyncDisposable {
   readonly sessions: Pick<Sessions, 'snapshot' | 'find' | 'ended' | 'end' | 'endAll' | 'endedAfter' | 'endedCount'>;
   /** Every limit, with what is counted under it. */
   limits(): Promise<readonly LimitState[]>;
+  /** The store that this process shares its limits through by a connection of its own. */
+  readonly limitStore: StoreState | undefined;
   /** Sets the rate (bytes per second) of a bandwidth limit until the next reload. `false`: no limit of this name has a rate. */
   setRate(limit: string, rate: number): boolean;
   /** Upstream proxies and PAC. */
@@ -156,12 +161,17 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     env: process.env,
     rotate: cluster?.rotateLog,
   });
+  // Workers share the connection of their primary.
+  const store =
+    cluster === undefined
+      ? openStore(config.limits, { clock, observe, environment: process.env, client: overrides.limitStore })
+      : undefined;
   const limits = createLimits(config.limits, {
     clock,
     observe,
     stateDir: options.stateDir,
     hook: overrides.limit,
-    backend: chooseBackend({ primary: cluster?.limits }),
+    backend: chooseBackend({ primary: cluster?.limits, store, deps: { clock, observe } }),
   });
   parts.use('limits', limits);
   boundSilenceOfAll();
@@ -199,6 +209,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     nonces: cluster?.nonces,
     trace: 'lookups',
     credentials: options.credentials,
+    latchSharing: latchSharing(config.limits, store, process.env),
     kerberos: options.kerberos,
     idle,
     pool,
@@ -221,7 +232,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   const meter = new ProcessMeter({ unaccounted, sessions, delay, clock });
   const shutdown = new Shutdown({ listeners, sessions }, clock, parts.move());
   const routesBy = overrides.router === undefined ? 'routes' : 'hook';
-  const own = { listeners, sessions, limits, shared, inForce, reloads, clients, shutdown, log };
+  const own = { listeners, sessions, limits, store, shared, inForce, reloads, clients, shutdown, log };
   return new StartedProxy({ ...own, meter, routesBy });
 }
 
@@ -253,6 +264,7 @@ interface StartedProxyDeps {
   readonly listeners: ListenerSet;
   readonly sessions: Sessions;
   readonly limits: Limits;
+  readonly store: StoreLimits | undefined;
   readonly shared: SharedServices;
   readonly inForce: InForce;
   readonly reloads: Reloads;
@@ -284,6 +296,10 @@ class StartedProxy implements RunningProxy {
 
   get sessions(): RunningProxy['sessions'] {
     return this.#deps.sessions;
+  }
+
+  get limitStore(): StoreState | undefined {
+    return this.#deps.store?.state;
   }
 
   limits(): Promise<readonly LimitState[]> {

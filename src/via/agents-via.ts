@@ -52,8 +52,8 @@ class ViaHttpAgent extends nodeHttp().Agent {
 class TunnelHttpsAgent extends HttpsAgent {
   readonly #proxyTunnel: ProxyTunnel;
 
-  constructor(proxyTunnel: ProxyTunnel, options: AgentOptions) {
-    super({ keepAlive: true, ...options });
+  constructor(proxyTunnel: ProxyTunnel, { targetTls, ...options }: ViaHttpOptions & AgentOptions) {
+    super({ keepAlive: true, ...targetTls, ...options });
     this.#proxyTunnel = proxyTunnel;
   }
 

@@ -319,6 +319,26 @@ test('authenticate is asked once, before the target is named, so that a password
   );
 });
 
+test('a program may let SOCKS clients without a login pass to some targets', async () => {
+  const targets: string[] = [];
+  const authenticate: AuthenticateHook = (ctx) => {
+    targets.push(ctx.target.host);
+    return ctx.target.port === echoing.port ? ctx.anonymous() : null;
+  };
+  await using one = await ProxyUnderTest.start(
+    { listen: SOCKS },
+    { lookup, overrides: { authenticators: [hookAuthenticator(authenticate)] } },
+  );
+  using passes = await one.client();
+  passes.send(asks('127.0.0.1', echoing.port));
+  await passes.when((peer) => hex(peer) === '050005000001000000000000', 'the tunnel');
+  using refused = await one.client();
+  refused.send(asks('127.0.0.1', 1));
+  await refused.ended();
+  assert.match(hex(refused), /^05000502/);
+  assert.deepEqual(targets, ['127.0.0.1', '127.0.0.1']);
+});
+
 test('a port rule for CONNECT holds for SOCKS too', async () => {
   const access: ConfigInput['access'] = [{ name: 'web', allow: { ports: [443] } }, { default: 'deny' }];
   await using one = await ProxyUnderTest.start({ listen: SOCKS, access });

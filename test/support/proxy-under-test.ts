@@ -52,7 +52,7 @@ export class ProxyUnderTest implements AsyncDisposable {
     const unaware = { credentials: testCredentialSources(clock), kerberos: NO_TICKETS };
     const { environment } = options.credentials ?? unaware.credentials;
     const written = { listen: 'http://127.0.0.1:0', log: { format: 'off' }, ...config } as const;
-    const settings = resolveOptions(written, 'configuration', environment);
+    const settings = resolveOptions(written, {}, environment);
     const proxy = await startProxy(settings, { ...unaware, ...options, exporters: [exporter], clock });
     return new ProxyUnderTest(proxy, clock, events, records, waiting);
   }

@@ -9,6 +9,7 @@ import { load, type Sources, shownInForce } from '../../config/sources.ts';
 import { loginFile } from '../../credentials/login-record.ts';
 import { stateFolder } from '../../files/state-folder.ts';
 import { notices } from '../../observe/notices.ts';
+import { durationText } from '../../observe/units.ts';
 import type { ListenAddress } from '../../policy/listen-addresses.ts';
 import { activeRelay } from '../../relay/choose-relay.ts';
 import { systemClock } from '../../util/clock.ts';
@@ -22,6 +23,7 @@ import { CheckedBefore } from './checked-before.ts';
 import { collectAfterReload } from './collect-heap.ts';
 import { commandLogger, levelFrom } from './command-logger.ts';
 import { keepCaches } from './compile-cache.ts';
+import { DelayedDrain } from './delayed-drain.ts';
 import { accountAtHand, firstRunLines } from './first-run.ts';
 import { boundYoungSpace, limitYoungGeneration } from './limit-young-generation.ts';
 import { serve } from './serve.ts';
@@ -96,9 +98,18 @@ export async function run(call: Call): Promise<number> {
     admin = later.use('admin', opened);
     return opened;
   };
-  // The primary sends its workers the address of the dashboard at their start: no route leads there. Alone, the proxy listens first: an HTTP server
-  // and the API take as long to load as all that it needs itself.
+  // The primary sends its workers the address of the dashboard at their start: no route leads there. Alone, the proxy listens
+  // first: an HTTP server and the API take as long to load as all that it needs itself.
   if (config.workers !== 1) await openedAdmin();
+  const delayedDrain = new DelayedDrain({
+    clock: systemClock,
+    delayMs: () => config.timeouts.drainDelayMs,
+    announce(delayMs) {
+      manager.notify('STOPPING=1');
+      admin?.server.drain();
+      if (delayMs > 0) logger.status(`stopping: new connections are served for ${durationText(delayMs)} more`);
+    },
+  });
   // After the handlers of signals are set: a program that sees the socket may send one at once.
   const starting = Promise.resolve().then(() =>
     serve(config, {
@@ -109,10 +120,7 @@ export async function run(call: Call): Promise<number> {
       inherited,
       adminAddresses: () => admin?.server.addresses ?? [],
       onEvent: (event) => admin?.server.show(event),
-      onDrain: () => {
-        manager.notify('STOPPING=1');
-        admin?.server.drain();
-      },
+      delayedDrain,
     }),
   );
   const reloader = new Reloader(from, {

@@ -32,7 +32,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   readonly #place: ClientPlace;
   readonly #socket: ClientSocket;
   #state: State;
-  readonly #bytes = new RequestBytes();
+  readonly #bytes: RequestBytes;
   readonly #end: ClientEnd;
   #touched = false;
   /** From the first plain request on. */
@@ -47,6 +47,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
     this.#context = context;
     this.#place = accepted.place;
     this.#socket = new ClientSocket(accepted, this, context);
+    this.#bytes = new RequestBytes(accepted);
     this.#output = new ClientOutput(accepted.wire.stream);
     this.#end = new ClientEnd(this, this.#bytes, context);
     this.#state = new HeadReader('first', context);
@@ -132,8 +133,11 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   }
 
   expired(): void {
-    if (this.#output.isAwaited) this.#leaveUnread();
-    else if (this.#state.at === 'request') this.#end.leave(this.#state);
+    if (this.#output.isAwaited) {
+      // It reads no responses: a reset, so that it takes none for whole, and the kernel keeps nothing of them.
+      this.refuseRequest(new ProxyError('client_too_slow', 'the client leaves its responses unread'));
+      this.wire.reset();
+    } else if (this.#state.at === 'request') this.#end.leave(this.#state);
     else if (this.#state.at === 'head' && this.#state.hasBegun)
       refuseHead(new ProxyError('client_too_slow', 'the head stopped'), this, this.#context);
     else this.wire.stream.destroy();
@@ -170,12 +174,6 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
     this.abortAll(new ProxyError('client_gone', 'the connection to the client broke', { cause }));
   }
 
-  /** The client reads no responses: a reset, so that it takes none for whole, and the kernel keeps nothing of them. */
-  #leaveUnread(): void {
-    this.refuseRequest(new ProxyError('client_too_slow', 'the client leaves its responses unread'));
-    this.wire.reset();
-  }
-
   #headBytes(reader: HeadReader, chunk: Buffer, ownership: Ownership): void {
     const progress = reader.add(chunk, ownership);
     if (progress.at === 'head') serveHead(progress.head, progress.rest, this, this.#context);
@@ -184,14 +182,15 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   }
 
   startRequest(request: RequestInfo): Http1Responder {
-    const responder = new Http1Responder(this, this.#context.nextId(), request, this.#context.services());
+    const context = this.#context;
+    const responder = new Http1Responder(this, context.nextId(), request, context.services(), this.#bytes);
     this.#state = responder;
     this.#place.markBusy();
     return responder;
   }
 
   openBody(responder: Http1Responder, framing: Framing, rest: Buffer): Body | undefined {
-    const body = this.#bytes.openBody(this.wire, framing, (behind) => {
+    const body = this.#bytes.openBody(framing, (behind) => {
       this.#store(behind);
       this.wire.deliverTo(this);
     });

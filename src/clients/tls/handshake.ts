@@ -124,7 +124,8 @@ export class Handshake implements ClientConnection, IdleTarget {
     socket.allowHalfOpen = true;
     const { wire, place, host } = this.#accepted;
     const version = socket.getProtocol() ?? 'TLS';
-    const client = { ...this.#accepted.client, tls: { version, user: verdict.user } };
+    // The same object: by it a program knows the connection from its beginning to its end.
+    const client = Object.assign(this.#accepted.client, { tls: { version, user: verdict.user } });
     const inside = new TlsWire(socket, wire);
     place.of = this.#host.protocolFor(socket.alpnProtocol).serve({ wire: inside, client, early: NOTHING, place, host });
   }
