@@ -166,7 +166,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     observe({
       type: 'notice',
       level: 'warn',
-      message: `systemd has passed ${socket}, and no listener takes it; add it to listen`,
+      message: `systemd has passed ${socket}, and no listener takes it; add it to listen, or run \`viaduct service install\` again`,
     });
   const unaccounted = parts.use('unaccounted', new UnaccountedCheck({ sessions, limits, listeners, shared }));
   const delay = parts.use('event loop delay', new LoopDelay(clock));
