@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
+import { missing } from '../test/support/requires.ts';
 import { whyNotBuilt } from './load.ts';
 import { MEASUREMENTS } from './measure/all.ts';
 import { parseOptions } from './options.ts';
@@ -9,7 +10,7 @@ import { asMarkdown, asText, median, ratioOf, tableOf } from './report.ts';
 import { type Results, runRounds } from './rounds.ts';
 import { bench } from './run.ts';
 
-const skip = whyNotBuilt() ?? false;
+const skip = whyNotBuilt() ?? missing('redis-server');
 
 test('every measurement gives a number for each of its metrics, through a real Viaduct', { skip }, async () => {
   const options = parseOptions(['--size', 'tiny', '--rounds', '1', '--peers', 'viaduct']);

@@ -3,102 +3,70 @@
  * `RequestError`, `anonymizeProxy`, `createTunnel`. docs/FROM-PROXY-CHAIN.md lists what differs.
  * `node examples/proxy-chain.ts [PORT]`, after `npm run build`, serves as `new Server({ port })` does.
  */
-import { EventEmitter, once } from 'node:events';
-import type { Server as HttpServer } from 'node:http';
-import { createServer, type Socket } from 'node:net';
+import { EventEmitter } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   type AuthenticateContext,
   type ClientInfo,
-  connectVia,
   type HookResponse,
   ProxyError,
+  type ProxyRecord,
   type RequestContext,
   type RouteWithTerms,
   startProxy,
   type ViaductProxy,
 } from 'viaduct';
+import { checkPort, closeTunnel, createTunnel } from './proxy-chain-tunnels.ts';
+import {
+  type ConnectionStats,
+  type PrepareRequestOptions,
+  type PrepareRequestResult,
+  RequestError,
+  requestOf,
+  type ServerOptions,
+} from './proxy-chain-types.ts';
 
-export interface CustomResponse {
-  readonly statusCode?: number;
-  readonly headers?: Record<string, string>;
-  readonly body?: string | Buffer;
-}
-export interface PrepareRequestOptions {
-  readonly connectionId: number;
-  readonly request: ReturnType<typeof requestOf>;
-  readonly username: string;
-  readonly password: string;
-  readonly hostname: string;
-  readonly port: number;
-  readonly isHttp: boolean;
-}
-export interface PrepareRequestResult {
-  readonly requestAuthentication?: boolean;
-  readonly failMsg?: string;
-  readonly upstreamProxyUrl?: string | null;
-  readonly ignoreUpstreamProxyCertificate?: boolean;
-  readonly localAddress?: string;
-  readonly ipFamily?: 4 | 6;
-  readonly dnsLookup?: (host: string, options: object, done: (error: Error | null, address: string) => void) => void;
-  readonly customTag?: unknown;
-  readonly customResponseFunction?: () => CustomResponse | Promise<CustomResponse>;
-  readonly customConnectServer?: HttpServer | null;
-}
-export interface ServerOptions {
-  readonly port?: number;
-  readonly host?: string;
-  readonly authRealm?: string;
-  readonly verbose?: boolean;
-  readonly prepareRequestFunction?: (
-    options: PrepareRequestOptions,
-  ) => PrepareRequestResult | undefined | Promise<PrepareRequestResult | undefined>;
-}
-export interface ConnectionStats {
-  srcTxBytes: number;
-  srcRxBytes: number;
-  trgTxBytes: number | null;
-  trgRxBytes: number | null;
-}
-
-/** A refusal with a status and a text of the program's own. */
-export class RequestError extends Error {
-  override readonly name = 'RequestError';
-  readonly statusCode: number;
-  readonly headers: Record<string, string> | undefined;
-
-  constructor(message: string, statusCode: number, headers?: Record<string, string>) {
-    super(message);
-    this.statusCode = statusCode;
-    this.headers = headers;
-  }
-}
+export type { ConnectionStats, PrepareRequestOptions, PrepareRequestResult, ServerOptions };
+export { closeTunnel, createTunnel, RequestError };
 
 const INVALID_UPSTREAM = 'Invalid "upstreamProxyUrl" provided';
 const SCHEMES = new Set(['http:', 'https:', 'socks4:', 'socks4a:', 'socks5:', 'socks5h:', 'socks:']);
 
-/** What proxy-chain hands over as an `http.IncomingMessage`: the fields that programs read of it. */
-function requestOf({ method, url, target, headers, client }: RequestContext) {
-  const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`;
-  return {
-    method,
-    url: url ?? authority,
-    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
-    rawHeaders: headers.flat(),
-    socket: { remoteAddress: client.address, remotePort: client.port },
-  };
+/** proxy-chain takes a login without a colon for a name alone; for RFC 7617 it is none. */
+function loginIn({ credentials, headers }: AuthenticateContext) {
+  if (credentials !== undefined) return credentials;
+  const [, value = ''] = headers.find(([name]) => name.toLowerCase() === 'proxy-authorization') ?? [];
+  const name = Buffer.from(/^basic +(\S+)$/i.exec(value)?.[1] ?? '', 'base64').toString();
+  return { username: name.includes(':') ? '' : name, password: '' };
+}
+
+/** The certificate of a listener lies in files. */
+function certificateFiles({ key, cert }: NonNullable<ServerOptions['httpsOptions']>) {
+  const folder = mkdtempSync(join(tmpdir(), 'proxy-chain-'));
+  const files = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
+  writeFileSync(files.cert, cert);
+  writeFileSync(files.key, key, { mode: 0o600 });
+  return { folder, files };
 }
 
 export class Server extends EventEmitter {
+  readonly serverType: 'http' | 'https';
   readonly stats = { httpRequestCount: 0, connectRequestCount: 0 };
   readonly #options: ServerOptions;
   readonly #ids = new Map<ClientInfo, number>();
   readonly #stats = new Map<number, ConnectionStats>();
   #lastId = 0;
   #proxy: ViaductProxy | undefined;
+  #folder: string | undefined;
 
   constructor(options: ServerOptions = {}) {
     super();
     this.#options = options;
+    this.serverType = options.serverType ?? 'http';
+    if (this.serverType === 'https' && options.httpsOptions === undefined)
+      throw new Error('httpsOptions is required when serverType is "https"');
   }
 
   get port(): number {
@@ -111,9 +79,12 @@ export class Server extends EventEmitter {
   }
 
   async listen(): Promise<void> {
-    const { host, port = 8000 } = this.#options;
+    const { host, port = 8000, httpsOptions } = this.#options;
+    const address = `${host === undefined ? '[::]' : host.includes(':') ? `[${host}]` : host}:${port}`;
+    const certificate = this.serverType === 'https' && httpsOptions ? certificateFiles(httpsOptions) : undefined;
+    this.#folder = certificate?.folder;
     const proxy = await startProxy({
-      listen: `http://${host === undefined ? '[::]' : host.includes(':') ? `[${host}]` : host}:${port}`,
+      listen: certificate ? { url: `https://${address}`, tls: certificate.files } : `http://${address}`,
       // proxy-chain has no rules of its own: everyone may go everywhere, unless the function says otherwise.
       open: true,
       access: 'all',
@@ -144,15 +115,9 @@ export class Server extends EventEmitter {
     });
     proxy.on('close', ({ record }) => {
       const stats = this.#stats.get(this.#ids.get(record.client) ?? -1);
-      if (stats === undefined) return;
-      // Of a plain request the bodies are counted, of a tunnel all bytes.
-      const { clientRead = record.bytesUp, clientWritten = record.bytesDown } = record.wire ?? {};
-      const { upstreamRead = record.bytesDown, upstreamWritten = record.bytesUp } = record.wire ?? {};
-      stats.srcRxBytes += clientRead;
-      stats.srcTxBytes += clientWritten;
-      if (record.route === undefined) return;
-      stats.trgRxBytes = (stats.trgRxBytes ?? 0) + upstreamRead;
-      stats.trgTxBytes = (stats.trgTxBytes ?? 0) + upstreamWritten;
+      if (stats !== undefined) addTo(stats, record);
+      if (record.failure === 'client_tls_failed')
+        this.emit('tlsError', { error: Object.assign(new Error(record.detail), { code: record.detail }) });
     });
   }
 
@@ -164,13 +129,8 @@ export class Server extends EventEmitter {
     const ended = this.#stats.get(connectionId);
     if (ended === undefined) return undefined;
     const stats = { ...ended };
-    for (const { client, bytesUp, bytesDown, route } of this.#proxy?.sessions() ?? []) {
-      if (this.#ids.get(client) !== connectionId) continue;
-      stats.srcRxBytes += bytesUp;
-      stats.srcTxBytes += bytesDown;
-      if (route === undefined) continue;
-      stats.trgRxBytes = (stats.trgRxBytes ?? 0) + bytesDown;
-      stats.trgTxBytes = (stats.trgTxBytes ?? 0) + bytesUp;
+    for (const session of this.#proxy?.sessions() ?? []) {
+      if (this.#ids.get(session.client) === connectionId) addTo(stats, session);
     }
     return stats;
   }
@@ -186,6 +146,7 @@ export class Server extends EventEmitter {
   async close(closeConnections = false): Promise<void> {
     // proxy-chain waits for its connections for as long as they last.
     await this.#proxy?.close({ drain: closeConnections ? 0 : '7d' });
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #open(client: ClientInfo): number {
@@ -200,10 +161,10 @@ export class Server extends EventEmitter {
     setImmediate(() => {
       const connectionId = this.#ids.get(client);
       if (connectionId === undefined) return;
-      const stats = this.#stats.get(connectionId);
+      // Its listeners still find it.
+      this.emit('connectionClosed', { connectionId, stats: this.#stats.get(connectionId) });
       this.#ids.delete(client);
       this.#stats.delete(connectionId);
-      this.emit('connectionClosed', { connectionId, stats });
     });
   }
 
@@ -214,7 +175,8 @@ export class Server extends EventEmitter {
     const connectionId = this.#ids.get(ctx.client) ?? this.#open(ctx.client);
     ctx.state.connectionId = connectionId;
     ctx.state.request = requestOf(ctx);
-    const { username, password, target } = ctx;
+    const { username, password } = loginIn(ctx);
+    const { target } = ctx;
     const { host: hostname, port } = target;
     try {
       const request = requestOf(ctx);
@@ -235,6 +197,16 @@ export class Server extends EventEmitter {
     }
     return username === '' ? ctx.anonymous() : { id: username };
   }
+}
+
+type Counted = Pick<ProxyRecord, 'bytesUp' | 'bytesDown' | 'wire' | 'route'>;
+
+function addTo(stats: ConnectionStats, { bytesUp, bytesDown, wire, route }: Counted): void {
+  stats.srcRxBytes += wire?.clientRead ?? bytesUp;
+  stats.srcTxBytes += wire?.clientWritten ?? bytesDown;
+  if (route === undefined) return;
+  stats.trgRxBytes = (stats.trgRxBytes ?? 0) + (wire?.upstreamRead ?? bytesDown);
+  stats.trgTxBytes = (stats.trgTxBytes ?? 0) + (wire?.upstreamWritten ?? bytesUp);
 }
 
 function check({ upstreamProxyUrl, customResponseFunction }: PrepareRequestResult, isHttp: boolean): void {
@@ -276,11 +248,6 @@ async function respondTo({ customResponseFunction }: PrepareRequestResult): Prom
   return { status: answer.statusCode ?? 200, headers: answer.headers, body: answer.body };
 }
 
-function checkPort(port: number): void {
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return;
-  throw new Error('The "port" option must be an integer between 0 and 65535');
-}
-
 const anonymized = new Map<string, Server>();
 
 /** A local proxy without a login in front of one with a login. */
@@ -315,62 +282,6 @@ export async function closeAnonymizedProxy(url: string, closeConnections = false
 /** Calls back with each response of the upstream proxy to a CONNECT. */
 export function listenConnectAnonymizedProxy(url: string, callback: (event: object) => void): boolean {
   return anonymized.get(url)?.on('tunnelConnectResponded', callback) !== undefined;
-}
-
-const tunnels = new Map<string, { readonly close: (all: boolean) => Promise<void> }>();
-
-/** A local port each of whose connections leads to `host:port` through a proxy. */
-export async function createTunnel(
-  proxyUrl: string,
-  target: string,
-  { port = 0, hostname = '' }: { port?: number; hostname?: string } = {},
-) {
-  const host = hostname || '127.0.0.1';
-  const { protocol } = new URL(proxyUrl);
-  if (protocol !== 'http:' && protocol !== 'https:') {
-    throw new Error(`The proxy URL must have the "http" or "https" protocol (was "${proxyUrl}")`);
-  }
-  const to = new URL(`connect://${target || ''}`);
-  if (!to.hostname) throw new Error('Missing target hostname');
-  if (!to.port) throw new Error('Missing target port');
-  checkPort(port);
-  if (!/^(?:localhost|127\..*|::1)$/.test(host)) {
-    process.emitWarning(`others can reach the tunnel on ${host}, which asks for no login`, 'ProxyChainSecurityWarning');
-  }
-  const clients = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, async (client) => {
-    clients.add(client);
-    client.on('error', () => client.destroy()).once('close', () => clients.delete(client));
-    try {
-      const far = await connectVia(proxyUrl, target, { allowHalfOpen: true });
-      client.once('close', () => far.destroy());
-      far.on('error', () => client.destroy()).once('close', () => client.destroy());
-      client.pipe(far).pipe(client);
-    } catch {
-      client.destroy();
-    }
-  });
-  server.listen(port, host);
-  await once(server, 'listening');
-  const address = server.address();
-  const shown = host.includes(':') ? `[${host}]` : host;
-  const own = typeof address === 'object' && address !== null ? `${shown}:${address.port}` : '';
-  tunnels.set(own, {
-    async close(all) {
-      const closed = once(server, 'close');
-      server.close();
-      if (all) for (const client of clients) client.destroy();
-      await closed;
-    },
-  });
-  return own;
-}
-
-export async function closeTunnel(address: string, closeConnections = false): Promise<boolean> {
-  const tunnel = tunnels.get(address);
-  tunnels.delete(address);
-  await tunnel?.close(closeConnections);
-  return tunnel !== undefined;
 }
 
 if (import.meta.main) {

@@ -70,6 +70,18 @@ void no_delay(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
+
+/**
+ * Whether the socket has that local address; a size of 0: the system chooses one. The port is left to `connect`
+ * (IP_BIND_ADDRESS_NO_PORT, ip(7)), which knows the other end: one port may then lead to many targets. An old kernel that
+ * does not know the option gives a port at once.
+ */
+bool bound_to(int fd, const sockaddr_storage& local, socklen_t size) {
+  if (size == 0) return true;
+  const int on = 1;
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  return bind(fd, reinterpret_cast<const sockaddr*>(&local), size) == 0;
+}
 }  // namespace
 
 EpollSockets::~EpollSockets() {
@@ -275,15 +287,18 @@ int EpollSockets::listen(const char* text, uint16_t port, int backlog, bool shar
   return -failed;
 }
 
-int EpollSockets::dial(const char* text, uint16_t port) {
+int EpollSockets::dial(const char* text, uint16_t port, const char* from) {
   sockaddr_storage address;
   const socklen_t size = address_of(text, port, &address);
-  if (size == 0) return -EINVAL;
+  sockaddr_storage local;
+  const socklen_t local_size = *from == '\0' ? 0 : address_of(from, 0, &local);
+  if (size == 0 || (*from != '\0' && local_size == 0)) return -EINVAL;
   const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   no_delay(fd);
   keep_urgent_inline(fd);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), size) < 0 && errno != EINPROGRESS) {
+  if (!bound_to(fd, local, local_size) ||
+      (connect(fd, reinterpret_cast<sockaddr*>(&address), size) < 0 && errno != EINPROGRESS)) {
     const int failed = errno;
     ::close(fd);
     return -failed;

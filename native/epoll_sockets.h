@@ -53,8 +53,8 @@ class EpollSockets {
   int serve(uint32_t number);
   /** Accepts no more until `serve`. */
   void pause(uint32_t number);
-  /** The number of a socket that connects, or a negative errno. */
-  int dial(const char* address, uint16_t port);
+  /** The number of a socket that connects, from a local address unless `from` is empty; or a negative errno. */
+  int dial(const char* address, uint16_t port, const char* from);
   /** Reads a socket that is ready in the next tick. */
   void read_later(uint32_t number);
   /** Bytes written, 0 when the socket takes none now, or a negative errno. */

@@ -161,14 +161,16 @@ napi_value pause(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/** dial(address, port): the number of a socket, or a negative errno. */
+/** dial(address, port, from): the number of a socket, or a negative errno. An empty `from`: the system chooses it. */
 napi_value dial(napi_env env, napi_callback_info info) {
-  Call<2> call(env, info);
+  Call<3> call(env, info);
   char address[kAddressBytesMax];
+  char from[kAddressBytesMax];
   size_t length;
   if (!text_of(env, call.args[0], address, sizeof address, &length)) return number(env, -EINVAL);
+  if (!text_of(env, call.args[2], from, sizeof from, &length)) return number(env, -EINVAL);
   EpollHost& host = *call.instance->epoll;
-  const int socket = host.sockets.dial(address, static_cast<uint16_t>(int_of(env, call.args[1])));
+  const int socket = host.sockets.dial(address, static_cast<uint16_t>(int_of(env, call.args[1])), from);
   hold(host);
   return number(env, socket);
 }

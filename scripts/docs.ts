@@ -1,13 +1,15 @@
 /**
- * Writes the pages that are made from tables: docs/CONFIG.md, docs/ERRORS.md, docs/METRICS.md, docs/SETUP.md, the board for
- * Grafana and the figures of README.md.
+ * Writes the pages that are made from tables: docs/CONFIG.md, docs/ERRORS.md, docs/METRICS.md, docs/SETUP.md, docs/CAPACITY.md,
+ * the boards for Grafana and the figures of README.md.
  *
  *   node scripts/docs.ts [--check]     --check only compares, and fails when a page is out of date
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { FAILURES } from '../src/contracts/failure.ts';
+import { capacityPage } from './capacity-page.ts';
 import { configPage } from './config-page.ts';
 import { grafanaBoard } from './grafana-board.ts';
+import { grafanaFleetBoard } from './grafana-fleet-board.ts';
 import { metricsPage } from './metrics-page.ts';
 import { GENERATED, table } from './page-parts.ts';
 import { readmePage } from './readme-figures.ts';
@@ -36,7 +38,9 @@ export function pages(): Readonly<Record<string, string>> {
     'docs/ERRORS.md': errorsPage(),
     'docs/SETUP.md': setupPage(),
     'docs/METRICS.md': metricsPage(),
+    'docs/CAPACITY.md': capacityPage(),
     'deploy/grafana/viaduct.json': grafanaBoard(),
+    'deploy/grafana/viaduct-fleet.json': grafanaFleetBoard(),
     'README.md': readmePage(),
   };
 }

@@ -12,7 +12,7 @@ open; \`admin.metrics: token\` closes it, and where others can reach it, it need
 With several workers it is one view of all; what one had counted stays in the sums when it is replaced.
 
 [deploy/prometheus/](../deploy/prometheus/) has an example of a scrape, and alerts with a test for each;
-[deploy/grafana/viaduct.json](../deploy/grafana/viaduct.json) is a board to import.
+[deploy/grafana/](../deploy/grafana/) has boards to import: one for a proxy, one that shows several instances as one ([FLEET.md](FLEET.md)).
 
     promtool check rules deploy/prometheus/viaduct.rules.yml
     promtool test rules deploy/prometheus/viaduct.rules.test.yml

@@ -45,7 +45,7 @@ function figures(): string {
 }
 
 /** The first table of a page: cells by row and column. */
-function tableIn(page: string): ReadonlyMap<string, ReadonlyMap<string, string>> {
+export function tableIn(page: string): ReadonlyMap<string, ReadonlyMap<string, string>> {
   const [head = [], , ...rows] = page
     .split('\n')
     .filter((line) => line.startsWith('|'))

@@ -3,7 +3,8 @@ import './settings/zod-globals.ts';
 import { EventEmitter } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type EmbeddedAdmin, startWithAdmin } from './app/embedded-admin.ts';
-import { type RunningProxy, startProxy as start } from './app/start.ts';
+import type { RunningProxy } from './app/running-proxy.ts';
+import { startProxy as start } from './app/start.ts';
 import { type ConfigInput, resolveOptions } from './config/schema.ts';
 import type { DrainReport } from './contracts/drain-report.ts';
 import type { ProxyEvent as AnyEvent } from './contracts/event.ts';
@@ -12,6 +13,7 @@ import type { TunnelHook } from './contracts/tunnel-hook.ts';
 import { version } from './files/version.ts';
 import { type AuthenticateHook, hookAuthenticator } from './identity/hook.ts';
 import type { LimitHook } from './limits/hook.ts';
+import type { StoreClient } from './limits/store/store-client.ts';
 import { eventListeners } from './observe/event-listeners.ts';
 import { type AuthorizeHook, hookPolicy } from './policy/hook.ts';
 import { hookRouter, type RouteHook } from './routing/hook.ts';
@@ -83,6 +85,7 @@ export type {
 } from './identity/hook.ts';
 export type { Budget, LimitHook, RequestBudgets } from './limits/hook.ts';
 export type { Priority } from './limits/options.ts';
+export type { StoreClient } from './limits/store/store-client.ts';
 export type { AuthorizeContext, AuthorizeHook } from './policy/hook.ts';
 export type { HopChoice, ProxyHop, RouteChoice, RouteHook, RouteHookResult, RouteWithTerms } from './routing/hook.ts';
 export type { HopTlsInput } from './routing/hop-tls.ts';
@@ -111,6 +114,11 @@ export interface ProxyOptions extends ConfigInput {
   readonly route?: RouteHook;
   /** Limits the bandwidth of the request, in addition to `limits`. Default: no further limit. */
   readonly limit?: LimitHook;
+  /**
+   * A client of Redis or Valkey that the program keeps, for limits that several instances share, in place of `limits.store`:
+   * of `ioredis`, `iovalkey`, `redis` or `@redis/client`. It should not queue commands while it is not connected.
+   */
+  readonly limitStore?: StoreClient;
   /** Answers a plain request in the place of its origin. Default: all go on. */
   readonly respond?: RespondHook;
   /** Connects a CONNECT to a stream or a server of the program. Default: all go on. Nothing is intercepted unless it does. */
@@ -174,9 +182,10 @@ const BY_PROGRAM = 'ended by the program that runs the proxy';
  * Rejects with an Error that names the option when one is wrong, and with a ListenError when an address is taken.
  */
 export async function startProxy(options: ProxyOptions = {}): Promise<ViaductProxy> {
-  const { authenticate, authorize, route, limit, respond, tunnel, lookup, signal, ...settings } = options;
+  const { authenticate, authorize, route, limit, limitStore, respond, tunnel, lookup, signal, ...settings } = options;
   signal?.throwIfAborted();
-  const config = resolveOptions(settings, authenticate === undefined ? 'configuration' : 'program');
+  const hooks = { authenticate, authorize, route, limit, respond, tunnel, lookup };
+  const config = resolveOptions(settings, hooks);
   const events = new EventEmitter();
   const listeners = eventListeners(events);
   const complete = {
@@ -185,6 +194,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ViaductPro
       policy: authorize && hookPolicy(authorize),
       router: route && hookRouter(route),
       limit,
+      limitStore,
       respond,
       tunnel,
     },

@@ -3,6 +3,7 @@ import { bulk } from './bulk.ts';
 import { coldPlain, coldSetup } from './cold.ts';
 import { dashboard } from './dashboard.ts';
 import { echo } from './echo.ts';
+import { fleet } from './fleet.ts';
 import { growth } from './growth.ts';
 import { idle } from './idle.ts';
 import { plain } from './plain.ts';
@@ -21,4 +22,5 @@ export const MEASUREMENTS: readonly Measurement[] = [
   growth,
   shaping,
   dashboard,
+  fleet,
 ];

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { systemdUnit } from '../../src/cli/service/systemd.ts';
+import { systemdSocket, systemdUnit } from '../../src/cli/service/systemd.ts';
 import { build, isStale } from '../build.ts';
 import { ROOT } from '../tools.ts';
 import { buildExecutable } from './executable.ts';
@@ -26,6 +26,8 @@ type PackedFile = { readonly path: string; readonly mode: number } & (
 );
 
 const text = (path: string, content: string): PackedFile => ({ path, mode: 0o644, bytes: Buffer.from(content) });
+/** A file of deploy/. */
+const deployed = (path: string, from: string): PackedFile => text(path, readFileSync(`${ROOT}deploy/${from}`, 'utf8'));
 /** As `gzip -9n`: without a name and a time. */
 const zipped = (path: string, content: string): PackedFile => ({
   path,
@@ -44,11 +46,17 @@ function filesOf(executable: string, kind: 'deb' | 'rpm'): PackedFile[] {
   const zsh = kind === 'deb' ? 'usr/share/zsh/vendor-completions/_viaduct' : 'usr/share/zsh/site-functions/_viaduct';
   return [
     { path: 'usr/bin/viaduct', mode: 0o755, from: executable },
-    text('usr/lib/systemd/user/viaduct.service', systemdUnit(['/usr/bin/viaduct', 'run'])),
+    text('usr/lib/systemd/user/viaduct.service', systemdUnit(['/usr/bin/viaduct', 'run'], 'alone')),
+    // Apart from the unit, to be enabled by hand: what the configuration of a user listens on is not known here.
+    text('usr/lib/systemd/user/viaduct.socket', systemdSocket(['127.0.0.1:3128'])),
     text('usr/share/bash-completion/completions/viaduct', completion(executable, 'bash')),
     text(zsh, completion(executable, 'zsh')),
     text('usr/share/fish/vendor_completions.d/viaduct.fish', completion(executable, 'fish')),
     zipped('usr/share/man/man1/viaduct.1.gz', manPage(new Date(epoch() * 1000).toISOString().slice(0, 10))),
+    deployed('usr/lib/systemd/system/viaduct.service', 'systemd/viaduct.service'),
+    deployed('usr/lib/systemd/system/viaduct.socket', 'systemd/viaduct.socket'),
+    // Not in /etc: an update would have to ask about it there.
+    deployed('usr/share/doc/viaduct/examples/viaduct.yaml', 'systemd/viaduct.yaml'),
   ];
 }
 

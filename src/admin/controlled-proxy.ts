@@ -1,7 +1,7 @@
 import type { ShownSetting } from '../config/provenance.ts';
 import type { ProxyRecord } from '../contracts/record.ts';
 import type { ModeState, RouteMode } from '../contracts/routing.ts';
-import type { LimitState } from '../limits/limit-state.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import type { ProcessMeasures } from '../observe/process-measures.ts';
 import type { RequestCounts, RuleKind } from '../observe/request-counter.ts';
 import type { StepPart } from '../observe/request-steps.ts';
@@ -85,6 +85,8 @@ export interface WhyQuestion {
   readonly url: string;
   readonly from: string;
   readonly user?: string | undefined;
+  /** URL of the listener that the client would use. Default: the first. */
+  readonly listener?: string | undefined;
 }
 
 /** `report`: JSON as `viaduct why --json` prints it; secrets are left out. */
@@ -106,6 +108,8 @@ export interface ControlledProxy {
   /** What its processes use together, and what is open in them without an owner. */
   measure(): Promise<ProcessMeasures>;
   limits(): Promise<readonly LimitState[]>;
+  /** `undefined`: its limits are shared with no other instance. */
+  readonly limitStore: StoreState | undefined;
   /** Bytes per second, until a reload. `false`: no bandwidth limit of this name has a rate. */
   setRate(limit: string, rate: number): boolean | Promise<boolean>;
   /** Its upstream proxies and its PAC; of several processes, as one of them sees the PAC. */

@@ -61,6 +61,7 @@ function feed() {
     end: () => 0,
     measure: () => Promise.reject(new Error('not asked')),
     limits: () => Promise.resolve([]),
+    limitStore: undefined,
     setRate: () => false,
     ways: () => Promise.reject(new Error('not asked')),
     why: () => Promise.reject(new Error('not asked')),

@@ -1,8 +1,9 @@
-import type { LimitState } from '../limits/limit-state.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { parseRate } from '../settings/units.ts';
 import { AdminError, badRequest, notFound } from './admin-error.ts';
 import type { ApiDeps } from './api-deps.ts';
 import { audit } from './audit.ts';
+import type { ControlledProxy } from './controlled-proxy.ts';
 import { member } from './read-json.ts';
 import type { Route } from './routes.ts';
 
@@ -35,7 +36,7 @@ export function limitRoutes({ proxy, observe }: ApiDeps): Route[] {
       method: 'GET',
       path: '/api/limits',
       purpose: 'api',
-      run: async () => ({ status: 200, json: { limits: (await proxy.limits()).map(shownLimit) } }),
+      run: async () => ({ status: 200, json: await shownLimits(proxy) }),
     },
     {
       method: 'PUT',
@@ -55,6 +56,20 @@ export function limitRoutes({ proxy, observe }: ApiDeps): Route[] {
       },
     },
   ];
+}
+
+/** What is shown of the store that other instances count the same limits in. */
+interface ShownStore extends Omit<StoreState, 'isUp'> {
+  readonly up: boolean;
+}
+
+async function shownLimits(
+  proxy: ControlledProxy,
+): Promise<{ readonly limits: readonly ShownLimit[]; readonly store?: ShownStore }> {
+  const limits = (await proxy.limits()).map(shownLimit);
+  if (proxy.limitStore === undefined) return { limits };
+  const { isUp: up, ...rest } = proxy.limitStore;
+  return { limits, store: { up, ...rest } };
 }
 
 function rateIn(value: unknown): number {

@@ -18,9 +18,9 @@ export function metricsRoutes({ proxy, version, state }: ApiDeps): Route[] {
           proxy.limits(),
           proxy.ways(),
         ]);
-        const { relay, workers } = proxy;
+        const { relay, workers, limitStore } = proxy;
         const draining = state() === 'draining';
-        const text = metricsText({ seen, measures, limits, ways, version, relay, workers, draining });
+        const text = metricsText({ seen, measures, limits, limitStore, ways, version, relay, workers, draining });
         sendText(response, 200, METRICS_TYPE, text);
         return 'written' as const;
       },

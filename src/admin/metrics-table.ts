@@ -63,6 +63,31 @@ export const METRICS = {
     labels: LIMIT_LABELS,
   },
   viaduct_limit_rate_bytes_per_second: { type: 'gauge', help: 'Rate of a bandwidth limit.', labels: LIMIT_LABELS },
+  viaduct_limit_store_up: {
+    type: 'gauge',
+    help: 'Whether the store of the shared limits (`limits.store`) answers.',
+    labels: NO_LABELS,
+  },
+  viaduct_limit_store_instances: {
+    type: 'gauge',
+    help: 'Instances that share their limits, as this one knows.',
+    labels: NO_LABELS,
+  },
+  viaduct_limit_store_calls_total: {
+    type: 'counter',
+    help: 'Scripts that this instance has called in the store.',
+    labels: NO_LABELS,
+  },
+  viaduct_limit_store_errors_total: {
+    type: 'counter',
+    help: 'Calls of the store that have failed, or had no answer in time.',
+    labels: NO_LABELS,
+  },
+  viaduct_limit_store_call_seconds: {
+    type: 'gauge',
+    help: 'Time of a call of the store, a moving average.',
+    labels: NO_LABELS,
+  },
   viaduct_upstreams: {
     type: 'gauge',
     help: 'Upstream proxies that were used lately, by their state.',

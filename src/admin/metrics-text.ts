@@ -1,5 +1,5 @@
 import { FAILURES } from '../contracts/failure.ts';
-import type { LimitState } from '../limits/limit-state.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import type { ProcessMeasures } from '../observe/process-measures.ts';
 import type { RequestsSeen, Ways } from './controlled-proxy.ts';
 import { MetricsPage, type Sample } from './metrics-page.ts';
@@ -9,6 +9,7 @@ export interface MetricsInput {
   readonly seen: RequestsSeen;
   readonly measures: ProcessMeasures;
   readonly limits: readonly LimitState[];
+  readonly limitStore?: StoreState | undefined;
   readonly ways: Ways;
   readonly version: string;
   readonly relay: string;
@@ -23,13 +24,15 @@ const OUTCOMES = ['ok', 'failed'];
  * Every label comes from a table or from the configuration: no name of a client, a user or a destination is here, and no
  * client can make the text grow. What can be counted has a sample from the start: a rate over the first one would be missing.
  */
-export function metricsText({ seen, measures, limits, ways, version, relay, workers, draining }: MetricsInput): string {
+export function metricsText(input: MetricsInput): string {
+  const { seen, measures, limits, limitStore, ways, version, relay, workers, draining } = input;
   const page = new MetricsPage();
   page.add('viaduct_build_info', [[{ version, relay }, 1]]);
   page.addOne('viaduct_workers', workers);
   page.addOne('viaduct_draining', draining ? 1 : 0);
   requestMetrics(page, seen);
   limitMetrics(page, limits);
+  if (limitStore !== undefined) storeMetrics(page, limitStore);
   wayMetrics(page, ways);
   processMetrics(page, measures);
   return page.text;
@@ -57,6 +60,14 @@ function requestMetrics(page: MetricsPage, { live, counts }: RequestsSeen): void
   for (const [step, histogram] of Object.entries(counts.steps)) {
     if (step !== 'relay') page.addHistogram('viaduct_step_seconds', { step }, histogram);
   }
+}
+
+function storeMetrics(page: MetricsPage, { isUp, instances, calls, errors, callMs }: StoreState): void {
+  page.addOne('viaduct_limit_store_up', isUp ? 1 : 0);
+  page.addOne('viaduct_limit_store_instances', instances);
+  page.addOne('viaduct_limit_store_calls_total', calls);
+  page.addOne('viaduct_limit_store_errors_total', errors);
+  page.addOne('viaduct_limit_store_call_seconds', callMs / 1_000);
 }
 
 function limitMetrics(page: MetricsPage, limits: readonly LimitState[]): void {

@@ -141,6 +141,17 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     },
     ['rate', 'burst', 'direction', 'priority', 'used', 'max', 'level', 'bytes', 'refused'],
   ),
+  LimitStore: object(
+    {
+      up: { type: 'boolean' },
+      instances: { type: 'integer', description: 'That share the limits, as far as is known.' },
+      calls: integer,
+      errors: integer,
+      callMs: { type: 'number', description: 'Time of a call, a moving average.' },
+      problem: text,
+    },
+    ['problem'],
+  ),
   Upstream: object(
     {
       name: text,

@@ -148,7 +148,15 @@ const PATHS: ApiDescription['paths'] = {
     },
   },
   '/api/limits': {
-    get: { summary: 'Every limit.', responses: { 200: gives('Limits.', object({ limits: listOf(ref('Limit')) })) } },
+    get: {
+      summary: 'Every limit.',
+      responses: {
+        200: gives(
+          'Limits, and the store that other instances count them in.',
+          object({ limits: listOf(ref('Limit')), store: ref('LimitStore') }, ['store']),
+        ),
+      },
+    },
   },
   '/api/limits/{name}': {
     put: {
@@ -204,6 +212,7 @@ const PATHS: ApiDescription['paths'] = {
         inQuery('url', 'A URL, or host:port.', true),
         inQuery('from', 'Address of the client. Default: 127.0.0.1.'),
         inQuery('as', 'The user, as if the password were right.'),
+        inQuery('listener', 'URL of the listener that the client would use. Default: the first.'),
       ],
       responses: { 200: gives('The report.', { type: 'object' }), 400: failed('The URL cannot be asked about.') },
     },

@@ -28,6 +28,7 @@ const PROXY: ControlledProxy = {
   end: () => 0,
   measure: () => Promise.resolve(NOTHING_MEASURED),
   limits: () => Promise.resolve([]),
+  limitStore: undefined,
   setRate: () => false,
   ways: () => Promise.resolve({ upstreams: [], pac: { state: 'none' } }),
   why: () => Promise.resolve({ report: '{}' }),

@@ -17,7 +17,10 @@ export function whyRoutes({ proxy }: ApiDeps): Route[] {
         if (url === '' || url.length > URL_CHARACTERS_MAX) throw badRequest('Write ?url= with a URL or host:port.');
         const from = query.get('from') ?? '127.0.0.1';
         if (isIP(from) === 0) throw badRequest('"from" must be an IP address.');
-        const answer = await proxy.why({ url, from, user: query.get('as') ?? undefined });
+        const listener = query.get('listener') ?? undefined;
+        if (listener !== undefined && !proxy.urls.includes(listener))
+          throw badRequest(`"listener" must be one of ${proxy.urls.join(', ')}.`);
+        const answer = await proxy.why({ url, from, user: query.get('as') ?? undefined, listener });
         if ('problem' in answer) throw badRequest(answer.problem);
         return { status: 200, json: JSON.parse(answer.report) };
       },

@@ -9,7 +9,7 @@ const FILES_OF_PIPES = 96;
 /** Assumed where the system does not report how many files may be open. */
 const FILES_DEFAULT = 65_536;
 /** Beyond this the memory of idle connections runs out first. */
-const CONNECTIONS_MAX = 32_768;
+export const CONNECTIONS_MAX = 32_768;
 /** Where the limit is below the reserve, half of it is for clients, up to this many connections. */
 const CONNECTIONS_MIN = 64;
 

@@ -14,6 +14,7 @@ import { buildUsers } from '../identity/htpasswd.ts';
 import { bothFilters, isSameUserInForce, sameUserFilter } from '../identity/same-user.ts';
 import { buildAddressFilter } from '../identity/source-address.ts';
 import type { LimitHook } from '../limits/hook.ts';
+import type { StoreClient } from '../limits/store/store-client.ts';
 import { wrappedPac } from '../pac/wrapper.ts';
 import type { ProxyIdentity, Services } from '../pipeline/services.ts';
 import { buildAddressGuard } from '../policy/address-guard.ts';
@@ -54,6 +55,8 @@ export interface Overrides {
   readonly router?: Router | undefined;
   /** Called when the limits of the configuration have let a request in. */
   readonly limit?: LimitHook | undefined;
+  /** Connects to the store of the limits, in place of `limits.store`. */
+  readonly limitStore?: StoreClient | undefined;
   readonly respond?: RespondHook | undefined;
   readonly tunnel?: TunnelHook | undefined;
 }

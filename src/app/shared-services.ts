@@ -9,6 +9,7 @@ import { defaultSources } from '../credentials/default-sources.ts';
 import { type KerberosAcceptor, systemAcceptor } from '../gssapi/acceptor.ts';
 import { DigestNonces } from '../identity/digest-nonces.ts';
 import { Logins } from '../identity/logins.ts';
+import { LocalNonceCounter, type NonceCounter } from '../identity/nonce-counter.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { type ListenAddress, type ListenAddresses, listenAddresses } from '../policy/listen-addresses.ts';
 import { ModeSwitch } from '../routing/mode-switch.ts';
@@ -28,6 +29,7 @@ import type { Clock } from '../util/clock.ts';
 import { DisposerStack } from '../util/disposer-stack.ts';
 import { noticeOfFailure } from './disposal-notice.ts';
 import { createPacService, type PacService } from './pac-service.ts';
+import type { LatchSharing } from './shared-latches.ts';
 
 /** What outlives a reload: the caches, pools and watches that all generations of one proxy share. */
 export interface SharedServices extends AsyncDisposable {
@@ -87,8 +89,12 @@ export interface SharedServicesOptions {
   readonly credentials?: CredentialStoreDeps | undefined;
   /** Default: the system's Kerberos. */
   readonly kerberos?: KerberosProvider | undefined;
+  /** Default: rejected passwords are shared with no other instance. */
+  readonly latchSharing?: LatchSharing | undefined;
   /** Lets requests log on at an upstream proxy one after another. Default: those of this process. */
   readonly logins?: ((key: LoginKey) => LoginLimiter) | undefined;
+  /** Counts the uses of Digest's nonces. Default: those of this process. */
+  readonly nonces?: NonceCounter | undefined;
   /** Suffix of our pseudonym in `Via`. Default: a random one. */
   readonly suffix?: string | undefined;
   /** Which helper calls of a PAC are part of a routing. */
@@ -111,14 +117,18 @@ const noProbe: Probe = () => Promise.reject(new ProxyError('internal', 'this pro
 export function createSharedServices(options: SharedServicesOptions): SharedServices {
   const { clock, observe, tap, lookup, limiter, probe = noProbe, secure, stateDir, environment, trace } = options;
   const { idle = new IdleWatch(clock), pool = new IdlePool(clock) } = options;
-  const { credentials = defaultSources(clock, environment) } = options;
+  const { latchSharing } = options;
+  const sources = options.credentials ?? defaultSources(clock, environment);
+  const credentials = latchSharing ? { ...sources, idKey: () => latchSharing.idKey } : sources;
   const { kerberos: tickets = systemKerberos({ clock, platform: process.platform }) } = options;
+  const { suffix = randomSuffix() } = options;
   const threads = lookup === undefined ? lookupThreads(environment.UV_THREADPOOL_SIZE) : LOOKUPS_OF_PROGRAM;
   const resolver = cachingResolver(clock, lookup, threads);
   const addresses = listenAddresses(options.listeners, clock);
+  const ownLatches = stateDir === undefined ? undefined : new LatchFile(stateDir);
   const memory = new ProxyAuthCache(clock, {
     limiterFor: options.logins,
-    latches: stateDir === undefined ? undefined : new LatchFile(stateDir),
+    latches: latchSharing?.latches(ownLatches) ?? ownLatches,
   });
   const parts = new DisposerStack(noticeOfFailure(observe));
   // The PAC service comes last: it starts a timer, and a failure behind it would leave that running.
@@ -165,14 +175,19 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
     logins: new Logins(clock),
     acceptor: systemAcceptor({ clock, platform: process.platform }),
     listenSettings: options.listenSettings ?? (() => undefined),
-    nonces: new DigestNonces(credentials.idKey?.() ?? randomBytes(32), clock),
+    nonces: new DigestNonces({
+      key: credentials.idKey?.() ?? randomBytes(32),
+      run: suffix,
+      clock,
+      counter: options.nonces ?? new LocalNonceCounter(),
+    }),
     pool,
     sessions,
     health,
     pacService,
     mode,
     idle,
-    suffix: options.suffix ?? randomSuffix(),
+    suffix,
     [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
   };
 }

@@ -13,6 +13,7 @@ const CHANGED = {
   workers: configOf({}, 4),
   relay: configOf({ relay: 'portable' }),
   'limits.state': configOf({ limits: { state: '/tmp/other.json' } }),
+  'limits.store': configOf({ limits: { store: 'redis://127.0.0.1:6379', onStoreDown: 'deny' } }),
   verbose: configOf({ verbose: true }),
   admin: configOf({ admin: { listen: 'localhost:4000' } }),
 } satisfies Record<keyof typeof START_SETTINGS, unknown>;

@@ -1,11 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/config.ts';
 
+type StoreSettings = Pick<
+  Config['limits'],
+  'store' | 'storePassword' | 'storeSecret' | 'storeCa' | 'storePrefix' | 'onStoreDown'
+>;
+
 /** The values of all settings that are read once, when the proxy starts. */
 interface StartValues {
   readonly workers: Config['workers'];
   readonly relay: Config['relay'];
   readonly 'limits.state': Config['limits']['state'];
+  readonly 'limits.store': StoreSettings;
   readonly verbose: Config['verbose'];
   readonly admin: Config['admin'];
 }
@@ -16,28 +22,35 @@ export const START_SETTINGS: Readonly<Record<StartSetting, string>> = {
   workers: 'the processes are started once',
   relay: 'it also decides which kind of socket the open listeners accept',
   'limits.state': 'what the quotas have counted is read from their file once',
+  'limits.store': 'the connection to the store is opened once',
   verbose: 'the command reads it when it starts',
   admin: 'its addresses are opened once',
+};
+
+const storeSettings = (limits: Config['limits']): StoreSettings => {
+  const { store, storePassword, storeSecret, storeCa, storePrefix, onStoreDown } = limits;
+  return { store, storePassword, storeSecret, storeCa, storePrefix, onStoreDown };
 };
 
 const valuesOf = ({ workers, relay, limits, verbose, admin }: Config): StartValues => ({
   workers,
   relay,
   'limits.state': limits.state,
+  'limits.store': storeSettings(limits),
   verbose,
   admin,
 });
 
 const withValues = (
   config: Config,
-  { workers, relay, 'limits.state': state, verbose, admin }: StartValues,
+  { workers, relay, 'limits.state': state, 'limits.store': store, verbose, admin }: StartValues,
 ): Config => ({
   ...config,
   workers,
   relay,
   verbose,
   admin,
-  limits: { ...config.limits, state },
+  limits: { ...config.limits, state, ...store },
 });
 
 /** What a reload puts in force. */

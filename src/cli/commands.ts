@@ -34,6 +34,7 @@ export const COMMANDS: CommandTable = [
     flags: [
       { name: 'as', argument: 'USER', summary: 'the user of the request, as if the password were right' },
       { name: 'from', argument: 'IP', summary: 'the address that the client would have; default 127.0.0.1' },
+      { name: 'listener', argument: 'URL', summary: 'the listener that the client would use; default: the first' },
       { name: 'json', summary: 'print one JSON object' },
     ],
     load: () => import('./why/why.ts'),

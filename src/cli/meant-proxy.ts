@@ -89,7 +89,8 @@ export function clientUrl(listeners: readonly string[]): string | undefined {
 }
 
 function proxyAt(text: string, by: MeantProxy['by'], instance: Instance | undefined): MeantProxy {
-  const url = parsed(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  // A listener with the scheme any: speaks HTTP too.
+  const url = parsed(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text.replace(/^any:/i, 'http:') : `http://${text}`);
   if (url === undefined)
     throw new UsageError(`--through: ${text === '' ? 'nothing' : redact(text)} is not a proxy; write http://HOST:PORT`);
   const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));

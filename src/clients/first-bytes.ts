@@ -1,7 +1,6 @@
 import { ProxyError } from '../contracts/failure.ts';
 import type { ClientInfo, RequestProtocol } from '../contracts/request.ts';
-import type { Ownership, Receiver } from '../contracts/wire.ts';
-import type { IdleTarget } from '../net/idle-watch.ts';
+import type { Ownership } from '../contracts/wire.ts';
 import { recordRefused } from '../pipeline/record-refused.ts';
 import { NO_SLOT } from '../util/slot-list.ts';
 import type {
@@ -11,6 +10,7 @@ import type {
   ClientProtocol,
   EvictedClient,
 } from './client-protocol.ts';
+import { ClientSocket, type SocketUser } from './client-socket.ts';
 
 /** What the first bytes of a client say. */
 export type FirstBytesVerdict =
@@ -36,12 +36,13 @@ export interface FirstBytesReader {
  * A connection whose first bytes decide which protocol serves it: it hands over the wire, its place and what it has read.
  * All of these bytes together have as long as a client may be silent.
  */
-export class FirstBytesConnection implements ClientConnection, Receiver, IdleTarget {
+export class FirstBytesConnection implements ClientConnection, SocketUser {
   slot: number = NO_SLOT;
   silentSinceMs = 0;
   readonly #accepted: AcceptedClient;
   readonly #context: ClientContext;
   readonly #reader: FirstBytesReader;
+  readonly #socket: ClientSocket;
   #received: Buffer = Buffer.alloc(0);
   #state: 'reading' | 'handed-over' | 'gone' = 'reading';
 
@@ -49,18 +50,8 @@ export class FirstBytesConnection implements ClientConnection, Receiver, IdleTar
     this.#accepted = accepted;
     this.#reader = reader;
     this.#context = context;
-    const { wire, early } = accepted;
-    context.idle.watch(this);
-    wire.stream.once('close', () => this.#closed());
-    if (early.length === 0) wire.deliverTo(this);
-    // Later: the listener has to count the connection first.
-    else queueMicrotask(() => this.#begin(early));
-  }
-
-  #begin(early: Buffer): void {
-    if (this.#state !== 'reading') return;
-    this.#accepted.wire.deliverTo(this);
-    this.bytes(early, 'fresh');
+    this.#socket = new ClientSocket(accepted, this, context);
+    this.#socket.begin();
   }
 
   get active(): number {
@@ -76,7 +67,7 @@ export class FirstBytesConnection implements ClientConnection, Receiver, IdleTar
   }
 
   evict(why: ProxyError, id: string): EvictedClient {
-    this.#closed();
+    this.#socket.closed();
     return { wire: this.#accepted.wire, rejection: this.#reader.rejectedBy.reject(why, id) };
   }
 
@@ -120,8 +111,7 @@ export class FirstBytesConnection implements ClientConnection, Receiver, IdleTar
   #handOver({ protocol, early, client }: FirstBytesVerdict & { readonly at: 'serve' }): void {
     const { wire, place, host } = this.#accepted;
     this.#state = 'handed-over';
-    this.#context.idle.unwatch(this);
-    wire.deliverTo(undefined);
+    this.#socket.handOver();
     if (client !== undefined && !host.admit(wire, client, place)) return;
     place.of = protocol.serve({ ...this.#accepted, early, client: client ?? this.#accepted.client });
   }
@@ -135,11 +125,7 @@ export class FirstBytesConnection implements ClientConnection, Receiver, IdleTar
     wire.stream.destroy();
   }
 
-  #closed(): void {
-    if (this.#state !== 'reading') return;
+  onClosed(): void {
     this.#state = 'gone';
-    this.#context.idle.unwatch(this);
-    this.#accepted.wire.deliverTo(undefined);
-    this.#accepted.host.closed(this.#accepted.place);
   }
 }

@@ -111,3 +111,29 @@ test('a reload finds both halves of localhost again where their port was a free 
   assert.deepEqual(set.urls, urls);
   await set.drained();
 });
+
+test('listeners on free ports of one address have a port each, and a reload finds each of them again', async () => {
+  const set = await listenerSet();
+  const free = (protocol: 'http' | 'socks5') =>
+    ({ kind: 'tcp', protocol, host: '127.0.0.1', port: 0, optional: false }) as const;
+  const halves = ['127.0.0.1', '::1'].map((host) => ({ ...free('http'), host, optional: true }));
+  const ports = () => set.urls.map((url) => Number(/:(\d+)$/.exec(url)?.[1]));
+  (await set.prepare([free('http'), free('http')])).serve();
+  const [first, second] = ports();
+  assert.notEqual(first, second);
+  (await set.prepare([free('http'), free('socks5'), free('http')])).serve();
+  const third = ports()[2];
+  assert.deepEqual(set.urls, [
+    `http://127.0.0.1:${first}`,
+    `socks5://127.0.0.1:${second}`,
+    `http://127.0.0.1:${third}`,
+  ]);
+  assert.equal(new Set(ports()).size, 3);
+  (await set.prepare([free('http')])).serve();
+  assert.deepEqual(set.urls, [`http://127.0.0.1:${first}`]);
+  (await set.prepare([...halves, ...halves.map((half) => ({ ...half }))])).serve();
+  const [v4, v6, otherV4, otherV6] = ports();
+  assert.deepEqual([v6, otherV6], [v4, otherV4]);
+  assert.notEqual(v4, otherV4);
+  await set.drained();
+});

@@ -3,8 +3,9 @@ import { type AcceptOptions, Listener, type ListenerChange } from './accept.ts';
 import { BridgeProblems, BridgeWatch, followedMessage } from './bridge-watch.ts';
 import { isOnBridge, missingBridges, socketsOf } from './bridges.ts';
 import type { ClientConnection } from './client-protocol.ts';
+import { numberedListeners } from './numbered-listeners.ts';
 import { openAll, openSome, requireSome } from './open-all.ts';
-import { addressKey, type Listen, type ListenSettings, type SocketListen } from './options.ts';
+import type { Listen, ListenSettings, SocketListen } from './options.ts';
 import { Places } from './places.ts';
 import { RejectedClients } from './rejected-clients.ts';
 
@@ -160,8 +161,10 @@ export class ListenerSet {
     const wanted = socketsOf(asked);
     // Where only bridges are listened on and all of them have gone since, a reload changes the rest.
     if (this.#listeners.length > 0 || this.#wanted.length === 0) requireSome(asked, wanted);
-    const unchanged = this.#listeners.filter((listener) => requestedBy(wanted, listener) !== undefined);
-    const missing = wanted.filter((listen) => !unchanged.some((listener) => isSameAddress(listen, listener.requested)));
+    const asking = numberedListeners(wanted, (listen) => listen);
+    const open = numberedListeners(this.#listeners, ({ requested }) => requested);
+    const unchanged = [...open].flatMap(([key, listener]) => (asking.has(key) ? [listener] : []));
+    const missing = [...asking].flatMap(([key, listen]) => (open.has(key) ? [] : [listen]));
     const { observe } = this.#options;
     const changes: ListenerChange[] = [];
     const undo = () => {
@@ -169,7 +172,7 @@ export class ListenerSet {
     };
     let opened: readonly Listener[];
     try {
-      for (const listener of unchanged) changes.push(...changesOf(listener, wanted));
+      for (const [key, listener] of open) changes.push(...changesOf(listener, asking.get(key)));
       opened = await openAll(missing, wanted, (...listen) => Listener.open(listen, this.#options), observe);
     } catch (error) {
       undo();
@@ -222,14 +225,8 @@ const withoutScheme = (url: string): string => url.replace(/^[a-z][a-z0-9]*:\/\/
 
 const isSame = (one: Listen, other: Listen): boolean => JSON.stringify(one) === JSON.stringify(other);
 
-const isSameAddress = (one: Listen, other: Listen): boolean => addressKey(one) === addressKey(other);
-
-const requestedBy = (wanted: readonly SocketListen[], listener: Listener): SocketListen | undefined =>
-  wanted.find((one) => isSameAddress(one, listener.requested));
-
 /** One that has certificates is changed by every reload: the files may be others. */
-function changesOf(listener: Listener, wanted: readonly SocketListen[]): ListenerChange[] {
-  const listen = requestedBy(wanted, listener);
+function changesOf(listener: Listener, listen: SocketListen | undefined): ListenerChange[] {
   if (listen === undefined || (isSame(listen, listener.requested) && listen.settings?.tls === undefined)) return [];
   return [listener.prepareChange(listen)];
 }

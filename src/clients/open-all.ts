@@ -90,8 +90,13 @@ const isHalf = (listen: SocketListen): boolean => listen.kind === 'tcp' && liste
 /** Both halves of `localhost` take the same port when it is a free one that is asked for. */
 function withSharedPort(listen: SocketListen, opened: readonly BoundAddress[]): SocketListen {
   if (listen.kind !== 'tcp' || !isHalf(listen) || listen.port !== 0) return listen;
-  const other = opened.find(({ requested }) => requested.kind === 'tcp' && isHalf(requested) && requested.port === 0);
-  return other?.listen.kind === 'tcp' ? { ...listen, port: other.listen.port } : listen;
+  const hasTaken = (host: string, port: number): boolean =>
+    opened.some(({ listen: one }) => one.kind === 'tcp' && one.host === host && one.port === port);
+  for (const { requested, listen: other } of opened) {
+    const isOther = requested.kind === 'tcp' && isHalf(requested) && requested.port === 0;
+    if (isOther && other.kind === 'tcp' && !hasTaken(listen.host, other.port)) return { ...listen, port: other.port };
+  }
+  return listen;
 }
 
 /** Throws a ListenError where nothing but bridges is asked for, and there is none. */

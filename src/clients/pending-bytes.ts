@@ -12,6 +12,10 @@ export class PendingBytes {
     return this.#bytes === 0;
   }
 
+  get length(): number {
+    return this.#bytes;
+  }
+
   /** Whether the wire should be paused. */
   get isFull(): boolean {
     return this.#bytes >= BYTES_MAX;

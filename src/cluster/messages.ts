@@ -8,6 +8,7 @@ import type { ListenAddress } from '../policy/listen-addresses.ts';
 import type { LiveQuery, LiveResponse } from './live-requests.ts';
 import type { RotationRequest, RotationResult } from './log-rotation.ts';
 import type { LoginRequest, LoginResponse } from './login-messages.ts';
+import type { NonceRequest, NonceResponse } from './nonce-counting.ts';
 
 /** What a worker needs besides the configuration that it was sent: the addresses with the ports that were found. */
 export interface Settings {
@@ -52,7 +53,8 @@ export type ToWorker =
   | { readonly type: 'limits'; readonly messages: readonly ToLimitsClient[] }
   | { readonly type: 'login'; readonly response: LoginResponse }
   | { readonly type: 'live'; readonly request: LiveQuery }
-  | { readonly type: 'rotated'; readonly result: RotationResult };
+  | { readonly type: 'rotated'; readonly result: RotationResult }
+  | { readonly type: 'nonce-used'; readonly response: NonceResponse };
 
 export type FromWorker =
   /** The program is loaded, and can take requests. */
@@ -68,6 +70,8 @@ export type FromWorker =
   | { readonly type: 'limits'; readonly messages: readonly ToLimitsServer[] }
   | { readonly type: 'login'; readonly request: LoginRequest }
   | { readonly type: 'live'; readonly response: LiveResponse }
+  /** A client has sent a right password in Digest. The primary responds with `nonce-used`. */
+  | { readonly type: 'use-nonce'; readonly request: NonceRequest }
   /** The log file of the worker is full. The primary moves it away, and responds with `rotated`. */
   | { readonly type: 'fill-log'; readonly request: RotationRequest };
 

@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:net';
 import { isOnBridge, socketsOf } from '../clients/bridges.ts';
 import { openProbe } from '../clients/listening.ts';
+import { numberedListeners } from '../clients/numbered-listeners.ts';
 import { openSome, probeListeners, requireSome } from '../clients/open-all.ts';
-import { addressKey, type Listen, type SocketListen } from '../clients/options.ts';
+import type { Listen, SocketListen } from '../clients/options.ts';
 import type { Observe } from '../contracts/event.ts';
 
 /** Addresses that could be bound a moment ago. */
@@ -62,26 +63,19 @@ export class Ports {
   }
 
   #missing(wanted: readonly SocketListen[]): readonly SocketListen[] {
-    return wanted.filter((listen) => this.#known?.has(addressKey(listen)) !== true);
+    const numbered = numberedListeners(wanted, (listen) => listen);
+    return [...numbered].flatMap(([key, listen]) => (this.#known?.has(key) === true ? [] : [listen]));
   }
 
   #keeping(wanted: readonly SocketListen[], found: ReadonlyMap<SocketListen, SocketListen>): FoundAddresses {
     const known = new Map<string, SocketListen | undefined>();
-    for (const listen of wanted) {
-      const key = addressKey(listen);
+    for (const [key, listen] of numberedListeners(wanted, (one) => one)) {
       const at = found.get(listen) ?? this.#known?.get(key);
       // The address of a bridge that is not there yet may come.
       if (at === undefined && isOnBridge(listen)) continue;
+      const { protocol, settings } = listen;
       // What is spoken there may be another matter than at the last time. What was bound here each worker can bind.
-      known.set(
-        key,
-        at && {
-          ...at,
-          ...(at.kind === 'tcp' && { optional: false }),
-          protocol: listen.protocol,
-          settings: listen.settings,
-        },
-      );
+      known.set(key, at && { ...at, ...(at.kind === 'tcp' && { optional: false }), protocol, settings });
     }
     const keep = () => {
       this.#known = known;

@@ -1,9 +1,10 @@
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { Modes, NamedRule } from '../admin/controlled-proxy.ts';
+import { rulesOf } from '../app/running-proxy.ts';
 import { modesIn } from '../app/set-mode.ts';
+import { latchSharing } from '../app/shared-latches.ts';
 import { randomSuffix } from '../app/shared-services.ts';
-import { rulesOf } from '../app/start.ts';
 import { StartSettings } from '../app/start-settings.ts';
 import { listenUrl } from '../clients/listening.ts';
 import type { Listen } from '../clients/options.ts';
@@ -12,8 +13,11 @@ import type { ReloadCause } from '../config/reload/reload.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';
 import type { NoticeLevel, Observe } from '../contracts/event.ts';
 import type { RouteMode } from '../contracts/routing.ts';
-import type { LimitState } from '../limits/limit-state.ts';
+import { LocalNonceCounter } from '../identity/nonce-counter.ts';
+import type { LimitState, StoreState } from '../limits/limit-state.ts';
 import { IpcLimitsServer } from '../limits/shared/ipc-server.ts';
+import { openStore } from '../limits/store/open-store.ts';
+import type { StoreLimits } from '../limits/store/store-limits.ts';
 import { oneAtATime, rotateFile } from '../observe/rotate-file.ts';
 import { ModeSwitch } from '../routing/mode-switch.ts';
 import { LatchFile } from '../upstream-auth/latch-file.ts';
@@ -67,9 +71,11 @@ interface WorkerSlot {
 /** Starts, replaces, reloads and stops the workers, and owns what they share. */
 export class Primary implements AsyncDisposable {
   readonly #options: PrimaryOptions;
+  readonly #store: StoreLimits | undefined;
   readonly #limits: IpcLimitsServer;
   readonly #ports: Ports;
   readonly #logins: LoginServer;
+  readonly #nonces = new LocalNonceCounter();
   readonly #mode: ModeSwitch;
   readonly #notices: NoticeDeduplicator;
   /** The requests in progress in all workers. */
@@ -95,13 +101,16 @@ export class Primary implements AsyncDisposable {
     const { clock, observe, stateDir } = options;
     this.#options = options;
     this.#config = config;
-    this.#limits = new IpcLimitsServer(config.limits, { clock, observe, stateDir });
+    this.#store = openStore(config.limits, { clock, observe, environment: process.env });
+    this.#limits = new IpcLimitsServer(config.limits, { clock, observe, stateDir }, this.#store);
     this.#ports = new Ports(observe);
-    this.#logins = new LoginServer(clock, new LatchFile(stateDir));
+    const sharing = latchSharing(config.limits, this.#store, process.env);
+    const ownLatches = new LatchFile(stateDir);
+    this.#logins = new LoginServer(clock, sharing?.latches(ownLatches) ?? ownLatches);
     // The workers report that it is over.
     this.#mode = new ModeSwitch({ clock, observe: () => undefined });
     this.live = new LiveRequests(clock);
-    this.#idKey = options.idKey.toString('base64');
+    this.#idKey = (sharing?.idKey ?? options.idKey).toString('base64');
     this.#notices = new NoticeDeduplicator(clock, observe);
     this.#startSettings = new StartSettings(config);
     this.#bridges = new BridgeFollower({
@@ -132,6 +141,10 @@ export class Primary implements AsyncDisposable {
   /** Every limit, with what is counted under it in all workers. */
   limits(): Promise<LimitState[]> {
     return this.#limits.describe();
+  }
+
+  get limitStore(): StoreState | undefined {
+    return this.#store?.state;
   }
 
   /** Of a bandwidth limit, until the next reload. `false`: no limit of this name has a rate. */
@@ -262,6 +275,7 @@ export class Primary implements AsyncDisposable {
       child,
       limits: this.#limits,
       logins: this.#logins,
+      nonces: this.#nonces,
       live: this.live,
       clock,
       rotateLog,

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { DrainReport } from '../contracts/drain-report.ts';
 import type { NoticeLevel } from '../contracts/event.ts';
+import type { LocalNonceCounter } from '../identity/nonce-counter.ts';
 import type { IpcLimitsServer } from '../limits/shared/ipc-server.ts';
 import type { WorkerSession } from '../limits/shared/worker-session.ts';
 import type { RotateFile } from '../observe/rotate-file.ts';
@@ -18,6 +19,7 @@ export interface WorkerHandleDeps {
   readonly child: ChildProcess;
   readonly limits: IpcLimitsServer;
   readonly logins: LoginServer;
+  readonly nonces: LocalNonceCounter;
   readonly live: LiveRequests;
   readonly clock: Clock;
   readonly rotateLog: RotateFile;
@@ -114,6 +116,10 @@ export class WorkerHandle {
         return this.#limitsSession.receive(message.messages);
       case 'login':
         return this.#loginSession.receive(message.request);
+      case 'use-nonce': {
+        const { n, use } = message.request;
+        return this.#send({ type: 'nonce-used', response: { n, use: this.#deps.nonces.use(use) } });
+      }
       case 'live':
         return this.#liveSession.receive(message.response);
       case 'fill-log':

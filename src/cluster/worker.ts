@@ -1,5 +1,6 @@
 import type { PreparedReload } from '../app/reload.ts';
-import { type RunningProxy, startProxy } from '../app/start.ts';
+import type { RunningProxy } from '../app/running-proxy.ts';
+import { startProxy } from '../app/start.ts';
 import type { Config } from '../config/config.ts';
 import { Unpacker } from '../config/reload/parcels.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';
@@ -22,6 +23,7 @@ import {
   sentError,
   type WorkerRequest,
 } from './messages.ts';
+import { NonceClient } from './nonce-counting.ts';
 
 /** The channel to the primary: `process`, except in tests. */
 export interface Channel {
@@ -55,6 +57,7 @@ class Worker {
   readonly #options: WorkerOptions;
   readonly #exit: (code: number) => void;
   readonly #loginClient: LoginClient;
+  readonly #nonces: NonceClient;
   /** Set when the proxy is started. */
   #receiveLimits: (messages: readonly ToLimitsClient[]) => void = () => undefined;
   readonly #logRotation: LogRotationClient;
@@ -73,6 +76,7 @@ class Worker {
     this.#options = options;
     this.#exit = exit;
     this.#loginClient = new LoginClient(systemClock, (request) => this.send({ type: 'login', request }));
+    this.#nonces = new NonceClient(systemClock, (request) => this.send({ type: 'use-nonce', request }));
     this.#logRotation = new LogRotationClient(systemClock, (request) => this.send({ type: 'fill-log', request }));
   }
 
@@ -85,6 +89,7 @@ class Worker {
     if (!isToWorker(message)) return;
     if (message.type === 'limits') return this.#receiveLimits(message.messages);
     if (message.type === 'login') return this.#loginClient.receive(message.response);
+    if (message.type === 'nonce-used') return this.#nonces.receive(message.response);
     if (message.type === 'live') return this.#respondLive(message.request);
     if (message.type === 'rotated') return this.#logRotation.receive(message.result);
     const { requestId } = message;
@@ -194,6 +199,7 @@ class Worker {
           },
         },
         logins: (key) => this.#loginClient.of(key),
+        nonces: this.#nonces,
         rotateLog: this.#logRotation.rotate,
       },
     });

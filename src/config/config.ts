@@ -28,6 +28,11 @@ const waits = z.strictObject({
   ...upstreamTimeouts,
   ...clientTimeouts,
   ...relayTimeouts,
+  drainDelay: duration('may-be-0')
+    .prefault('0s')
+    .describe(
+      'After SIGINT, SIGTERM or `POST /api/drain`, before the drain: how long new connections are still accepted and served while `/readyz` answers 503, so that a load balancer notices and sends no more. Longer than its health check takes; 0 without a load balancer. A second signal ends it. The library has none.',
+    ),
   drain: duration('may-be-0')
     .prefault('30s')
     .describe('After SIGINT or SIGTERM: how long open requests may go on before they are closed.'),
@@ -70,7 +75,9 @@ export const configSchema = z
     clients: clientsSchema.prefault({}).describe('Who may use the proxy.'),
     access: accessSchema
       .prefault([])
-      .describe('What clients may reach: rules in order, the first that matches decides. Default: allow.'),
+      .describe(
+        'What clients may reach: `all`, or rules in order, of which the first that matches decides. Default: allow.',
+      ),
     guard: guardSchema.prefault({}).describe('Which addresses are never dialled, judged on every resolved address.'),
     limits: limitsSchema.prefault({}).describe('How much clients may use: bandwidth, tunnels, requests and quotas.'),
     routes: readRoutes

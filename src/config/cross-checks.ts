@@ -3,6 +3,7 @@ import type { Route } from '../contracts/stages.ts';
 import { problemOfToken } from '../credentials/admin-token.ts';
 import { problemOfSecretFile } from '../credentials/secret-file.ts';
 import { problemOfSecretVariable } from '../credentials/secret-text.ts';
+import { problemOfSecret } from '../files/secret-of-origin.ts';
 import { loadUsers, UsersError } from '../identity/htpasswd.ts';
 import { sameUserProblem } from '../identity/same-user.ts';
 import { formatAuthority, hostKey } from '../protocol/addresses/authority.ts';
@@ -18,19 +19,16 @@ import { suggestion } from './nearest.ts';
 import { checkPaths } from './path-checks.ts';
 import type { Path, Problem } from './problems.ts';
 
-/** Who knows the users: the configuration (`clients.users`), or the program too (an `authenticate` hook). */
-export type ConfigOwner = 'configuration' | 'program';
-
 /** What a configuration is checked against besides itself. */
 export interface CrossCheckContext {
   /** Where `from: env:NAME` is looked up. */
   readonly environment: Environment;
-  /** Default: `configuration`. */
-  readonly knownBy?: ConfigOwner | undefined;
+  /** The program whose options they are, and whether it knows users too, by an `authenticate` hook. `undefined`: the command. */
+  readonly program?: { readonly hasAuthenticate: boolean } | undefined;
 }
 
 /** Problems between settings, which no setting has alone. */
-export function crossCheck(config: Config, { environment, knownBy = 'configuration' }: CrossCheckContext): Problem[] {
+export function crossCheck(config: Config, { environment, program }: CrossCheckContext): Problem[] {
   const users = loadKnownUsers(config);
   const always = [
     ...checkListeners(config),
@@ -44,11 +42,12 @@ export function crossCheck(config: Config, { environment, knownBy = 'configurati
     ...checkRelay(config),
     ...checkSameUser(config),
     ...checkAdmin(config, environment),
+    ...checkStore(config, environment),
     ...checkLogSize(config),
   ];
-  return knownBy === 'program'
-    ? always
-    : [...checkExposure(config), ...always, ...checkUserReferences(config, users.names)];
+  if (program?.hasAuthenticate === true) return always;
+  const usedBy = program === undefined ? 'command' : 'program';
+  return [...checkExposure(config, usedBy), ...always, ...checkUserReferences(config, users.names)];
 }
 
 function checkRelay({ relay }: Config): Problem[] {
@@ -91,6 +90,21 @@ function checkAdmin({ admin, listen }: Config, environment: Environment): Proble
   for (const [key, path] of Object.entries(admin.tls ?? {})) {
     const problem = problemOfPem(path);
     if (problem !== undefined) problems.push({ path: ['admin', 'tls', key], message: problem });
+  }
+  return problems;
+}
+
+function checkStore({ limits }: Config, environment: Environment): Problem[] {
+  const problems: Problem[] = [];
+  for (const key of ['storePassword', 'storeSecret'] as const) {
+    const origin = limits[key];
+    const message = origin && problemOfSecret(origin, environment);
+    if (message !== undefined) problems.push({ path: ['limits', key], message });
+  }
+  if (limits.storeCa !== undefined) {
+    const message =
+      limits.store?.isTls === true ? problemOfPem(limits.storeCa) : 'is for a `rediss:` store; leave it out';
+    if (message !== undefined) problems.push({ path: ['limits', 'storeCa'], message });
   }
   return problems;
 }

@@ -6,16 +6,23 @@ import { quoted, redact } from '../util/redact.ts';
 import type { Config } from './config.ts';
 import type { Problem } from './problems.ts';
 
+/** What makes an exposed listener a decision, in the words of who reads it. */
+const EXPOSURE_ADVICE = {
+  command:
+    'add `clients: { users: users.htpasswd }` (--auth) or `clients: { allow: [10.0.0.0/8] }` (--allow), or set --open',
+  program:
+    "add an `authenticate` hook, `clients: { users: 'users.htpasswd' }` or `clients: { allow: ['10.0.0.0/8'] }`, or set `open: true`",
+} as const;
+
 /** An open proxy is found within hours, and used for what its operator is liable for. */
-export function checkExposure({ listen, open, clients }: Config): Problem[] {
+export function checkExposure({ listen, open, clients }: Config, usedBy: keyof typeof EXPOSURE_ADVICE): Problem[] {
   if (open || clients.users !== undefined || clients.allow !== undefined) return [];
   const exposed = listen.find(
     (one) => isExposed(one) && !requiresCertificate(one) && one.settings?.negotiate === undefined,
   );
   if (exposed === undefined) return [];
   const where = exposed.kind === 'tcp' ? exposed.host : 'the socket of the service manager';
-  const advice =
-    'add `clients: { users: users.htpasswd }` (--auth) or `clients: { allow: [10.0.0.0/8] }` (--allow), or set --open';
+  const advice = EXPOSURE_ADVICE[usedBy];
   return [{ path: ['listen'], message: `everyone who reaches ${where} could use this proxy: ${advice}` }];
 }
 

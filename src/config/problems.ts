@@ -82,7 +82,7 @@ function explainUnion(
     issues.map((issue) => ('expected' in issue ? String(issue.expected) : '')),
   );
   const wanted = [...new Set(kinds)].filter(Boolean).map(kindName);
-  const hint = schemaAt(jsonSchema, path).description;
+  const hint = shortHint(schemaAt(jsonSchema, path).description);
   const forms = wanted.length === 0 ? 'write another value' : `write ${orList(wanted)}`;
   return [{ path, message: `${describe(value)}; ${forms}${hint === undefined ? '' : `: ${hint}`}` }];
 }
@@ -116,7 +116,15 @@ function expectation(issue: z.core.$ZodIssue, at: JsonSchema): string {
     return `write ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
   if (issue.code === 'too_big') return `write ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}`;
   const kind = 'expected' in issue ? kindName(String(issue.expected)) : 'another value';
-  return at.description === undefined ? `write ${kind}` : `write ${kind}: ${at.description}`;
+  const hint = shortHint(at.description);
+  return hint === undefined ? `write ${kind}` : `write ${kind}: ${hint}`;
+}
+
+/** A longer description is for the pages: of it, the first sentence says what the setting is. */
+const HINT_CHARACTERS_MAX = 300;
+function shortHint(description: string | undefined): string | undefined {
+  if (description === undefined || description.length <= HINT_CHARACTERS_MAX) return description;
+  return description.slice(0, description.indexOf('. ') + 1) || description;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -134,7 +142,7 @@ const kindName = (kind: string): string => KINDS[kind] ?? kind;
 const isSecretPlace = ([first, second]: Path): boolean =>
   first === 'credentials' || (first === 'clients' && second === 'users');
 
-function describeValue(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (typeof value === 'string') return `is ${quoted(value)}`;
   return typeof value === 'number' || typeof value === 'boolean' ? `is ${value}` : describeKind(value);
 }

@@ -52,8 +52,33 @@ test('a wrong option is one error that names its path', () => {
   });
 });
 
+test('a hook that is no function is an error, and so is a name that is nearly that of a hook', () => {
+  const hooks = { authenticate: undefined, route: undefined, limit: undefined };
+  assert.throws(() => resolveOptions({}, { ...hooks, route: 'direct' }), {
+    name: 'ConfigError',
+    message: 'route: is "direct"; write a function',
+  });
+  assert.throws(() => resolveOptions({ ['authentcate' as 'name']: 'x' }, hooks), {
+    message: 'authentcate: no such option; did you mean authenticate?',
+  });
+  assert.ok(resolveOptions({ limits: {}, routes: {} }, hooks));
+});
+
+test('a certificate that is written where its file belongs is not repeated', () => {
+  const pem = '-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n';
+  assert.throws(() => resolveOptions({ listen: { url: 'https://127.0.0.1:0', tls: { cert: pem, key: pem } } }), {
+    message: 'listen: tls.cert: holds PEM itself; write the path of a file that has it',
+  });
+});
+
 test('options may not open the proxy to everyone by accident either', () => {
-  assert.throws(() => resolveOptions({ listen: '0.0.0.0:0' }), /^ConfigError: listen: everyone who reaches 0\.0\.0\.0/);
+  assert.throws(
+    () => resolveOptions({ listen: '0.0.0.0:0' }),
+    /^ConfigError: listen: everyone who reaches 0\.0\.0\.0.* an `authenticate` hook/,
+  );
   assert.equal(resolveOptions({ listen: '0.0.0.0:0', open: true }).open, true);
-  assert.ok(resolveOptions({ listen: '0.0.0.0:0' }, 'program'), 'a program that authenticates clients may');
+  assert.ok(
+    resolveOptions({ listen: '0.0.0.0:0' }, { authenticate: () => null }),
+    'a program that authenticates clients may',
+  );
 });

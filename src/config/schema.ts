@@ -1,10 +1,11 @@
 import * as z from 'zod';
 import { type Config, type ConfigInput, configSchema } from './config.ts';
-import { type ConfigOwner, crossCheck } from './cross-checks.ts';
+import { crossCheck } from './cross-checks.ts';
 import type { Environment } from './environment.ts';
 import { expandHostLists, type HostList, placedInList } from './host-lists.ts';
 import { defaultsOf, type JsonSchema } from './json-schema.ts';
-import { ConfigError, type Problem, pathText, problemsOf } from './problems.ts';
+import { suggestion } from './nearest.ts';
+import { ConfigError, describeValue, type Problem, pathText, problemsOf } from './problems.ts';
 
 export type { ConfigInput };
 
@@ -59,25 +60,50 @@ const LIBRARY_DEFAULTS: ConfigInput = {
   routes: { pac: 'none' },
 };
 
-/** The same settings from a plain object, for `startProxy()`. Throws ConfigError, whose message names each path. */
+const isSetting = (name: string): boolean => Object.hasOwn(configSchema.in.shape, name);
+
+/** Options of a program that are functions, all of them by name: `undefined` where it has not set one. */
+export type HookOptions = Readonly<Record<string, unknown>>;
+
+/** Throws ConfigError for a hook that is no function, and for a setting whose name is nearly that of a hook. */
+function checkHooks(hooks: HookOptions, settings: readonly string[]): void {
+  const problems = Object.entries(hooks)
+    .filter(([, hook]) => hook !== undefined && typeof hook !== 'function')
+    .map(([name, value]) => `${name}: ${describeValue(value)}; write a function`);
+  for (const name of settings) {
+    // `limits` is near `limit`, and a setting all the same.
+    const meant = isSetting(name) ? '' : suggestion(name, Object.keys(hooks));
+    if (meant !== '') problems.push(`${pathText([name])}: no such option${meant}`);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+/**
+ * The same settings from a plain object, for `startProxy()`, and the hooks beside them. Throws ConfigError, whose message
+ * names each path.
+ */
 export function resolveOptions(
   given: ConfigInput = {},
-  knownBy: ConfigOwner = 'configuration',
+  hooks: HookOptions = {},
   environment: Environment = process.env,
 ): Config {
   const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   // The types have no `workers`, but JavaScript programs could set it, and no worker would be started.
   if ('workers' in written) throw new ConfigError(['workers: is for the command alone; hooks do not cross processes']);
+  checkHooks(hooks, Object.keys(written));
   const { routes = {} } = given;
   const checked = checkInput({ ...LIBRARY_DEFAULTS, ...written, routes: { ...LIBRARY_DEFAULTS.routes, ...routes } });
   const { config } = checked;
-  const problems = config === undefined ? checked.problems : crossCheck(config, { environment, knownBy });
+  const problems =
+    config === undefined
+      ? checked.problems
+      : crossCheck(config, { environment, program: { hasAuthenticate: hooks.authenticate !== undefined } });
   if (config !== undefined && problems.length === 0) return config;
   throw new ConfigError(problems.map(({ path, message }) => `${pathText(path) || 'options'}: ${message}`));
 }
 
 /** Settings are data: a module that changed them would change them for all others too. */
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {
     for (const item of value) deepFreeze(item);

@@ -8,8 +8,19 @@ import type { Connection, Principal } from './stages.ts';
 /** The head of a final response, as records and events have it. Protocols without a status use HTTP's. */
 export type SentHead = Pick<ResponseHead, 'status' | 'headers'>;
 
+/** Bytes of one connection that belong to one request. */
+export interface BytesOnWire {
+  readonly read: number;
+  readonly written: number;
+}
+
 /** The client's end of one request: the protocol that the client speaks renders what the pipeline decides. */
 export interface Responder {
+  /**
+   * What the request has brought, and its response has taken, on the client's connection so far: with heads, and without
+   * what a tunnel moves. `undefined`: not counted, as where several requests share a connection.
+   */
+  readonly bytesOnWire?: BytesOnWire | undefined;
   /** Whether anything final has been sent to the client: a failure after that can only abort the response. */
   readonly headersSent: boolean;
   /**

@@ -39,7 +39,14 @@ export type ProxyEvent =
     }
   | { readonly type: 'connected'; readonly id: string; readonly address: string; readonly ms: number }
   /** TLS with an upstream proxy is verified; `proxy` is its URL, without a login. */
-  | { readonly type: 'secured'; readonly id: string; readonly proxy: string; readonly ms: number }
+  | {
+      readonly type: 'secured';
+      readonly id: string;
+      readonly proxy: string;
+      /** What is spoken inside. */
+      readonly speaks: 'h2' | 'http/1.1';
+      readonly ms: number;
+    }
   /** A head as it passes, whole: it may hold passwords. Only for a `tap`: printing it costs more than parsing it. */
   | {
       readonly type: 'head';

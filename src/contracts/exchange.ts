@@ -2,6 +2,7 @@ import type { DialScope } from './dialing.ts';
 import type { ResponseHead } from './message.ts';
 import type { Authority, Body, Headers } from './request.ts';
 import type { Connection, Route } from './stages.ts';
+import type { Wire } from './wire.ts';
 
 /** One plain HTTP exchange over a pooled or a fresh connection. */
 export interface Exchange {
@@ -29,6 +30,14 @@ export interface OriginOwner {
  */
 export type ConnectionAuthState = 'none' | 'kept' | 'no-owner' | 'proxy-cannot';
 
+/** Counts what one request moves on connections that others use before and after it. */
+export interface UpstreamBytes {
+  /** The connection serves the request from now on; of a `fresh` one all that has passed counts. */
+  begin(wire: Wire, which: 'fresh' | 'used'): void;
+  /** It may serve another request from now on. */
+  end(wire: Wire): void;
+}
+
 /** A request as it goes out; `framing` and the fields agree, and the body is written by the exchange. */
 export interface OutgoingRequest {
   /** The user or client: no connection serves two of them, so that excess bytes of an origin never reach another user. */
@@ -43,6 +52,8 @@ export interface OutgoingRequest {
   readonly originOwner: OriginOwner | undefined;
   /** The one protocol that the client offered to switch to. */
   readonly upgrade: string | undefined;
+  /** Absent: the bytes are not counted. */
+  readonly upstreamBytes?: UpstreamBytes | undefined;
   /** Called for every 1xx but 101. A promise: the next one is not read before it settles. */
   sendInterim(head: ResponseHead): Promise<void> | undefined;
 }

@@ -214,6 +214,11 @@ export const FAILURES = {
     SOCKS.hostUnreachable,
   ),
   at_capacity: us(503, 'connection_limit_reached', 'This proxy has as many connections as it may; try again later.'),
+  limits_unavailable: us(
+    503,
+    'connection_limit_reached',
+    'This proxy cannot check the limits that it shares with others; try again later.',
+  ),
   draining: us(503, 'connection_limit_reached', 'This proxy is shutting down.'),
   dns_timeout: unreached('no', 504, 'dns_timeout', 'The host name was not resolved in time.', SOCKS.timeOut),
   connect_timeout: unreached(

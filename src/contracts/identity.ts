@@ -10,17 +10,20 @@ export interface IdentifiableRequest {
   >;
 }
 
+/** Whether a client must log in. `optional`: that shows when its request is there, as a program may let some pass without. */
+export type LoginNeed = 'login' | 'nothing' | 'optional';
+
 /** Which user sends a request: the first authenticator that recognises the credentials decides. */
 export interface Authenticator {
   /** `none`: clients do not have to authenticate. */
   readonly scheme: string;
   /** Whether this client must log in; absent: all must, unless the scheme is `none`. */
-  requires?(client: ClientInfo): 'login' | 'nothing';
+  requires?(client: ClientInfo): LoginNeed;
   identify(from: IdentifiableRequest): Principal | Challenge | Promise<Principal | Challenge>;
 }
 
 /** What a protocol asks for that lets its clients log in before they send a request, as SOCKS5 does. */
-export const requiresLogin = (authenticator: Authenticator, client: ClientInfo): 'login' | 'nothing' =>
+export const requiresLogin = (authenticator: Authenticator, client: ClientInfo): LoginNeed =>
   authenticator.requires?.(client) ?? (authenticator.scheme === 'none' ? 'nothing' : 'login');
 
 /** Which clients may use the proxy, by their address: asked when one connects, and again for each of its requests. */

@@ -52,7 +52,10 @@ export interface ProxyRecord {
    */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** Of a tunnel that was open: all bytes of both connections, heads included, where both are counted. */
+  /**
+   * All bytes of the request on both connections, with heads, framing, and what this proxy answered itself. Counted where
+   * neither connection carries several requests at once, and not for a CONNECT that found no connection.
+   */
   readonly wire?: WireBytes | undefined;
   /** How the tunnel ended. */
   readonly end?: RelayEnd | undefined;
@@ -61,7 +64,7 @@ export interface ProxyRecord {
   readonly state?: RequestState | undefined;
 }
 
-/** Bytes on the connections of a tunnel; inside TLS, where there is TLS. */
+/** Bytes on the connections of a request; inside TLS, where there is TLS. */
 export interface WireBytes {
   readonly clientRead: number;
   readonly clientWritten: number;

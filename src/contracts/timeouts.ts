@@ -16,6 +16,8 @@ export interface Timeouts {
   readonly clientGoneMs: number;
   /** Silence of an origin in the middle of a response of known length. */
   readonly bodyMs: number;
+  /** How long the command goes on serving new requests after a signal to stop, while `/readyz` says so. */
+  readonly drainDelayMs: number;
   /** How long open requests may go on when the proxy stops. */
   readonly drainMs: number;
 }

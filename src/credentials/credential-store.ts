@@ -4,11 +4,10 @@ import { AUTH_SCHEMES, type AuthSchemeName, type LoginTerms } from '../contracts
 import type { Secret } from '../contracts/secret.ts';
 import type { Hop } from '../contracts/stages.ts';
 import type { Credential, CredentialStore } from '../contracts/upstream-account.ts';
-import { hostKey } from '../protocol/addresses/authority.ts';
-import { parseIp } from '../protocol/addresses/ip-address.ts';
 import { HostIndex, hostQuery } from '../protocol/matching/host-index.ts';
 import { accountOf } from './account.ts';
 import { AccountSecret, type SecretDeps } from './account-secret.ts';
+import { definedTerms, whenBasicIsSent } from './basic-sending.ts';
 import { credentialMaker, type FoundSecret } from './credential.ts';
 import { alpacaAllowlist, basicCredentials, ntlmAccount, ntlmCredentials } from './environment.ts';
 import { LoginWatch } from './login-watch.ts';
@@ -123,37 +122,6 @@ export function credentialStore(options: CredentialStoreOptions, deps: Credentia
       }
       return known(await credentialIn(await defaultAccount()), basic);
     },
-  };
-}
-
-const whenBasicIsSent = ({ preemptive }: LoginTerms, hop: Hop): 'at-once' | 'on-trial' | 'when-asked' => {
-  if (preemptive === undefined) return defaultFor(hop);
-  return preemptive ? 'at-once' : 'when-asked';
-};
-
-/**
- * A login in a URL was written for that proxy. On plain `http:` to another machine it would be sent in the clear to one that
- * may want Digest; and Basic that was not requested is on trial, since an NTLM proxy may close the connection at it.
- */
-const defaultFor = (hop: Hop): 'on-trial' | 'when-asked' =>
-  hop.login !== undefined && (hop.scheme === 'https' || isOnThisMachine(hop)) ? 'on-trial' : 'when-asked';
-
-/** Only what is certain without a resolver: a name that leads here today may lead elsewhere tomorrow (RFC 6761 §6.3). */
-function isOnThisMachine({ proxy, reached }: Hop): boolean {
-  if (reached === 'through-proxy') return false;
-  const host = hostKey(proxy.host);
-  const address = parseIp(host);
-  return host === 'localhost' || host === '::1' || (address?.family === 4 && address.octets[0] === 127);
-}
-
-/** Without the settings that are absent, so that they override nothing. Named schemes wait for a 407 by default. */
-function definedTerms(terms: LoginTerms | undefined): LoginTerms {
-  if (terms === undefined) return {};
-  const { schemes, preemptive, latch } = terms;
-  return {
-    ...(schemes !== undefined && { schemes, preemptive: false }),
-    ...(preemptive !== undefined && { preemptive }),
-    ...(latch !== undefined && { latch }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Authenticator } from '../contracts/identity.ts';
+import { type Authenticator, requiresLogin } from '../contracts/identity.ts';
 import { noAuthentication } from './none.ts';
 
 /**
@@ -12,6 +12,8 @@ export function authenticatorChain(authenticators: readonly Authenticator[]): Au
   if (others.length === 0) return first;
   return {
     scheme: authenticators.map(({ scheme }) => scheme).join(', '),
+    requires: (client) =>
+      authenticators.some((one) => requiresLogin(one, client) === 'optional') ? 'optional' : 'login',
     async identify(from) {
       const challenges: string[] = [];
       const reasons: string[] = [];

@@ -10,11 +10,13 @@ import { clientAuthenticator } from './clients.ts';
 import { DigestNonces } from './digest-nonces.ts';
 import { loadUsers } from './htpasswd.ts';
 import { Logins } from './logins.ts';
+import { LocalNonceCounter } from './nonce-counter.ts';
 import { clientsSchema } from './options.ts';
 import { buildAddressFilter } from './source-address.ts';
 
 const clock = new ManualClock();
-const memory = { logins: new Logins(clock), nonces: new DigestNonces(Buffer.alloc(32), clock) };
+const nonces = new DigestNonces({ key: Buffer.alloc(32), run: 'a', clock, counter: new LocalNonceCounter() });
+const memory = { logins: new Logins(clock), nonces };
 const users = loadUsers({ alice: '$2y$04$X.EUTaKAdXBpZDx/tjUE9uHHngGkWyPkc33oVQ4pAX7caZY/ZkhKG' });
 const basic = (text: string): [string, string] => [
   'Proxy-Authorization',

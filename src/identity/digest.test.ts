@@ -10,16 +10,26 @@ import { digestCredentials, readDigest } from '../protocol/http-auth/digest.ts';
 import { atOnce } from '../util/slices.ts';
 import { clientAuthenticator } from './clients.ts';
 import { digestLines } from './digest-line.ts';
-import { DigestNonces, NONCE_MS, NONCES_MAX } from './digest-nonces.ts';
+import { DigestNonces, NONCE_MS } from './digest-nonces.ts';
 import { loadUsers, parseHtpasswd, UsersError } from './htpasswd.ts';
 import { Logins } from './logins.ts';
+import { LocalNonceCounter, NONCES_MAX, type NonceCounter } from './nonce-counter.ts';
 
 const lines = digestLines({ user: 'alice', realm: 'viaduct', password: 'secret' });
 const file = (text: string) => atOnce(parseHtpasswd(text, 'users'));
 
-function stage(users = file(`${lines.join('\n')}\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n`)) {
+const USERS = file(`${lines.join('\n')}\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n`);
+
+interface StageOptions {
+  readonly users?: ReturnType<typeof file>;
+  /** Of the start of the proxy. */
+  readonly run?: string;
+  readonly counter?: NonceCounter;
+}
+
+function stage({ users = USERS, run = 'first', counter = new LocalNonceCounter() }: StageOptions = {}) {
   const clock = new ManualClock();
-  const nonces = new DigestNonces(Buffer.alloc(32), clock);
+  const nonces = new DigestNonces({ key: Buffer.alloc(32), run, clock, counter });
   const authenticator = clientAuthenticator(
     { filter: undefined, users, negotiate: undefined, others: [] },
     { logins: new Logins(clock), nonces },
@@ -115,16 +125,21 @@ describe('Digest', () => {
     assert.equal(nonces.use(first, 1, owner), 'stale');
     assert.equal(nonces.use(first, 2, owner), 'stale');
   });
-  test('is of no use to another client, at a process too that has not seen its first use', async () => {
-    const { ask } = stage();
-    const otherProcess = stage();
-    const [challenge] = await challenged(ask);
+  test('is taken once by all processes of a proxy together, which know the nonces of one another', async () => {
+    const counter = new LocalNonceCounter();
+    const [one, other] = [stage({ counter }), stage({ counter })];
+    const [challenge] = await challenged(one.ask);
     const overheard = credentials(challenge);
-    assert.deepEqual(outcome(await otherProcess.ask(overheard, { from: '192.0.2.7' })), [
-      'a nonce that is used up',
-      true,
-    ]);
-    assert.equal(outcome(await otherProcess.ask(overheard)), 'alice');
+    assert.deepEqual(outcome(await other.ask(overheard, { from: '192.0.2.7' })), ['a nonce that is used up', true]);
+    assert.equal(outcome(await other.ask(overheard)), 'alice');
+    for (const { ask } of [one, other])
+      assert.deepEqual(outcome(await ask(overheard)), ['a nonce that is used up', true]);
+    assert.equal(outcome(await one.ask(credentials(challenge, { count: 2 }))), 'alice');
+  });
+  test('is not taken again after a restart, which forgets what was used', async () => {
+    const [challenge] = await challenged(stage().ask);
+    const overheard = credentials(challenge);
+    assert.deepEqual(outcome(await stage({ run: 'second' }).ask(overheard)), ['a nonce that is used up', true]);
   });
   test('offers Basic alone to a user who has no line for Digest', async () => {
     const { ask } = stage();
@@ -136,7 +151,7 @@ describe('Digest', () => {
     });
   });
   test('is not offered where all users are those of htpasswd', async () => {
-    const { ask } = stage(loadUsers({ bob: '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' }));
+    const { ask } = stage({ users: loadUsers({ bob: '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=' }) });
     assert.deepEqual(await ask(undefined), {
       challenge: 'Basic realm="viaduct", charset="UTF-8"',
       reason: 'no credentials',

@@ -7,6 +7,7 @@ import { responseOfKey } from '../protocol/http-auth/digest-response.ts';
 import { type ClientDigestHash, DIGEST_HASHES, type DigestKeys } from './digest-keys.ts';
 import type { DigestNonces, NonceOwner } from './digest-nonces.ts';
 import type { Logins } from './logins.ts';
+import type { NonceUse } from './nonce-counter.ts';
 import type { Users } from './users.ts';
 
 export interface DigestDeps {
@@ -68,10 +69,12 @@ export function digestAuthenticator(deps: DigestDeps): Authenticator {
     const { username: name, nonce } = sent;
     const owner: NonceOwner = { client, user: name };
     const isRight = (): boolean => isRightResponse(sent, users.get(name)?.digest, request.method);
-    const conclude = (right: boolean): Principal | Challenge => {
+    const accept = (use: NonceUse): Principal | Challenge =>
+      use === 'fresh' ? { name, scheme: 'digest' } : offer(client, basic, 'a nonce that is used up', 'stale');
+    const conclude = (right: boolean): Principal | Challenge | Promise<Principal | Challenge> => {
       if (!right) return offerTo(owner, basic, 'wrong user name or password');
       const use = nonces.use(nonce, sent.count, owner);
-      return use === 'fresh' ? { name, scheme: 'digest' } : offer(client, basic, 'a nonce that is used up', 'stale');
+      return use instanceof Promise ? use.then(accept) : accept(use);
     };
     // Guesses wait for their turn, as those of Basic do. Who has used this nonce with the right password goes on with it.
     if (nonces.isKnown(nonce, owner) && isRight()) return conclude(true);

@@ -65,6 +65,7 @@ export function hookAuthenticator(authenticate: AuthenticateHook): Authenticator
 
   return {
     scheme: 'basic',
+    requires: () => 'optional',
     identify({ request }) {
       const { credentials } = request;
       if (credentials?.kind !== 'password') return ask(request);

@@ -53,3 +53,17 @@ export interface QuotaState {
 
 /** A limit, and what is counted under it. */
 export type LimitState = BandwidthState | TunnelState | RequestState | QuotaState;
+
+/** The store that instances share their limits through. */
+export interface StoreState {
+  readonly isUp: boolean;
+  /** Instances that share the limits, as far as is known; this one is one of them. */
+  readonly instances: number;
+  /** Scripts that were called, and those that failed. */
+  readonly calls: number;
+  readonly errors: number;
+  /** Milliseconds that a call takes, a moving average. */
+  readonly callMs: number;
+  /** What went wrong last, in words without secrets; `undefined` while it is up. */
+  readonly problem: string | undefined;
+}

@@ -112,6 +112,7 @@ class AllLimits implements Limits, PermitOwner {
   }
 
   setRate(name: string, rate: number): boolean {
+    this.#backend?.setRate(name, rate);
     return this.bandwidth.setRate(name, rate);
   }
 

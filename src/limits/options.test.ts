@@ -22,6 +22,8 @@ test('reads the limits of the documentation', () => {
     tunnels: { total: 10_000, client: 500, user: 500, wait: 2_000, queue: 1_024 },
     requests: [{ per: 'user', rate: 50, burst: 100 }],
     quota: [{ per: 'user', bytes: 53_687_091_200, every: 2_592_000_000 }],
+    storePrefix: 'viaduct',
+    onStoreDown: 'local',
   });
   assert.deepEqual(limitsSchema.parse({}), NO_LIMITS);
 });

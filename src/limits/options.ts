@@ -3,6 +3,8 @@ import { addressBlock } from '../settings/address-setting.ts';
 import { duration } from '../settings/duration-setting.ts';
 import { hostPattern } from '../settings/host-setting.ts';
 import { listOrOne, type OneOrList } from '../settings/list-setting.ts';
+import { type SecretOrigin, secretOrigin } from '../settings/secret-origin.ts';
+import { parseStoreAddress, type StoreAddress } from '../settings/store-address.ts';
 import { parseBytes, parseDuration, parseRate } from '../settings/units.ts';
 
 /** What a limit counts by: everything together, or each client address, user, target host or tunnel by itself. */
@@ -58,6 +60,14 @@ export interface LimitsOptions {
   readonly quota: readonly QuotaOptions[];
   /** Path of the file that keeps quotas across restarts. */
   readonly state?: string | undefined;
+  /** Where the limits are counted that several instances share. */
+  readonly store?: StoreAddress | undefined;
+  readonly storePassword?: SecretOrigin | undefined;
+  readonly storeSecret?: SecretOrigin | undefined;
+  /** Path of a PEM file. */
+  readonly storeCa?: string | undefined;
+  readonly storePrefix: string;
+  readonly onStoreDown: 'local' | 'deny';
 }
 
 type UnitValue = string | number;
@@ -109,6 +119,12 @@ export interface LimitsInput {
       >
     | undefined;
   readonly state?: string | undefined;
+  readonly store?: string | undefined;
+  readonly storePassword?: string | undefined;
+  readonly storeSecret?: string | undefined;
+  readonly storeCa?: string | undefined;
+  readonly storePrefix?: string | undefined;
+  readonly onStoreDown?: 'local' | 'deny' | undefined;
 }
 
 /** A field with a unit; the message of the parser becomes that of the schema. */
@@ -226,6 +242,15 @@ const quota = z.strictObject({
   every: unitValue(period).describe('The period, e.g. `30d`; it begins with the first byte.'),
 });
 
+const store = z.string().transform((value, context): StoreAddress => {
+  try {
+    return parseStoreAddress(value);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    return z.NEVER;
+  }
+});
+
 /** `limits` of the configuration file. */
 export const limitsSchema: z.ZodType<LimitsOptions, LimitsInput> = z
   .strictObject({
@@ -241,6 +266,37 @@ export const limitsSchema: z.ZodType<LimitsOptions, LimitsInput> = z
       .optional()
       .describe(
         'File that keeps quotas across restarts. Default: `quota.json` in the state directory, if there is one.',
+      ),
+    store: store
+      .optional()
+      .describe(
+        'Redis or Valkey through which several instances share these limits: `redis://HOST:PORT`, `rediss://…` (TLS), `redis+sentinel://NAME@HOST:PORT,…`, `redis+cluster://HOST:PORT,…` or `redis+unix:///PATH`; `redis://USER@…` for a user of an ACL, `…/1` for another database. Default: each instance counts by itself.',
+      ),
+    storePassword: secretOrigin
+      .optional()
+      .describe('Where the password of the store comes from: `env:NAME` or `file:PATH` (mode 0600). Default: none.'),
+    storeSecret: secretOrigin
+      .optional()
+      .describe(
+        'Where the key comes from under which instances share rejected passwords of upstream proxies: `env:NAME` or `file:PATH` (mode 0600), the same for all. Default: each instance finds out by itself.',
+      ),
+    storeCa: z
+      .string()
+      .min(1, 'write the path of a PEM file')
+      .optional()
+      .describe('PEM file of the authority of a `rediss:` store. Default: the authorities that Node trusts.'),
+    storePrefix: z
+      .string()
+      .regex(/^[\w.:-]{1,64}$/, 'must be 1 to 64 letters, digits, `_`, `.`, `:` or `-`')
+      .prefault('viaduct')
+      .describe(
+        'What all keys in the store begin with: instances with the same one share their limits. Default `viaduct`.',
+      ),
+    onStoreDown: z
+      .enum(['local', 'deny'])
+      .prefault('local')
+      .describe(
+        'While the store cannot be reached: `local` keeps each instance to an equal part of every limit, `deny` gives new requests 503. Open tunnels go on. Default `local`.',
       ),
   })
   .superRefine((limits, context) => {
@@ -262,4 +318,6 @@ export const NO_LIMITS: LimitsOptions = Object.freeze({
   tunnels: Object.freeze({ wait: 2000, queue: 1024 }),
   requests: [],
   quota: [],
+  storePrefix: 'viaduct',
+  onStoreDown: 'local',
 });

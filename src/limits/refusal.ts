@@ -1,12 +1,16 @@
 import { type FailureCode, ProxyError } from '../contracts/failure.ts';
 
-export type RefusalCode = Extract<FailureCode, 'rate_limited' | 'quota_exceeded' | 'too_many_tunnels' | 'at_capacity'>;
+export type RefusalCode = Extract<
+  FailureCode,
+  'rate_limited' | 'quota_exceeded' | 'too_many_tunnels' | 'at_capacity' | 'limits_unavailable'
+>;
 
 const REFUSAL_CODES: ReadonlySet<FailureCode> = new Set<RefusalCode>([
   'rate_limited',
   'quota_exceeded',
   'too_many_tunnels',
   'at_capacity',
+  'limits_unavailable',
 ]);
 export const isRefusalCode = (code: FailureCode): code is RefusalCode => REFUSAL_CODES.has(code);
 

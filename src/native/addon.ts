@@ -54,7 +54,8 @@ export interface EpollAddon {
   listen(address: string, port: number, backlog: number, sharesPort: boolean): number;
   serve(listener: number): number;
   pause(listener: number): void;
-  dial(address: string, port: number): number;
+  /** An empty `from`: the system chooses the local address. */
+  dial(address: string, port: number, from: string): number;
   readLater(socket: number): void;
   write(socket: number, bytes: Uint8Array): number;
   writeText(socket: number, latin1: string): number;

@@ -28,9 +28,12 @@ export class EpollSockets {
     return new EpollListener(this.#table, socket);
   }
 
-  /** Connects; calls `onDialled` when that has ended, in a later tick. Throws what the system reports at once. */
-  dial(address: string, port: number, onDialled: (error: Error | undefined) => void): EpollWire {
-    const socket = this.#table.addon.dial(address, port);
+  /**
+   * Connects, from a local address where that is given; calls `onDialled` when that has ended, in a later tick. Throws what
+   * the system reports at once.
+   */
+  dial(address: string, port: number, onDialled: (error: Error | undefined) => void, from = ''): EpollWire {
+    const socket = this.#table.addon.dial(address, port, from);
     if (socket < 0) throw systemError(-socket, 'connect');
     return new EpollWire(this.#table, socket, onDialled);
   }

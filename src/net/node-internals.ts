@@ -37,12 +37,9 @@ function ofHandle(socket: Socket, property: string): unknown {
   return typeof handle === 'object' && handle !== null ? Reflect.get(handle, property) : undefined;
 }
 
-/** The transport below a TLS socket that node:tls has made; `undefined`: Node hides it, and no TLS listener can work. */
+/** The socket below a TLS socket that node:tls has made; `undefined`: Node hides it. */
 export function transportOf(socket: TLSSocket): unknown {
-  const parent: unknown = Reflect.get(socket, '_parent');
-  // A stream that is no socket is wrapped in one first.
-  const wrapped: unknown = typeof parent === 'object' && parent !== null ? Reflect.get(parent, 'stream') : undefined;
-  return wrapped ?? parent;
+  return Reflect.get(socket, '_parent') ?? undefined;
 }
 
 /** Whether the end of what the peer sends is here, be it unread yet. Node forgets it when the stream is reset behind it. */

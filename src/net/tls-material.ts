@@ -147,6 +147,9 @@ function checked<T>(path: TlsMaterialError['path'], create: () => T): T {
 }
 
 function readPem(file: string, path: TlsMaterialError['path']): string {
+  // The message must not repeat what may be a private key.
+  if (/^\s*-----BEGIN /.test(file))
+    throw new TlsMaterialError(path, 'holds PEM itself; write the path of a file that has it');
   try {
     return decodeText(readFileBounded(file, { bytesMax: FILE_BYTES_MAX, pipes: 'refuse' })).text;
   } catch (error) {

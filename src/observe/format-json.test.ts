@@ -10,7 +10,12 @@ const everything: ProxyRecord = {
   protocol: 'http/1.1',
   startedAt: new Date(0),
   durationMs: 1,
-  client: { address: '127.0.0.1', port: 1, listener: 'http://127.0.0.1:3128' },
+  client: {
+    address: '127.0.0.1',
+    port: 1,
+    listener: 'https://127.0.0.1:3128',
+    tls: { version: 'TLSv1.3', user: 'alice' },
+  },
   principal: 'alice',
   method: 'GET',
   target: { host: 'example.org', port: 80 },

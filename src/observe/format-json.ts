@@ -22,6 +22,7 @@ export function jsonRecord(record: ProxyRecord): string {
     text('target', target && formatAuthority(target)) +
     text('url', url && publicUrl(url)) +
     text('protocol', protocolText(record.protocol)) +
+    text('tls', client.tls?.version) +
     text('userAgent', record.userAgent) +
     text('traceId', record.traceId) +
     text('rule', record.rule) +

@@ -53,6 +53,7 @@ function remarks(record: ProxyRecord, paint: Paint): string[] {
     parts.push(paint('yellow', 'direct_fallback'));
   if (record.route?.via === 'proxies') parts.push(paint('cyan', `via ${printable(routeText(record.route))}`));
   if (!record.protocol.startsWith('http/1')) parts.push(paint('dim', printable(protocolText(record.protocol))));
+  if (record.client.tls !== undefined) parts.push(paint('dim', printable(record.client.tls.version)));
   const who = clientText(record);
   if (who !== undefined) parts.push(paint('dim', printable(who)));
   return parts;

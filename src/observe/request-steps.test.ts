@@ -21,7 +21,7 @@ test('the parts of a request are kept with the time when they began, and only of
   clock.advance(7);
   steps.observe({ type: 'connected', id: '1', address: '192.0.2.2', ms: 7 });
   clock.advance(30);
-  steps.observe({ type: 'secured', id: '1', proxy: 'https://proxy.example:443', ms: 30 });
+  steps.observe({ type: 'secured', id: '1', proxy: 'https://proxy.example:443', speaks: 'h2', ms: 30 });
   for (const id of ['1', 'unknown']) steps.observe({ type: 'response', id, status: 200, headers: [] });
   assert.deepEqual(steps.of('1'), [
     { what: 'dns', about: 'a.example: 192.0.2.1', startMs: 6, ms: 4 },

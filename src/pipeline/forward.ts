@@ -48,6 +48,7 @@ export async function forward(
       body: outgoingBody(request, permit, services, record),
       upgrade,
       originOwner,
+      upstreamBytes: record.upstreamBytes,
       sendInterim: (head) => client.sendInterim(interimHead(head, services.identity)),
     },
     routed.routes,
@@ -107,6 +108,7 @@ async function switchProtocols(
   const head = outgoingResponse({ ...response, upgraded }, request, services);
   const tunnel = await client.upgrade(head);
   record.responseStarted(head);
+  record.countHeads(upgraded.early.length);
   const { idleMs, lingerMs } = services.timeouts;
   record.enter('relay');
   const limits = { signal: request.signal, idleMs, lingerMs, permit, meter: record };

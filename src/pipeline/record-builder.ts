@@ -11,6 +11,7 @@ import { traceIdOf } from '../protocol/http1/traceparent.ts';
 import type { LiveEntry, LiveRequest, Sessions } from '../sessions/sessions.ts';
 import { NO_SLOT } from '../util/slot-list.ts';
 import type { Services } from './services.ts';
+import { WireMeter } from './wire-meter.ts';
 
 /**
  * What becomes known of one request while it is served: its entry among the live ones, and its record when it ends.
@@ -39,6 +40,8 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   end: RelayEnd | undefined;
   /** What had passed on both connections before the tunnel's own bytes. */
   heads: WireBytes | undefined;
+  /** Of a plain request, once it has been sent on. */
+  #upstreamBytes: WireMeter | undefined;
   /** What is worth knowing of a request that has not failed. */
   remark: string | undefined;
   failure: { readonly code: FailureCode; readonly detail: string } | undefined;
@@ -51,6 +54,12 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
     this.#sessions = sessions;
     this.#startedWallMs = services.clock.wallMs();
     sessions.add(this);
+  }
+
+  /** Of a plain request that is about to be sent on. */
+  get upstreamBytes(): WireMeter {
+    this.#upstreamBytes ??= new WireMeter();
+    return this.#upstreamBytes;
   }
 
   get kind(): ProxyRecord['kind'] {
@@ -79,6 +88,12 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
     this.#status = status;
     const { id, state } = this.#request;
     this.#services.observe({ type: 'response', id, status, headers, state });
+  }
+
+  /** A plain request has become a tunnel: what has passed so far, of which the upstream's `early` bytes are the tunnel's. */
+  countHeads(early: number): void {
+    const wire = this.#wire();
+    this.heads = wire && withPayload({ ...wire, upstreamRead: wire.upstreamRead - early }, -this.up, -this.down);
   }
 
   snapshot(): LiveRequest {
@@ -119,6 +134,22 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
     publishStepEnd(this.#request.id, this.#step, ms);
   }
 
+  /** Of a request that is no open tunnel, also of one that was refused or answered here. */
+  #wire(): WireBytes | undefined {
+    // What went to proxies and targets meanwhile is not counted.
+    const wasDialled = this.#step === 'connect' || this.#stepMs.connect !== undefined;
+    if (this.#request.kind === 'tunnel' && wasDialled) return undefined;
+    const client = this.#client.bytesOnWire;
+    const upstream = this.#upstreamBytes === undefined ? NOTHING_SENT : this.#upstreamBytes.total;
+    if (client === undefined || upstream === undefined) return undefined;
+    return {
+      clientRead: client.read,
+      clientWritten: client.written,
+      upstreamRead: upstream.read,
+      upstreamWritten: upstream.written,
+    };
+  }
+
   #record(nowMs: number, timings: ProxyRecord['timings']): ProxyRecord {
     const request = this.#request;
     return {
@@ -145,13 +176,15 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
       detail: this.failure?.detail ?? this.remark,
       bytesUp: this.up,
       bytesDown: this.down,
-      wire: this.heads && withPayload(this.heads, this.up, this.down),
+      wire: this.heads === undefined ? this.#wire() : withPayload(this.heads, this.up, this.down),
       end: this.end,
       timings,
       state: request.state,
     };
   }
 }
+
+const NOTHING_SENT = { read: 0, written: 0 } as const;
 
 const withPayload = (heads: WireBytes, up: number, down: number): WireBytes => ({
   clientRead: heads.clientRead + up,

@@ -1,4 +1,4 @@
-import type { TunnelResponder } from '../contracts/client.ts';
+import type { BytesOnWire, TunnelResponder } from '../contracts/client.ts';
 import type { WireBytes } from '../contracts/record.ts';
 import type { TunnelRequest } from '../contracts/request.ts';
 import type { AdmittedRequest, Connection, Permit, ReceivedRequest } from '../contracts/stages.ts';
@@ -28,7 +28,7 @@ export async function connectTunnel(
     const { signal } = received.request;
     const { lingerMs } = services.timeouts;
     const idleMs = record.route?.terms?.idleMs ?? services.timeouts.idleMs;
-    record.heads = headBytes(tunnel, upstream);
+    record.heads = headBytes(client.bytesOnWire ?? allOf(tunnel), allOf(upstream));
     record.enter('relay');
     const result = await services.relay.run(tunnel, upstream, { signal, idleMs, lingerMs, permit, meter: record });
     record.end = result.end;
@@ -62,19 +62,21 @@ async function openUpstream(
   }
 }
 
-/** Bytes on both connections so far, without those that the tunnel is about to pass on. */
-function headBytes(tunnel: Connection, upstream: Connection): WireBytes | undefined {
-  const { bytesRead: clientRead, bytesWritten: clientWritten } = tunnel.wire;
-  const { bytesRead: upstreamRead, bytesWritten: upstreamWritten } = upstream.wire;
-  if (clientRead === undefined || clientWritten === undefined) return undefined;
-  if (upstreamRead === undefined || upstreamWritten === undefined) return undefined;
-  return {
-    clientRead: clientRead - tunnel.early.length,
-    clientWritten,
-    upstreamRead: upstreamRead - upstream.early.length,
-    upstreamWritten,
-  };
+/** Bytes on a connection so far, without those that the tunnel is about to pass on. */
+function allOf({ wire, early }: Connection): BytesOnWire | undefined {
+  const { bytesRead, bytesWritten: written } = wire;
+  if (bytesRead === undefined || written === undefined) return undefined;
+  return { read: bytesRead - early.length, written };
 }
+
+const headBytes = (client: BytesOnWire | undefined, upstream: BytesOnWire | undefined): WireBytes | undefined =>
+  client &&
+  upstream && {
+    clientRead: client.read,
+    clientWritten: client.written,
+    upstreamRead: upstream.read,
+    upstreamWritten: upstream.written,
+  };
 
 /** Where the hook of a program connects the tunnel to something of its own. */
 function toProgram(

@@ -13,15 +13,27 @@ export class UrlError extends Error {
   override readonly name = 'UrlError';
 }
 
-/** The request that a client at `address` would send for this URL. Throws UrlError. */
-export function urlRequest(text: string, address: string, clock: Clock): ProxyRequest {
+/** Who would send the request. */
+export interface AskingClient {
+  readonly address: string;
+  /** URL of the listener that it would use. */
+  readonly listener: string;
+  /** Whether that is on a bridge of containers. */
+  readonly isOnBridge?: true | undefined;
+  /** SOCKS asks for tunnels alone. */
+  readonly speaks: 'http/1.1' | 'socks5';
+}
+
+/** The request that a client would send for this URL. Throws UrlError. */
+export function urlRequest(text: string, from: AskingClient, clock: Clock): ProxyRequest {
+  const { address, listener, isOnBridge, speaks } = from;
   const common = {
     id: 'why',
-    protocol: 'http/1.1',
+    protocol: speaks,
     credentials: undefined,
     requestTarget: text,
     headers: [],
-    client: { address, port: 0, listener: 'why' },
+    client: { address, port: 0, listener, ...(isOnBridge && { isOnBridge }) },
     signal: AbortSignal.timeout(LOOKUP_MS),
     startedMs: clock.now(),
   } as const;
@@ -35,6 +47,7 @@ export function urlRequest(text: string, address: string, clock: Clock): ProxyRe
       return { ...common, kind: 'tunnel', method: 'CONNECT', target: parseAuthorityWithDefault(authority, 443) };
     }
     const target = parseAuthorityWithDefault(authority, 80);
+    if (speaks === 'socks5') return { ...common, kind: 'tunnel', method: 'CONNECT', target };
     return { ...common, kind: 'forward', method: 'GET', target, url, path, body: undefined };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;

@@ -19,6 +19,8 @@ export interface WhyReport {
   readonly target: ProxyRequest['target'];
   readonly kind: ProxyRequest['kind'];
   readonly client: string;
+  /** URL of the listener that the client would use. */
+  readonly listener: string;
   readonly identity:
     | { readonly at: 'known'; readonly principal: Principal }
     | { readonly at: 'asked'; readonly challenge: string }
@@ -65,6 +67,7 @@ export async function why(request: ProxyRequest, caller: Caller, services: Servi
     target,
     kind,
     client: client.address,
+    listener: client.listener,
     identity,
     decision,
     limits: services.limiter.namesFor(identified),

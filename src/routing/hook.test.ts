@@ -55,7 +55,10 @@ test('a return value that is not a valid route fails with no_route, and says why
   const wrong: readonly (readonly [result: unknown, detail: RegExp])[] = [
     ['proxy.corp:x', /^the route hook's result "proxy\.corp:x" names no proxy: the port is not a number/],
     [[], /^the route hook's result names no route/],
-    [undefined, /^the route hook returned undefined, which is not a valid route$/],
+    [
+      undefined,
+      /^the route hook returned undefined, which is not a valid route; return 'direct', the URL of a proxy, or a list of them$/,
+    ],
     [null, /^the route hook returned null/],
     [42, /^the route hook returned a number/],
     [[['direct', 7]], /^the route hook returned a number/],

@@ -73,6 +73,8 @@ export function hookRouter(choose: RouteHook): Router {
           if (!isWithTerms(result)) return routingOf(result);
           const terms = termsOf(result, context);
           const { routes, by } = routingOf(result.via);
+          // Its connections are then those of everyone.
+          if (Object.values(terms).every((term) => term === undefined)) return { routes, by };
           return { routes: routes.map((route) => ({ ...route, terms })), by };
         },
       );
@@ -109,8 +111,10 @@ function parsed<T extends z.ZodType>(schema: T, value: unknown, path: readonly s
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  const where = [...path, ...(issue?.path ?? [])].join('.');
-  throw new ProxyError('no_route', `the route hook's result: ${where}: ${issue?.message ?? 'is not valid'}`);
+  const [key] = issue?.code === 'unrecognized_keys' ? issue.keys : [];
+  const where = [...path, ...(issue?.path ?? []), ...(key === undefined ? [] : [key])].join('.');
+  const what = key === undefined ? (issue?.message ?? 'is not valid') : 'is no term that is known here';
+  throw new ProxyError('no_route', `the route hook's result: ${where}: ${what}`);
 }
 
 /** One choice in the notation of the settings, and how the login of each of its proxies is sent. */
@@ -149,10 +153,15 @@ function parseHop(hop: unknown): ParsedHop {
 }
 
 const invalidHop = (result: unknown): ProxyError =>
-  new ProxyError('no_route', `the route hook returned ${kindOf(result)}, which is not a valid route`);
+  new ProxyError(
+    'no_route',
+    `the route hook returned ${kindOf(result)}, which is not a valid route; return 'direct', the URL of a proxy, or a list of them`,
+  );
 
-const kindOf = (value: unknown): string =>
-  value === null || value === undefined ? String(value) : `a ${typeof value}`;
+const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value);
+  return typeof value === 'object' ? 'an object without url and via' : `a ${typeof value}`;
+};
 
 /** Proxies that a hook names are trusted like configured ones. */
 function routesOf(choices: readonly Choice[]): readonly Route[] {

@@ -1,4 +1,4 @@
-import type { TimedStep } from '../contracts/record.ts';
+import type { TimedStep, WireBytes } from '../contracts/record.ts';
 import type { Authority, ClientInfo, RequestState } from '../contracts/request.ts';
 import type { Route } from '../contracts/stages.ts';
 import type { LiveRequest } from './sessions.ts';
@@ -25,6 +25,7 @@ export interface Session {
   /** As in its record, so far; of tunnels on the native relay too. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  readonly wire: WireBytes | undefined;
   readonly startedAt: Date;
   readonly ageMs: number;
   /** Names of the limits that apply. */
@@ -63,6 +64,7 @@ export function sessionOf({ step, record, heldBy }: LiveRequest): Session {
     step,
     bytesUp,
     bytesDown,
+    wire: record.wire,
     startedAt,
     ageMs: record.durationMs,
     limits: record.limits,

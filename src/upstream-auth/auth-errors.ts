@@ -57,7 +57,8 @@ function failureMessage(
     'unavailable' in one ? [`${mechanismLabel(mechanism)}: ${one.unavailable}`] : [],
   );
   const tried = reasons.length === 0 ? '' : ` ${reasons.join('; ')}.`;
-  if (account === undefined) return `${wanted}, and no account is known for it: use viaduct login, or -u USER.${tried}`;
+  if (account === undefined)
+    return `${wanted}, and no account is known for it: use viaduct login, or -u USER, or write it into the URL of the proxy (http://user:password@…).${tried}`;
   return `${wanted}, and ${accountLabel(account)} (${account.source}) serves none of these schemes: name another account for it in upstreams.${tried}`;
 }
 

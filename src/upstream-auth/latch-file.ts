@@ -19,23 +19,23 @@ export interface Latches {
   /** `undefined`: it is lifted. */
   set(key: LoginKey, latch: Latch | undefined): void;
   clear(): void;
+  /** What other instances of a fleet have found out, where they share it. Resolves soon, and never rejects. */
+  look?(key: LoginKey): Promise<Latch | undefined>;
 }
 
 /** Latches that are kept; of more than this the oldest is forgotten, and that secret is sent once more. */
 const LATCHES_MAX = 256;
 const FILE_BYTES_MAX = 1024 * 1024;
 
+/** A latch as it is written. */
+export const latchSchema = z.object({
+  why: z.enum(['rejected', 'held']),
+  refusals: z.number(),
+  retryWallMs: z.number().nullable(),
+});
 const schema = z.object({
   version: z.literal(1),
-  latches: z.array(
-    z.object({
-      secret: z.string(),
-      proxy: z.string(),
-      why: z.enum(['rejected', 'held']),
-      refusals: z.number(),
-      retryWallMs: z.number().nullable(),
-    }),
-  ),
+  latches: z.array(latchSchema.extend({ secret: z.string(), proxy: z.string() })),
 });
 type Entry = z.infer<typeof schema>['latches'][number];
 

@@ -34,7 +34,8 @@ export class LoginLimiterRegistry {
       const { shared, latches } = entry;
       const saveLatch = (latch: Latch | undefined) => this.#latches?.set(key, latch);
       const latch = latches.get(key.proxy);
-      return new LocalLoginLimiter({ clock: this.#clock, shared, proxy: key.proxy, latch, saveLatch });
+      const look = this.#latches?.look?.bind(this.#latches, key);
+      return new LocalLoginLimiter({ clock: this.#clock, shared, proxy: key.proxy, latch, saveLatch, look });
     });
   }
 

@@ -1,6 +1,7 @@
 import { unlessAborted } from '../contracts/deadline.ts';
 import type { Clock } from '../util/clock.ts';
 import type { StopSignal } from '../util/stop.ts';
+import type { Latch } from './latch-file.ts';
 import type { Doubt, LoginAttempt, LoginDenial, LoginLimiter, QuestionSupport } from './login-attempt.ts';
 import { SecretHold, type SecretHoldDeps } from './secret-hold.ts';
 
@@ -33,6 +34,8 @@ export const sharedLogins = (): SharedLogins => ({ rejectedBy: new Set(), pendin
 export interface LoginLimiterDeps extends SecretHoldDeps {
   readonly shared: SharedLogins;
   readonly proxy: string;
+  /** What other instances have found out about this secret at this proxy. */
+  readonly look?: (() => Promise<Latch | undefined>) | undefined;
 }
 
 /**
@@ -46,6 +49,7 @@ export class LocalLoginLimiter implements LoginLimiter {
   readonly #shared: SharedLogins;
   readonly #proxy: string;
   readonly #hold: SecretHold;
+  readonly #look: LoginLimiterDeps['look'];
   #trustedUntilMs = Number.NEGATIVE_INFINITY;
   #wasAccepted = false;
   #isInDoubt = false;
@@ -53,7 +57,8 @@ export class LocalLoginLimiter implements LoginLimiter {
   /** Proofs on their way to a proxy that has accepted this secret before. */
   readonly #pending = new Set<PendingProof>();
 
-  constructor({ shared, proxy, ...hold }: LoginLimiterDeps) {
+  constructor({ shared, proxy, look, ...hold }: LoginLimiterDeps) {
+    this.#look = look;
     this.#clock = hold.clock;
     this.#shared = shared;
     this.#proxy = proxy;
@@ -83,6 +88,7 @@ export class LocalLoginLimiter implements LoginLimiter {
   async acquire(signal: StopSignal, questions: QuestionSupport): Promise<LoginAttempt | LoginDenial> {
     let hasWaited = false;
     let graceMs = 0;
+    if (this.#look !== undefined && this.#clock.now() >= this.#trustedUntilMs) this.#hold.adopt(await this.#look());
     for (;;) {
       const nowMs = this.#clock.now();
       const denial = this.#denial(nowMs);

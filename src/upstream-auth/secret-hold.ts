@@ -35,10 +35,12 @@ export class SecretHold {
   constructor({ clock, latch, saveLatch }: SecretHoldDeps) {
     this.#clock = clock;
     this.#saveLatch = saveLatch;
-    if (latch === undefined) return;
-    this.#refusals = latch.refusals;
-    const untilMs = latch.retryWallMs === null ? undefined : clock.now() + latch.retryWallMs - clock.wallMs();
-    this.#state = { at: latch.why, untilMs };
+    if (latch !== undefined) this.#take(latch);
+  }
+
+  /** Another instance has found out more than this one: what was rejected there is not tried here. */
+  adopt(latch: Latch | undefined): void {
+    if (latch !== undefined && latch.refusals > this.#refusals) this.#take(latch);
   }
 
   get isRejected(): boolean {
@@ -92,6 +94,12 @@ export class SecretHold {
     this.#refusals = 0;
     this.#unclear = 0;
     return true;
+  }
+
+  #take({ why, refusals, retryWallMs }: Latch): void {
+    this.#refusals = refusals;
+    const untilMs = retryWallMs === null ? undefined : this.#clock.now() + retryWallMs - this.#clock.wallMs();
+    this.#state = { at: why, untilMs };
   }
 
   /** Its time to be tried once more has come. */

@@ -22,7 +22,8 @@ export function fetchVia(route: RouteChoice, options: ViaHttpOptions = {}): ViaF
     if (plain !== undefined) return plain;
     using limit = proxyTunnel.connectDeadline();
     const tunnel = await proxyTunnel.open({ host, port }, limit.signal);
-    return protocol === 'https:' ? await openTls(tunnel, name, { ALPNProtocols: ['http/1.1'] }, limit.signal) : tunnel;
+    if (protocol !== 'https:') return tunnel;
+    return await openTls(tunnel, name, { ...options.targetTls, ALPNProtocols: ['http/1.1'] }, limit.signal);
   };
   const connect: buildConnector.connector = (to, done) => {
     const host = to.hostname.replace(/^\[(.*)\]$/, '$1');

@@ -7,9 +7,8 @@ import { asProxyError, FAILURES, isUnreachable, ProxyError } from '../contracts/
 import type { AddressGuard } from '../contracts/policy.ts';
 import type { Authority } from '../contracts/request.ts';
 import { PROXY_ITSELF } from '../contracts/resolver.ts';
-import type { Route } from '../contracts/stages.ts';
 import { urlCredentials } from '../credentials/url-credentials.ts';
-import { formatRoute, parseRoutes } from '../protocol/routes/route-text.ts';
+import { formatRoute } from '../protocol/routes/route-text.ts';
 import type { RouteChoice } from '../routing/hook.ts';
 import { createRouteDialer, type RouteDialerOptions } from '../upstream/dial/create-route-dialer.ts';
 import { cachingResolver } from '../upstream/dial/resolver.ts';
@@ -25,6 +24,7 @@ import { systemClock } from '../util/clock.ts';
 import type { StopSignal } from '../util/stop.ts';
 import type { AtPeersEnd } from './local-socket.ts';
 import { plainConnector } from './plain-connector.ts';
+import { routeOf } from './route-of.ts';
 import { streamOf } from './stream-of.ts';
 
 export interface ViaOptions {
@@ -47,6 +47,8 @@ export interface ViaHttpOptions extends ViaOptions {
    * sees no more of it than host and port. Through a SOCKS proxy every request is in a tunnel.
    */
   readonly tunnel?: 'https' | 'all';
+  /** TLS towards `https:` targets, for example `{ ca }`. */
+  readonly targetTls?: ConnectionOptions;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -108,23 +110,6 @@ export function createProxyTunnel(choice: RouteChoice, options: ViaOptions): Pro
     },
     plain: (to) => (readerOf(route) === undefined ? undefined : plain(to)),
   };
-}
-
-function routeOf(choice: RouteChoice): Route {
-  try {
-    const one = Array.isArray(choice) ? choice.map(linkOf) : String(choice);
-    const [route, ...more] = parseRoutes([one], 'user');
-    if (more.length > 0) throw new Error('names several routes; write one');
-    return route;
-  } catch (cause) {
-    throw new ProxyError('no_route', cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-}
-
-/** A program may be written in JavaScript. In the route hook a list in a list is a chain; here the list itself is one. */
-function linkOf(link: unknown): string {
-  if (!Array.isArray(link)) return String(link);
-  throw new Error('has a list in a list: here a list is one chain of proxies, and there are no alternatives');
 }
 
 /**

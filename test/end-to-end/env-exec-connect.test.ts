@@ -56,6 +56,7 @@ describe('which proxy a command means', () => {
     );
     assert.equal(await url('--config', config), 'http://127.0.0.2:4000');
     assert.equal(await url('--through', 'proxy.corp:8080'), 'http://proxy.corp:8080');
+    assert.equal(await url('--through', 'any://proxy.corp:8080'), 'http://proxy.corp:8080');
   });
 });
 

@@ -9,6 +9,7 @@ import { AuthenticatingProxy, DigestJudge } from '../support/authenticating-prox
 import { selfSigned } from '../support/certificate.ts';
 import { viaductEnds } from '../support/cli.ts';
 import { answering, ok, RawOrigin } from '../support/origin.ts';
+import { ProxyUnderTest } from '../support/proxy-under-test.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
 const folder = temporaryFolder();
@@ -54,6 +55,30 @@ test('explain through an https: proxy of a private authority prints how to trust
   const missing = await viaductEnds([...words, '--ca', `${folder.path}/none.pem`]);
   assert.equal(missing.code, 2);
   assert.match(missing.err, /^viaduct: --ca .*none\.pem: cannot be read: ENOENT\n$/);
+});
+
+test('explain shows the TLS of the proxy with an https: upstream proxy, and what is spoken inside', async () => {
+  await using origin = await RawOrigin.listen(answering(() => ok('hello')));
+  const certificate = selfSigned();
+  const tls = { cert: folder.write('up.pem', certificate.cert), key: folder.write('up.key', certificate.key) };
+  await using upstream = await ProxyUnderTest.start({ listen: [{ url: 'https://127.0.0.1:0', tls }] });
+  const upstreams = [{ host: '127.0.0.1', ca: tls.cert }];
+  const config = folder.write('explain.json', JSON.stringify({ upstreams, routes: { pac: 'none' } }));
+  const words = ['explain', '-c', config, '-x', `https://127.0.0.1:${upstream.port}`, `http://${origin.authority}/`];
+  const tunnel = await viaductEnds([...words, '--tunnel']);
+  assert.match(
+    tunnel.out.replace(/\s+/g, ' '),
+    /It starts TLS with the next proxy.*its certificate is trusted; inside they speak.*HTTP\/2.*>> CONNECT /,
+  );
+  const plain: { steps: { kind: string; proxy?: string; speaks?: string }[] } = JSON.parse(
+    (await viaductEnds([...words, '--json'])).out,
+  );
+  assert.deepEqual(
+    plain.steps.flatMap(({ kind, proxy, speaks }) => (kind === 'secured' ? [[proxy, speaks]] : [])),
+    [[`https://127.0.0.1:${upstream.port}`, 'http/1.1']],
+  );
+  const kinds = plain.steps.map(({ kind }) => kind);
+  assert.equal(kinds.indexOf('secured'), kinds.indexOf('connected') + 1);
 });
 
 test('explain goes on without the login in a URL where the proxy closes at it, and sends it by the scheme that the proxy asks for', async () => {

@@ -10,11 +10,14 @@ import {
   connectFields,
   END_HEADERS,
   END_STREAM,
+  ERROR,
+  type Fields,
   FRAME,
   fieldBlock,
   frame,
   getFields,
   RawHttp2,
+  uint32,
 } from '../support/http2-frames.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
@@ -245,19 +248,131 @@ test('an end that comes at once, in a frame of its own, ends an empty body and t
   assert.equal(client.data(3).toString(), 'the end has come');
 });
 
-test('a body that differs from its content-length never reaches an origin as a whole request', async () => {
+test('a body that differs from its content-length costs its stream, and no origin takes it for a whole request', async () => {
   await using origin = await RawOrigin.listen();
   await using proxy = await ProxyUnderTest.start(h2c);
-  for (const sent of ['ab', 'abcd']) {
-    using client = await RawHttp2.open(proxy.port);
-    const fields = [[':method', 'POST'], ...getFields(origin.authority).slice(1), ['content-length', '3']] as const;
-    client.send(
-      frame(FRAME.headers, END_HEADERS, 1, fieldBlock(fields as never)),
-      frame(FRAME.data, END_STREAM, 1, Buffer.from(sent)),
-    );
-    await client.when(() => client.ending(1).reset !== undefined || client.goaway !== undefined, 'error');
+  using client = await RawHttp2.open(proxy.port);
+  const fields: Fields = [[':method', 'POST'], ...getFields(origin.authority).slice(1), ['content-length', '3']];
+  const head = (stream: number) => frame(FRAME.headers, END_HEADERS, stream, fieldBlock(fields));
+  const data = (stream: number, text: string) => frame(FRAME.data, END_STREAM, stream, Buffer.from(text));
+  const isReset = (stream: number) =>
+    client.when(() => client.ending(stream).reset === ERROR.protocol, `RST_STREAM on ${stream}`);
+  for (const [stream, sent] of [
+    [1, 'ab'],
+    [3, 'abcd'],
+  ] as const) {
+    client.send(head(stream));
+    await proxy.when(({ events }) => events.filter(({ type }) => type === 'request').length > (stream - 1) / 2);
+    client.send(data(stream, sent));
+    await isReset(stream);
   }
+  // In one packet with its head, and none at all.
+  client.send(head(5), data(5, 'abcd'));
+  client.send(frame(FRAME.headers, END_HEADERS | END_STREAM, 7, fieldBlock(fields)));
+  await Promise.all([isReset(5), isReset(7)]);
+  client.send(frame(FRAME.headers, END_HEADERS | END_STREAM, 9, fieldBlock(getFields(`127.0.0.1:${proxy.port}`))));
+  await client.when(() => client.ending(9).ended, 'a response to the next request');
+  assert.equal(client.goaway, undefined);
   assert.doesNotMatch(origin.text, /abc/);
+  await proxy.record(1);
+  const mismatch = ['bad_request', 'the body differs from its content-length'];
+  assert.deepEqual(
+    proxy.records.slice(0, 2).map(({ failure, detail }) => [failure, detail]),
+    [mismatch, mismatch],
+  );
+});
+
+test('a body that is too long costs its stream also where nothing has read it yet', async () => {
+  await using proxy = await ProxyUnderTest.start(h2c, { lookup: () => new Promise(() => undefined) });
+  using client = await RawHttp2.open(proxy.port);
+  const fields: Fields = [[':method', 'POST'], ...getFields('never.example').slice(1), ['content-length', '3']];
+  client.send(frame(FRAME.headers, END_HEADERS, 1, fieldBlock(fields)), frame(FRAME.data, 0, 1, Buffer.from('abc')));
+  await proxy.when(({ events }) => events.some(({ type }) => type === 'routed'));
+  client.send(frame(FRAME.data, END_STREAM, 1, Buffer.from('d')));
+  await client.when(() => client.ending(1).reset === ERROR.protocol, 'RST_STREAM');
+  client.send(frame(FRAME.headers, END_HEADERS | END_STREAM, 3, fieldBlock(getFields(`127.0.0.1:${proxy.port}`))));
+  await client.when(() => client.ending(3).ended, 'a response to the next request');
+  assert.equal(client.goaway, undefined);
+  assert.equal((await proxy.record()).failure, 'bad_request');
+});
+
+test('an error of the whole connection ends it with PROTOCOL_ERROR, also behind an error of a stream', async () => {
+  await using origin = await RawOrigin.listen();
+  await using proxy = await ProxyUnderTest.start(h2c);
+  using client = await RawHttp2.open(proxy.port);
+  const fields: Fields = [[':method', 'POST'], ...getFields(origin.authority).slice(1), ['content-length', '3']];
+  client.send(
+    frame(FRAME.headers, END_HEADERS, 1, fieldBlock(fields)),
+    frame(FRAME.data, END_STREAM, 1, Buffer.from('abcd')),
+  );
+  await client.when(() => client.ending(1).reset !== undefined, 'RST_STREAM');
+  client.send(frame(FRAME.windowUpdate, 0, 0, uint32(0)));
+  await client.when(() => client.isClosed, 'the end of the connection');
+  assert.equal(client.goaway, ERROR.protocol);
+});
+
+test('node:http2 resets or drops what no field of HTTP/2 may be, and the rest of a connection goes on', async () => {
+  await using origin = await RawOrigin.listen(answering(() => ok('here')));
+  await using proxy = await ProxyUnderTest.start(h2c);
+  using client = await RawHttp2.open(proxy.port);
+  let stream = -1;
+  const get = (fields: Fields) => {
+    stream += 2;
+    client.send(
+      frame(FRAME.headers, END_HEADERS | END_STREAM, stream, fieldBlock([...getFields(origin.authority), ...fields])),
+    );
+    return stream;
+  };
+  for (const field of [
+    ['X-Upper', 'a'],
+    ['transfer-encoding', 'chunked'],
+    ['connection', 'close'],
+    ['te', 'gzip'],
+    ['content-length', '0x3'],
+    [':path', '/twice'],
+  ] as const) {
+    const one = get([field]);
+    await client.when(() => client.ending(one).reset === ERROR.protocol, `RST_STREAM for ${field[0]}`);
+  }
+  const dropped = get([
+    ['x-crlf', 'a\r\nx-more: b'],
+    ['x-nul', 'a\0'],
+    ['x-control', 'a\x01'],
+    ['x-blank', ' a '],
+    ['x space', 'a'],
+    ['x-kept', 'a'],
+  ]);
+  await client.when(() => client.ending(dropped).ended, 'a response');
+  assert.equal(client.data(dropped).toString(), 'here');
+  assert.deepEqual(origin.text.match(/^x.*$/gim), ['x-kept: a']);
+  assert.equal(client.goaway, undefined);
+});
+
+test('a 205 has no body in HTTP/2, even where its origin sends one, and the next request is served', async () => {
+  await using origin = await RawOrigin.listen(
+    answering(({ startLine }) => {
+      if (startLine.includes('/sized')) return 'HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nhello';
+      if (startLine.includes('/chunks'))
+        return 'HTTP/1.1 205 Reset Content\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n';
+      if (startLine.includes('/empty')) return 'HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n';
+      return ok('next');
+    }),
+  );
+  await using proxy = await ProxyUnderTest.start(h2c);
+  await using client = await session(`http://127.0.0.1:${proxy.port}`);
+  for (const path of ['/sized', '/chunks', '/empty']) {
+    const { status, headers, body } = await ask(client, get(origin.authority, path));
+    assert.deepEqual([status, headers['content-length'] ?? '0', body], [205, '0', ''], path);
+    assert.equal((await ask(client, get(origin.authority))).body, 'next');
+  }
+  await proxy.record(5);
+  assert.deepEqual(
+    proxy.records.map(({ status, failure, bytesDown }) => [status, failure, bytesDown]),
+    ['/sized', '/chunks', '/empty'].flatMap(() => [
+      [205, undefined, 0],
+      [200, undefined, 4],
+    ]),
+  );
 });
 
 test('a WebSocket opens by an extended CONNECT, and an origin that does not switch is refused', async () => {

@@ -11,10 +11,12 @@ import {
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
 import type { ConfigInput } from '../../src/config/schema.ts';
+import { type RouteHookResult, startProxy } from '../../src/index.ts';
 import { Authority, type IssuedFiles } from '../support/authority.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
-import { echo, RawOrigin } from '../support/origin.ts';
+import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
 import { ProxyUnderTest } from '../support/proxy-under-test.ts';
+import { rawClient } from '../support/raw-client.ts';
 import { connectTo } from '../support/requests.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -299,5 +301,83 @@ test(
     left.reset();
     assert.equal(await kept.ended(), 'reset');
     await near.record(2);
+  }),
+);
+
+test(
+  'a hop with TLS of its own, and a route with terms, share no connection with any other request',
+  { skip },
+  leavesNothing(async () => {
+    using folder = temporaryFolder();
+    const ca = new Authority(folder.path, 'ca');
+    await using origin = await RawOrigin.listen(echo);
+    await using far = await ProxyUnderTest.start({
+      listen: [{ url: 'https://127.0.0.1:0', tls: ca.issue('server', SERVER) }],
+    });
+    const url = `https://127.0.0.1:${far.port}`;
+    const routes: readonly RouteHookResult[] = [
+      url,
+      { via: url },
+      { via: url, from: '127.0.0.1' },
+      { via: url, family: 4, timeouts: { idle: '1m' } },
+      { via: url, keepAlive: false },
+      [{ url, tls: { ca: readFileSync(ca.cert, 'utf8') } }],
+      [{ url, tls: { rejectUnauthorized: false } }],
+    ];
+    let next = 0;
+    await using near = await startProxy({
+      upstreams: [{ host: '127.0.0.1', ca: ca.cert }],
+      route: () => routes[next++ % routes.length] ?? 'direct',
+    });
+    for (const _ of [...routes, ...routes]) {
+      using client = await rawClient(near.port);
+      client.send(`${connectTo(origin.authority)}hello`);
+      await client.until('hello');
+      client.end();
+      await client.ended();
+    }
+    await far.record(2 * routes.length - 1);
+    const seen = far.records.map(({ protocol, client }) => `${protocol} ${client.port}`);
+    const [shared] = seen;
+    const own = seen.filter((one) => one !== shared);
+    assert.match(shared ?? '', /^h2 /);
+    // Routes without terms, however they are written, took the one connection in HTTP/2; every other request had its own.
+    assert.equal(own.length, 2 * routes.length - 4);
+    assert.equal(new Set(own).size, own.length);
+    assert.ok(own.every((one) => one.startsWith('http/1.1 ')));
+  }),
+);
+
+test(
+  'plain requests over hops with TLS of their own, or from other addresses, reuse no connection of other terms',
+  { skip },
+  leavesNothing(async () => {
+    using folder = temporaryFolder();
+    const ca = new Authority(folder.path, 'ca');
+    await using origin = await RawOrigin.listen(answering(() => ok('hello')));
+    await using far = await ProxyUnderTest.start({
+      listen: [{ url: 'https://127.0.0.1:0', tls: ca.issue('server', SERVER) }],
+    });
+    const url = `https://127.0.0.1:${far.port}`;
+    const routes: readonly RouteHookResult[] = [
+      url,
+      { via: url, from: '127.0.0.1' },
+      [{ url, tls: { ca: readFileSync(ca.cert, 'utf8') } }],
+      [{ url, tls: { rejectUnauthorized: false } }],
+    ];
+    let next = 0;
+    await using near = await startProxy({
+      upstreams: [{ host: '127.0.0.1', ca: ca.cert }],
+      route: () => routes[next++ % routes.length] ?? 'direct',
+    });
+    using client = await rawClient(near.port);
+    for (const _ of [...routes, ...routes]) {
+      client.send(`GET http://${origin.authority}/ HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await client.until('hello');
+      client.forget(client.bytesReceived);
+    }
+    const ports = far.records.map(({ client }) => client.port);
+    assert.equal(new Set(ports).size, routes.length);
+    assert.deepEqual(ports.slice(routes.length), ports.slice(0, routes.length));
   }),
 );

@@ -4,7 +4,14 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { duplexPair, Readable } from 'node:stream';
 import { test } from 'node:test';
-import { connectVia, ProxyError, type ProxyOptions, type ProxyRecord, startProxy } from '../../src/index.ts';
+import {
+  connectVia,
+  ProxyError,
+  type ProxyOptions,
+  type ProxyRecord,
+  type RequestContext,
+  startProxy,
+} from '../../src/index.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { echo, RawOrigin } from '../support/origin.ts';
 import { rawClient } from '../support/raw-client.ts';
@@ -329,25 +336,26 @@ test(
   }),
 );
 
-test(
-  'a client that leaves aborts the signal of authenticate',
-  leavesNothing(async () => {
-    const asked = Promise.withResolvers<AbortSignal>();
-    await using proxy = await startProxy({
-      authenticate: (ctx) => {
+for (const hook of ['authenticate', 'authorize', 'limit', 'respond', 'tunnel', 'route'] as const) {
+  test(
+    `a client that leaves aborts the signal of ${hook}`,
+    leavesNothing(async () => {
+      const asked = Promise.withResolvers<AbortSignal>();
+      const waits = (ctx: RequestContext): Promise<never> => {
         asked.resolve(ctx.signal);
         return new Promise(() => undefined);
-      },
-    });
-    using client = await rawClient(proxy.port);
-    client.send(connectTo('a.test:443'));
-    const signal = await asked.promise;
-    const aborted = once(signal, 'abort');
-    client.reset();
-    await aborted;
-    assert.match(String(signal.reason), /client_gone/);
-  }),
-);
+      };
+      await using proxy = await startProxy({ [hook]: waits });
+      using client = await rawClient(proxy.port);
+      client.send(hook === 'respond' ? 'GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n' : connectTo('a.test:443'));
+      const signal = await asked.promise;
+      const aborted = once(signal, 'abort');
+      client.reset();
+      await aborted;
+      assert.match(String(signal.reason), /client_gone/);
+    }),
+  );
+}
 
 test(
   'a tunnel of the program works with connectVia',

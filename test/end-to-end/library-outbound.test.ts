@@ -165,6 +165,7 @@ test(
       { fingerprint256: `00${fingerprint256.slice(2)}` },
       { rejectUnauthorized: false, cert: ours.cert, key: ours.key },
       { fingerprint256: 'abc' },
+      { cert: ours.cert, key: certificate.key },
     ]) {
       const { texts, records } = await ask({ route: () => [{ url: proxy.url, tls }] }, connectTo('a.test:443'));
       outcomes.push(records[0]?.failure ?? texts[0]?.split('\r\n\r\n')[1]);
@@ -176,6 +177,7 @@ test(
       'client without certificate',
       'certificate_rejected',
       'client me',
+      'no_route',
       'no_route',
     ]);
   }),

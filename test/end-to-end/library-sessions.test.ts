@@ -1,11 +1,15 @@
 /** The live view of a program, and what it can end. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { type ProxyEvent, type ProxyRecord, startProxy } from '../../src/index.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
 import { type RawPeer, rawClient } from '../support/raw-client.ts';
 import { connectTo } from '../support/requests.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 import { until } from '../support/until.ts';
 
 const OPEN = 'HTTP/1.1 200 Connection established\r\n\r\n';
@@ -48,6 +52,12 @@ for (const relay of ['auto', 'portable'] as const) {
         step: 'relay',
         bytesUp: 1000,
         bytesDown: 1000,
+        wire: {
+          clientRead: connectTo(origin.authority).length + 1000,
+          clientWritten: OPEN.length + 1000,
+          upstreamRead: 1000,
+          upstreamWritten: 1000,
+        },
         limits: [],
         heldBy: undefined,
         state: { plan: 'gold' },
@@ -178,5 +188,67 @@ test(
     const closed = heard.flatMap((event) => (event.type === 'connectionClosed' ? [event.client] : []));
     assert.deepEqual([...clients], opened);
     for (const [at, one] of opened.entries()) assert.ok(clients.has(one) && closed.includes(one), `client ${at}`);
+  }),
+);
+
+test(
+  'closeSessions ends what is in progress, and keeps its connection; close ends connections that wait at once',
+  leavesNothing(async () => {
+    await using silent = await RawOrigin.listen(() => undefined);
+    await using origin = await RawOrigin.listen(answering(() => ok('hello')));
+    using folder = temporaryFolder();
+    const { key, cert } = selfSigned();
+    const tls = { cert: folder.write('cert.pem', cert), key: folder.write('key.pem', key) };
+    const proxy = await startProxy({ listen: ['http://127.0.0.1:0', { url: 'https://127.0.0.1:0', tls }] });
+    const [plain = '', secure = ''] = proxy.urls;
+    const get = (authority: string) => `GET http://${authority}/ HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
+    using client = await rawClient(proxy.port);
+    client.send(get(silent.authority));
+    await silent.connection();
+    assert.equal(proxy.closeSessions({ host: '127.0.0.1' }, 'enough'), 1);
+    assert.match(await client.until(/^HTTP\/1\.1 503 [\s\S]*\r\n\r\n.*\n/), /terminated|ended the request/);
+    client.forget(client.bytesReceived);
+    client.send(get(origin.authority));
+    await client.until('hello');
+    assert.equal(proxy.closeSessions(), 0);
+    // One has served a request, one has sent none; one waits inside TLS, one inside HTTP/2.
+    using fresh = await rawClient(Number(new URL(plain).port));
+    const port = Number(new URL(secure).port);
+    const ends = ['http/1.1', 'h2'].map((protocol) => {
+      const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: [protocol] });
+      const closed = new Promise((resolve) =>
+        socket
+          .resume()
+          .on('error', () => undefined)
+          .once('close', resolve),
+      );
+      return { secured: once(socket, 'secureConnect'), closed };
+    });
+    await Promise.all(ends.map(({ secured }) => secured));
+    const closing = proxy.close();
+    await Promise.all([client.ended(), fresh.ended(), ...ends.map(({ closed }) => closed)]);
+    assert.deepEqual({ ...(await closing), longestMs: 0 }, { finished: 0, aborted: 0, longestMs: 0 });
+  }),
+);
+
+test(
+  'behind TLS too, the requests of a connection carry the object that its events carry',
+  leavesNothing(async () => {
+    using folder = temporaryFolder();
+    const { key, cert } = selfSigned();
+    const tls = { cert: folder.write('cert.pem', cert), key: folder.write('key.pem', key) };
+    await using proxy = await startProxy({
+      listen: { url: 'https://127.0.0.1:0', tls },
+      respond: () => ({ status: 204 }),
+    });
+    const seen: unknown[] = [];
+    proxy.on('connection', ({ client }) => seen.push(client));
+    proxy.on('request', ({ request }) => seen.push(request.client));
+    proxy.on('connectionClosed', ({ client }) => seen.push(client));
+    const socket = connectTls({ port: proxy.port, host: '127.0.0.1', rejectUnauthorized: false });
+    socket.resume().end('GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n');
+    await once(socket, 'close');
+    await until(() => seen.length === 3, 'three events');
+    assert.equal(new Set(seen).size, 1);
   }),
 );

@@ -98,7 +98,7 @@ test('a hook that throws has refused, and a wrong option is named', async () => 
 });
 
 test('a hook that never answers keeps neither its request nor its slot', async () => {
-  const origin = createTcpServer((socket) => socket.end('here'));
+  const origin = createTcpServer((socket) => socket.on('error', () => undefined).end('here'));
   const port = await listening(origin);
   let asked = 0;
   await using proxy = await startProxy({

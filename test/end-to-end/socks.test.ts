@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { type ConfigInput, resolveOptions } from '../../src/config/schema.ts';
-import { hookAuthenticator } from '../../src/identity/hook.ts';
+import { type AuthenticateHook, hookAuthenticator } from '../../src/identity/hook.ts';
 import { relayedTunnelCount } from '../../src/native/relay-thread.ts';
 import { activeRelay } from '../../src/relay/choose-relay.ts';
 import { selfSigned } from '../support/certificate.ts';
@@ -291,9 +291,15 @@ test(
   }),
 );
 
-test('a password that is good for one login opens one tunnel', { skip: missing('curl') }, async () => {
+test('authenticate is asked once, before the target is named, so that a password for one login opens one tunnel', {
+  skip: missing('curl'),
+}, async () => {
   const codes = new Set(['123456']);
-  const authenticate = ({ password }: { readonly password: string }) => (codes.delete(password) ? { id: 'ann' } : null);
+  const asked: unknown[] = [];
+  const authenticate: AuthenticateHook = ({ password, method, target, url }) => {
+    asked.push([method, target.host, target.port, url]);
+    return codes.delete(password) ? { id: 'ann' } : null;
+  };
   await using one = await ProxyUnderTest.start(
     { listen: SOCKS },
     { lookup, overrides: { authenticators: [hookAuthenticator(authenticate)] } },
@@ -301,6 +307,7 @@ test('a password that is good for one login opens one tunnel', { skip: missing('
   const at = `127.0.0.1:${one.port}`;
   const login = ['--socks5-hostname', at, '--proxy-user', 'ann:123456', `http://origin.test:${web.port}/a`];
   assert.equal((await curl(...login)).out, 'hello from /a\n');
+  assert.deepEqual(asked, [['CONNECT', '', 0, undefined]]);
   assert.match((await curl(...login)).err, /User was rejected by the SOCKS5 server/);
   await one.when(({ records }) => records.length === 2);
   assert.deepEqual(
@@ -310,6 +317,26 @@ test('a password that is good for one login opens one tunnel', { skip: missing('
       [undefined, 'client_auth_required'],
     ],
   );
+});
+
+test('a program may let SOCKS clients without a login pass to some targets', async () => {
+  const targets: string[] = [];
+  const authenticate: AuthenticateHook = (ctx) => {
+    targets.push(ctx.target.host);
+    return ctx.target.port === echoing.port ? ctx.anonymous() : null;
+  };
+  await using one = await ProxyUnderTest.start(
+    { listen: SOCKS },
+    { lookup, overrides: { authenticators: [hookAuthenticator(authenticate)] } },
+  );
+  using passes = await one.client();
+  passes.send(asks('127.0.0.1', echoing.port));
+  await passes.when((peer) => hex(peer) === '050005000001000000000000', 'the tunnel');
+  using refused = await one.client();
+  refused.send(asks('127.0.0.1', 1));
+  await refused.ended();
+  assert.match(hex(refused), /^05000502/);
+  assert.deepEqual(targets, ['127.0.0.1', '127.0.0.1']);
 });
 
 test('a port rule for CONNECT holds for SOCKS too', async () => {

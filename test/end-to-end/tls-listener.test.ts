@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { copyFileSync, readFileSync, renameSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { test } from 'node:test';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, TLSSocket } from 'node:tls';
 import { ConfigError } from '../../src/config/problems.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { resolveOptions } from '../../src/config/schema.ts';
@@ -42,10 +42,32 @@ async function ask(socket: TLSSocket, fields = ''): Promise<string> {
   return String(chunk);
 }
 
+/** The first flight of a real client, taken from a server that only listens. */
+async function clientHello(): Promise<Buffer> {
+  await using recorder = await RawOrigin.listen();
+  const recorded = connect({ port: recorder.port, host: '127.0.0.1', servername: 'localhost' });
+  recorded.on('error', () => undefined);
+  const peer = await recorder.connection();
+  await until(() => peer.bytesReceived > 100, 'a ClientHello');
+  recorded.destroy();
+  return Buffer.from(peer.received);
+}
+
+/** A Node whose TLS sockets do not show what they were made around. */
+function hiddenParents(): Disposable {
+  Object.defineProperty(TLSSocket.prototype, '_parent', { get: () => null, set: () => undefined, configurable: true });
+  return { [Symbol.dispose]: () => void Reflect.deleteProperty(TLSSocket.prototype, '_parent') };
+}
+
 /** What openssl prints of the alert that it gets. */
-async function alertOf(port: number, ca: Authority, client: IssuedFiles | undefined): Promise<string | undefined> {
+async function alertOf(
+  port: number,
+  ca: Authority,
+  client: IssuedFiles | undefined,
+  version: 'tls1_2' | 'tls1_3' = 'tls1_3',
+): Promise<string | undefined> {
   const own = client === undefined ? [] : ['-cert', client.cert, '-key', client.key];
-  const words = ['s_client', '-connect', `127.0.0.1:${port}`, '-CAfile', ca.cert, ...own];
+  const words = ['s_client', `-${version}`, '-connect', `127.0.0.1:${port}`, '-CAfile', ca.cert, ...own];
   const { err } = await run('openssl', words, { keepInput: true });
   return /alert [a-z ]+/.exec(err)?.[0];
 }
@@ -198,31 +220,40 @@ test(
     await once(alice, 'data');
     alice.destroy();
     assert.equal((await proxy.record()).principal, 'alice');
-    const alerts = [
-      await alertOf(proxy.port, ca, undefined),
-      await alertOf(proxy.port, ca, ca.issue('old', { subject: '/CN=old', fromDay: -3 })),
-      await alertOf(proxy.port, ca, revoked),
-      await alertOf(proxy.port, ca, strangers.issue('stranger', { subject: '/CN=alice' })),
-      await alertOf(proxy.port, ca, ca.issue('nameless', { subject: '/CN=a/CN=b' })),
+    const refused = [
+      undefined,
+      ca.issue('old', { subject: '/CN=old', fromDay: -3 }),
+      revoked,
+      strangers.issue('stranger', { subject: '/CN=alice' }),
+      ca.issue('nameless', { subject: '/CN=a/CN=b' }),
     ];
-    assert.deepEqual(alerts, [
-      'alert certificate required',
-      'alert certificate expired',
-      'alert certificate revoked',
-      'alert unknown ca',
-      'alert bad certificate',
-    ]);
-    await proxy.record(5);
-    assert.deepEqual(
-      proxy.records.slice(1).map(({ failure, detail, status }) => [failure, detail, status]),
-      [
-        'the client has sent no certificate',
-        'the certificate: CERT_HAS_EXPIRED',
-        'the certificate: CERT_REVOKED',
-        'the certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-        'the certificate has more than one common name',
-      ].map((detail) => ['client_certificate_rejected', detail, 0]),
-    );
+    for (const version of ['tls1_2', 'tls1_3'] as const) {
+      proxy.forget();
+      const alerts = [];
+      for (const client of refused) alerts.push(await alertOf(proxy.port, ca, client, version));
+      assert.deepEqual(
+        alerts,
+        [
+          version === 'tls1_2' ? 'handshake failure' : 'certificate required',
+          'certificate expired',
+          'certificate revoked',
+          'unknown ca',
+          'bad certificate',
+        ].map((alert) => `alert ${alert}`),
+        version,
+      );
+      await proxy.record(4);
+      assert.deepEqual(
+        proxy.records.map(({ failure, detail, status }) => [failure, detail, status]),
+        [
+          'the client has sent no certificate',
+          'the certificate: CERT_HAS_EXPIRED',
+          'the certificate: CERT_REVOKED',
+          'the certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+          'the certificate has more than one common name',
+        ].map((detail) => ['client_certificate_rejected', detail, 0]),
+      );
+    }
   }),
 );
 
@@ -331,18 +362,69 @@ test('a handshake that does not end is ended, and bytes that are no TLS are answ
   );
 });
 
+test('a client that ends in the middle of its handshake gives its place back at once', { skip }, async () => {
+  using folder = temporaryFolder();
+  const ca = new Authority(folder.path, 'ca');
+  // Long, so that no test waits for it by mistake.
+  await using proxy = await ProxyUnderTest.start({
+    ...listenWith(ca.issue('server', SERVER)),
+    timeouts: { requestHead: '1h' },
+  });
+  const hello = await clientHello();
+  for (const sent of [Buffer.alloc(0), hello.subarray(0, 20), hello]) {
+    const socket = connectTcp({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true }).resume();
+    socket.write(sent);
+    // The proxy has read it when it has answered, and else may get it in one read with the FIN.
+    if (sent === hello) await once(socket, 'data');
+    socket.end();
+    await once(socket, 'close');
+  }
+  // One that ends behind its handshake is served, and may end alone.
+  const trust = { ca: readFileSync(ca.cert), allowHalfOpen: true };
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const socket = await secure(proxy.port, { ...trust, minVersion: version, maxVersion: version });
+    socket.end('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const [answer] = await once(socket, 'data');
+    assert.match(String(answer), /^HTTP\/1\.1 200 /);
+    socket.destroy();
+  }
+  assert.deepEqual(
+    proxy.records.map(({ failure }) => failure),
+    [undefined, undefined],
+  );
+});
+
+test('a Node that hides the transport of a TLS socket serves TLS all the same, and the log says so in one line', {
+  skip,
+}, async () => {
+  using folder = temporaryFolder();
+  const ca = new Authority(folder.path, 'ca');
+  using _hidden = hiddenParents();
+  await using proxy = await ProxyUnderTest.start({
+    ...listenWith({ ...ca.issue('server', SERVER), clientCa: ca.cert, clientCert: 'optional' }),
+  });
+  const notices = () => proxy.events.flatMap((event) => (event.type === 'notice' ? [event.message] : []));
+  assert.deepEqual(
+    notices().map((message) => message.replace(/^https:[^ ]+ /, '')),
+    [
+      'this Node hides the transport of a TLS socket: each handshake takes a TLS server of its own, and no session is resumed; run Viaduct on Node 22, 24 or 26',
+    ],
+  );
+  const trust = { ca: readFileSync(ca.cert) };
+  const sockets = await Promise.all([secure(proxy.port, trust), secure(proxy.port, trust)]);
+  for (const socket of sockets) {
+    assert.match(await ask(socket), /^HTTP\/1\.1 200 /);
+    socket.destroy();
+  }
+  const old = ca.issue('old', { subject: '/CN=old', fromDay: -3 });
+  assert.equal(await alertOf(proxy.port, ca, old), 'alert certificate expired');
+});
+
 test('a ClientHello that is cut anywhere is served like a whole one', { skip }, async () => {
   using folder = temporaryFolder();
   const ca = new Authority(folder.path, 'ca');
   await using proxy = await ProxyUnderTest.start(listenWith(ca.issue('server', SERVER)));
-  // The first flight of a real client, taken from a server that only listens.
-  await using recorder = await RawOrigin.listen();
-  const recorded = connect({ port: recorder.port, host: '127.0.0.1', servername: 'localhost' });
-  recorded.on('error', () => undefined);
-  const peer = await recorder.connection();
-  await until(() => peer.bytesReceived > 100, 'a ClientHello');
-  const hello = Buffer.from(peer.received);
-  recorded.destroy();
+  const hello = await clientHello();
   for (let at = 0; at < hello.length; at += 7) {
     const socket = connectTcp(proxy.port, '127.0.0.1');
     await once(socket, 'connect');

@@ -152,7 +152,7 @@ test(
     for (let n = 0; n < 2; n++) assert.equal(statusOf(await ask(proxy.port, toStrict)), 502);
     assert.equal(statusOf(await ask(proxy.port, get)), 200);
     assert.equal(proofs(strict), 1);
-    await proxy.proxy.reload(resolveOptions(settings, 'configuration', { PW: 'pw' }));
+    await proxy.proxy.reload(resolveOptions(settings, {}, { PW: 'pw' }));
     for (let n = 0; n < 2; n++) assert.equal(statusOf(await ask(proxy.port, toStrict)), 502);
     assert.equal(proofs(strict), 2);
   }),
@@ -292,7 +292,7 @@ test(
     await using upstream = await AuthenticatingProxy.listen(() => asks('Negotiate', 'NTLM'));
     await using proxy = await ProxyUnderTest.start({ routes: { proxy: upstream.url } });
     const page = await ask(proxy.port, get);
-    assert.match(page, /\(Negotiate, NTLM\), and no account is known for it: use viaduct login, or -u USER\./);
+    assert.match(page, /\(Negotiate, NTLM\), and no account is known for it: use viaduct login, or -u USER, /);
     assert.match(page, /Kerberos: a test has no tickets/);
   }),
 );

@@ -5,8 +5,11 @@ import { type Agent, get, type IncomingMessage, request } from 'node:http';
 import { dirname, extname } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
 import { promisify } from 'node:util';
 import { agentsVia, connectVia, fetchVia, startProxy } from '../../src/index.ts';
+import { AuthenticatingProxy, basicJudge } from '../support/authenticating-proxy.ts';
+import { selfSigned } from '../support/certificate.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
 import type { RawPeer } from '../support/raw-client.ts';
@@ -213,12 +216,13 @@ test(
       peer.send(
         'HTTP/1.1 407 Who\r\nProxy-Authenticate: Digest realm="x", nonce="n", qop="auth"\r\nContent-Length: 0\r\n\r\n',
       );
-      await peer.until(/^proxy-authorization: .*\r\n(?:.+\r\n)*\r\n/im);
+      await peer.until(/^proxy-authorization: Digest .*\r\n(?:.+\r\n)*\r\n/im);
       await wait(THINKING_MS);
       peer.send('HTTP/1.1 200 OK\r\n\r\n');
     });
     // Whether a sum of times is rounded up or down changes from one to the next.
-    for (let at = 0; at < 8; at++) (await connectVia(`http://me:pw@${proxy.authority}`, 'o.test:443')).destroy();
+    const slow = { url: `http://me:pw@${proxy.authority}`, auth: { preemptive: false } };
+    for (let at = 0; at < 8; at++) (await connectVia(slow, 'o.test:443')).destroy();
     process.off('warning', warned);
     assert.deepEqual(warnings, []);
   }),
@@ -389,3 +393,43 @@ test(
     await closed;
   }),
 );
+
+test(
+  'a login in a URL goes with the first request to a proxy of this machine, unless the program says otherwise',
+  leavesNothing(async () => {
+    await using proxy = await AuthenticatingProxy.listen(basicJudge('ann', 'secret'));
+    const url = proxy.url.replace('//', '//ann:secret@');
+    for (const route of [url, new URL(url), { url }, { url, auth: { preemptive: false } }]) {
+      await using fetch = fetchVia(route);
+      assert.equal(await (await fetch('http://a.test/')).text(), 'served');
+      const { httpAgent, httpsAgent } = agentsVia(route);
+      assert.equal(await fetched(httpAgent, 'http://a.test/'), 'served');
+      httpAgent.destroy();
+      httpsAgent.destroy();
+    }
+    const asked = proxy.transcript.map((line) => line.endsWith(' -'));
+    assert.deepEqual(asked.slice(0, 6), Array(6).fill(false));
+    assert.ok(asked.slice(6).includes(true));
+  }),
+);
+
+test('what goes with the URL of a proxy is checked, and tls holds for it', async () => {
+  const certificate = selfSigned();
+  const server = createTlsServer(certificate, (socket) => {
+    socket.on('error', () => undefined).once('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\nthrough'));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const url = `https://127.0.0.1:${address.port}`;
+  await assert.rejects(connectVia(url, 'a.test:443'), { code: 'certificate_rejected' });
+  const socket = await connectVia({ url, tls: { ca: certificate.cert } }, 'a.test:443');
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  assert.equal(text, 'through');
+  server.close();
+  await assert.rejects(connectVia({ url, tls: { fingerprint256: 'x' } }, 'a.test:443'), {
+    code: 'no_route',
+    detail: 'tls.fingerprint256: is no SHA-256: 64 hexadecimal digits',
+  });
+});

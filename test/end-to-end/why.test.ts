@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { selfSigned } from '../support/certificate.ts';
 import { viaductEnds } from '../support/cli.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
@@ -37,6 +38,7 @@ test('says who, by which rule, under which limits, to which addresses and by whi
     err: '',
     lines: [
       'CONNECT 127.0.0.2:443, asked from 127.0.0.1',
+      '  listener http://127.0.0.1:3128: HTTP/1.1',
       '  who      ann',
       '  rule     default: allowed',
       '  limits   line, tunnels total',
@@ -80,12 +82,69 @@ test('says what would stop it, in the order in which the proxy asks', async () =
   }
 });
 
+test('judges by the listener that the client would use, and says what is spoken there', async () => {
+  const { cert, key } = selfSigned();
+  const tls = { cert: folder.write('a.pem', cert), key: folder.write('a.key', key) };
+  const many = folder.write(
+    'many.json',
+    JSON.stringify({
+      listen: [
+        'socks5://localhost:4001',
+        { url: 'https://localhost:4002', tls: { ...tls, clientCa: tls.cert } },
+        { url: 'any://127.0.0.1:4003', tls, h2c: true },
+        { url: 'http://127.0.0.1:4004', negotiate: { keytab: folder.write('keytab', '') } },
+        { url: `unix:${folder.path}/a.sock`, protocol: 'socks5', proxyProtocol: 'unix' },
+      ],
+      access: [{ name: 'no tunnels there', deny: { ports: [80], methods: ['CONNECT'] } }, { default: 'allow' }],
+    }),
+  );
+  const rowsOf = async (...words: string[]) => {
+    const { out } = await viaductEnds(['why', '-c', many, 'http://127.0.0.2/', ...words]);
+    const [first = ''] = out.split('\n');
+    const row = (name: string) =>
+      out
+        .split('\n')
+        .find((line) => line.startsWith(`  ${name} `))
+        ?.slice(11);
+    return [first.split(',')[0], row('listener'), row('who')];
+  };
+  const anyone = 'anyone; no login is required';
+  assert.deepEqual(await rowsOf(), ['CONNECT 127.0.0.2:80', 'socks5://127.0.0.1:4001: SOCKS5 and SOCKS4', anyone]);
+  assert.deepEqual(await rowsOf('--listener', 'https://localhost:4002/'), [
+    'GET 127.0.0.2:80',
+    'https://127.0.0.1:4002: HTTP/1.1 and HTTP/2 in TLS, with a certificate',
+    anyone,
+  ]);
+  assert.deepEqual(await rowsOf('--listener', 'any://127.0.0.1:4003'), [
+    'GET 127.0.0.2:80',
+    'any://127.0.0.1:4003: HTTP/1.1, HTTP/2 and SOCKS, in TLS HTTP/1.1 and HTTP/2',
+    anyone,
+  ]);
+  assert.deepEqual(await rowsOf('--listener', 'http://127.0.0.1:4004'), [
+    'GET 127.0.0.2:80',
+    'http://127.0.0.1:4004: HTTP/1.1, with a Kerberos ticket',
+    'login required: Negotiate',
+  ]);
+  assert.deepEqual(await rowsOf('--listener', `unix:${folder.path}/a.sock`), [
+    'CONNECT 127.0.0.2:80',
+    `unix:${folder.path}/a.sock: SOCKS5 and SOCKS4, behind a PROXY header`,
+    anyone,
+  ]);
+  const none = await viaductEnds(['why', '-c', many, 'http://127.0.0.2/', '--listener', 'http://127.0.0.1:1']);
+  assert.equal(none.code, 2);
+  assert.match(
+    none.err,
+    /^viaduct: --listener "http:\/\/127\.0\.0\.1:1": there is no such listener; write one of socks5:\/\/127\.0\.0\.1:4001, /,
+  );
+});
+
 test('gives programs one object', async () => {
   const { lines } = await why('https://127.0.0.2', '--as', 'ann', '--from', '192.0.2.9', '--json');
   assert.deepEqual(JSON.parse(lines.join('')), {
     target: { host: '127.0.0.2', port: 443 },
     kind: 'tunnel',
     client: '192.0.2.9',
+    listener: 'http://127.0.0.1:3128',
     identity: { at: 'known', principal: { name: 'ann', scheme: 'basic' } },
     decision: { verdict: 'allow', rule: 'default' },
     limits: ['line', 'tunnels total'],

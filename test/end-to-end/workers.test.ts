@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { canSharePorts } from '../../src/cluster/ports.ts';
+import { Secret } from '../../src/contracts/secret.ts';
+import { digestLines } from '../../src/identity/digest-line.ts';
+import { parseChallenges } from '../../src/protocol/http-auth/challenge.ts';
+import { digestCredentials, readDigest } from '../../src/protocol/http-auth/digest.ts';
 import { AuthenticatingProxy, asks, BASIC } from '../support/authenticating-proxy.ts';
 import { type Running, viaduct, viaductEnds } from '../support/cli.ts';
 import { jain } from '../support/gate-consumers.ts';
@@ -144,6 +148,27 @@ test('two workers serve as one proxy: one Via, unique ids, whole lines in one lo
   );
   const { code, err } = await proxy.stop();
   assert.deepEqual([code, err.includes('died')], [0, false]);
+});
+
+test('listeners on free ports of one address have a port each, which all workers share', { skip }, async () => {
+  await using origin = await RawOrigin.listen(answering(() => ok('fine')));
+  using folder = temporaryFolder();
+  const words = ['-l', '127.0.0.1:0', '-l', '127.0.0.1:0', '-l', 'socks5://127.0.0.1:0', '--pac', 'none', '--no-admin'];
+  const running = viaduct(['--workers', '2', ...words], { XDG_STATE_HOME: folder.path });
+  const said = await running.says(/(?:listening on [^\n]+\n){3}/);
+  const ports = [...said.matchAll(/listening on (\w+):\/\/127\.0\.0\.1:(\d+)\n/g)].map(([, scheme, port]) => ({
+    scheme,
+    port: Number(port),
+  }));
+  assert.deepEqual(
+    ports.map(({ scheme }) => scheme),
+    ['http', 'http', 'socks5'],
+  );
+  assert.equal(new Set(ports.map(({ port }) => port)).size, 3);
+  for (const { scheme, port } of ports)
+    if (scheme === 'http') assert.equal(statusOf(await converse(port, get(origin.authority))), 200);
+  running.child.kill('SIGTERM');
+  assert.equal((await running.ended).code, 0);
 });
 
 test('a worker that is killed is replaced, and only its own tunnels end and give their places back', {
@@ -301,6 +326,36 @@ test('a quota is that of the whole proxy, to the byte, and is kept by one proces
   await proxy.stop();
   const kept: unknown = JSON.parse(readFileSync(join(proxy.folder.path, 'viaduct', 'quota.json'), 'utf8'));
   assert.match(JSON.stringify(kept), new RegExp(`"${8 * MIB}"`));
+});
+
+test('a proof of Digest is taken once by all workers together, and a client goes on with its nonce at any of them', {
+  skip,
+}, async () => {
+  await using origin = await RawOrigin.listen(answering(() => ok('fine')));
+  using folder = temporaryFolder();
+  const [line = ''] = digestLines({ user: 'alice', realm: 'viaduct', password: 'secret' });
+  await using proxy = await TwoWorkerProxy.start({ clients: { users: folder.write('users', `${line}\n`) } });
+  const url = `http://${origin.authority}/`;
+  const ask = (more: string) =>
+    converse(proxy.port, `GET ${url} HTTP/1.1\r\nHost: ${origin.authority}\r\nConnection: close\r\n${more}\r\n`);
+  const [challenge] = parseChallenges([/^Proxy-Authenticate: (.*)$/m.exec((await ask('')).head)?.[1] ?? '']);
+  const digest = challenge && readDigest(challenge);
+  assert.ok(digest !== undefined);
+  const proof = (count: number) => {
+    const account = { user: 'alice', password: new Secret('secret') };
+    const value = digestCredentials(digest, { method: 'GET', uri: url, count, cnonce: 'c' }, account);
+    return `Proxy-Authorization: ${value}\r\n`;
+  };
+  // Few at a time: more at once would be taken for guesses of a password.
+  const repeated: Traffic[] = [];
+  for (let batch = 0; batch < 6; batch++)
+    repeated.push(...(await Promise.all(Array.from({ length: 4 }, () => ask(proof(1))))));
+  assert.deepEqual(repeated.map(statusOf).sort(), [200, ...Array.from({ length: 23 }, () => 407)]);
+  const stale = repeated.filter(({ head }) => /^Proxy-Authenticate: Digest .*, stale=true$/m.test(head));
+  assert.equal(stale.length, 23);
+  for (let count = 2; count < 26; count++) assert.equal(statusOf(await ask(proof(count))), 200, `${count}`);
+  await until(() => proxy.log().length === 49, 'all requests are logged');
+  assert.equal(new Set(proxy.log().map(({ id }) => id.split('-')[0])).size, 2);
 });
 
 test('a wrong password is sent once, however many workers there are, and once more when SIGHUP asks for a reload', {

@@ -132,7 +132,7 @@ test(
     assert.match(upstream.text, new RegExp(`Proxy-Authorization: Basic ${btoa('us er:pa:ss')}\r\n`));
     assert.deepEqual(responded, [[1, 200, '192.0.2.7', { plan: 'gold' }]]);
     assert.deepEqual(server.getConnectionIds(), [1]);
-    await until(() => server.getConnectionStats(1)?.trgTxBytes === 5, 'the bytes of the tunnel');
+    await until(() => server.getConnectionStats(1)?.trgTxBytes === upstream.text.length, 'the bytes of the tunnel');
     const closed = once(server, 'connectionClosed');
     server.closeConnection(1);
     await client.ended();

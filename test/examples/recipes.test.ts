@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { ROOT } from '../../scripts/tools.ts';
 import { answering, echo, ok, RawOrigin } from '../support/origin.ts';
+import { missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 
 const PAGE = readFileSync(`${ROOT}docs/LIBRARY.md`, 'utf8');
@@ -23,8 +24,16 @@ test('every recipe is found', () => {
   assert.ok(recipes.length >= 6);
 });
 
+/** Recipes that start a browser, and how the test finds the one that is there: as root it has no sandbox. */
+const BROWSERS: Readonly<Record<string, readonly [from: string, to: string]>> = {
+  playwright: ['chromium.launch({', "chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'],"],
+  puppeteer: ["channel: 'chrome', args: [", "executablePath: '/usr/bin/chromium', args: ['--no-sandbox', "],
+};
+
 for (const { name, code, printed } of recipes) {
-  test(`recipe ${name}`, async () => {
+  const browser = BROWSERS[name];
+  const skip = browser === undefined ? false : missing('chromium');
+  test(`recipe ${name}`, { skip, timeout: 60_000 }, async () => {
     const proxyNamed = (by: string) =>
       RawOrigin.listen(
         answering(({ head }) => {
@@ -51,7 +60,7 @@ for (const { name, code, printed } of recipes) {
       'database.example:5432': database.authority,
       'http://origin.example': `http://${origin.authority}`,
     };
-    let program = code;
+    let program = browser === undefined ? code : code.replace(...browser);
     for (const [from, to] of Object.entries(hosts)) program = program.replaceAll(from, to);
     // Names that have to stay lead to the origin by a resolver of the test.
     program = program

@@ -104,7 +104,7 @@ test('a running proxy has every metric of the page, the board and the alerts, an
   const text = await (await proxy.metrics()).text();
   const described = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name));
   assert.deepEqual([...described].sort(), Object.keys(METRICS).sort());
-  for (const file of ['grafana/viaduct.json', 'prometheus/viaduct.rules.yml']) {
+  for (const file of ['grafana/viaduct.json', 'grafana/viaduct-fleet.json', 'prometheus/viaduct.rules.yml']) {
     const named = namesIn(read(file));
     assert.ok(named.size > 5);
     assert.deepEqual(

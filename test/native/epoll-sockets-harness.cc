@@ -228,7 +228,7 @@ class Echoes {
     if (random_.below(2) == 0) {
       client->fd = connect_to(port);
     } else {
-      const int socket = bench_.sockets.dial("127.0.0.1", server.port);
+      const int socket = bench_.sockets.dial("127.0.0.1", server.port, "");
       check(socket >= 0, "dial");
       dialling_.insert(static_cast<uint32_t>(socket));
       client->fd = server.accept_one();
@@ -349,7 +349,7 @@ uint32_t dial_roomy(Bench& bench, Server& server, int* peer) {
   // The lowest number that is free is the next one's.
   const int next = open("/dev/null", O_RDONLY);
   close(next);
-  const int socket = bench.sockets.dial("127.0.0.1", server.port);
+  const int socket = bench.sockets.dial("127.0.0.1", server.port, "");
   check(socket >= 0, "dial");
   const int much = 1'000'000;
   setsockopt(next, SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
@@ -478,13 +478,23 @@ void no_descriptors_left() {
 /** What cannot be dialled or listened on, and epoll sockets that are destroyed with some of them open. */
 void what_fails() {
   Bench bench;
-  check(bench.sockets.dial("example", 80) == -EINVAL && bench.sockets.listen("::g", 0, 1, false) == -EINVAL, "no address");
+  check(bench.sockets.dial("example", 80, "") == -EINVAL && bench.sockets.listen("::g", 0, 1, false) == -EINVAL, "no address");
   uint16_t port;
   {
     Server server;
     port = server.port;
+    check(bench.sockets.dial("127.0.0.1", port, "example") == -EINVAL, "from no address");
+    check(bench.sockets.dial("127.0.0.1", port, "192.0.2.1") == -EADDRNOTAVAIL, "from an address of another machine");
+    check(bench.sockets.size() == 0, "a socket that could not be bound is left");
+    const int from = bench.sockets.dial("127.0.0.1", port, "127.0.0.5");
+    check(from >= 0, "dial from");
+    sockaddr_storage local;
+    check(bench.sockets.local(static_cast<uint32_t>(from), &local), "local");
+    check(reinterpret_cast<sockaddr_in*>(&local)->sin_addr.s_addr == inet_addr("127.0.0.5"), "from another address");
+    bench.sockets.close(static_cast<uint32_t>(from));
+    bench.tick(0);
   }
-  const int socket = bench.sockets.dial("127.0.0.1", port);
+  const int socket = bench.sockets.dial("127.0.0.1", port, "");
   check(socket >= 0, "dial");
   const auto events = bench.tick(1'000);
   check(events.size() == 1 && events[0].kind == SocketEvent::connected && events[0].first == ECONNREFUSED, "not refused");
@@ -521,7 +531,7 @@ void stale_numbers() {
   Bench bench;
   Server server;
   const auto dial = [&] {
-    const int number = bench.sockets.dial("127.0.0.1", server.port);
+    const int number = bench.sockets.dial("127.0.0.1", server.port, "");
     check(number >= 0, "dial");
     return static_cast<uint32_t>(number);
   };

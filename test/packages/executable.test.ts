@@ -145,8 +145,12 @@ if (isLong) {
     const { out } = await run('rpm', ['-qpl', rpm]);
     assert.deepEqual(out.trim().split('\n'), [
       '/usr/bin/viaduct',
+      '/usr/lib/systemd/system/viaduct.service',
+      '/usr/lib/systemd/system/viaduct.socket',
       '/usr/lib/systemd/user/viaduct.service',
+      '/usr/lib/systemd/user/viaduct.socket',
       '/usr/share/bash-completion/completions/viaduct',
+      '/usr/share/doc/viaduct/examples/viaduct.yaml',
       '/usr/share/fish/vendor_completions.d/viaduct.fish',
       '/usr/share/man/man1/viaduct.1.gz',
       '/usr/share/zsh/site-functions/_viaduct',

@@ -1,11 +1,9 @@
 /** The package as a program has it: unpacked in an empty folder, with its dependencies beside it. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { hasTypescriptOf, typescriptOf } from '../../scripts/other-typescripts.ts';
+import { hasPackage, otherPackage } from '../../scripts/other-packages.ts';
 import { ROOT } from '../../scripts/tools.ts';
+import { installPackage, runIn } from '../support/installed-package.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/temporary.ts';
 
 const PROGRAM = `
@@ -31,40 +29,15 @@ export async function run(): Promise<readonly Session[]> {
 }
 `;
 
-/** Files of the package, as npm would unpack them, and its dependencies as links. */
-function install(folder: TemporaryFolder): void {
-  const home = join(folder.path, 'node_modules');
-  mkdirSync(join(home, 'viaduct'), { recursive: true });
-  for (const name of ['dist', 'package.json']) cpSync(ROOT + name, join(home, 'viaduct', name), { recursive: true });
-  for (const name of [
-    'zod',
-    'undici',
-    'yaml',
-    'tldts',
-    'quickjs-wasi',
-    '@types',
-    'undici-types',
-    '@node-rs',
-    'tldts-core',
-  ]) {
-    symlinkSync(`${ROOT}node_modules/${name}`, join(home, name));
-  }
-}
-
-const run = (folder: TemporaryFolder, ...words: string[]) => {
-  const { stdout, stderr, status } = spawnSync(process.execPath, words, { cwd: folder.path, encoding: 'utf8' });
-  return { said: stdout + stderr, status };
-};
-
 let folder: TemporaryFolder;
 before(() => {
   folder = temporaryFolder();
-  install(folder);
+  installPackage(folder);
   return () => folder[Symbol.dispose]();
 });
 
 for (const version of ['5.6', '5.9', '6.0', '7']) {
-  const isAtHand = version === '7' || process.env.CI === 'true' || hasTypescriptOf(version);
+  const isAtHand = version === '7' || process.env.CI === 'true' || hasPackage(`typescript@${version}`);
   const skip = isAtHand ? false : 'CI=true brings this TypeScript by npm';
   for (const [module, resolution] of [
     ['nodenext', 'nodenext'],
@@ -93,8 +66,11 @@ for (const version of ['5.6', '5.9', '6.0', '7']) {
           files: ['program.ts'],
         }),
       );
-      const compiler = version === '7' ? `${ROOT}node_modules/typescript/bin/tsc` : typescriptOf(version);
-      assert.deepEqual(run(folder, compiler), { said: '', status: 0 });
+      const compiler =
+        version === '7'
+          ? `${ROOT}node_modules/typescript/bin/tsc`
+          : `${otherPackage(`typescript@${version}`)}/lib/tsc.js`;
+      assert.deepEqual(runIn(folder, [compiler]), { said: '', status: 0 });
     });
   }
 }
@@ -127,7 +103,7 @@ for (const [kind, file, text] of [
 ] as const) {
   test(`the package works from ${kind}`, () => {
     folder.write(file, text);
-    assert.deepEqual(run(folder, file), { said: 'string\n', status: 0 });
+    assert.deepEqual(runIn(folder, [file]), { said: 'string\n', status: 0 });
   });
 }
 
@@ -137,7 +113,9 @@ const EMPTY_STARTS_MAX = 12;
 test('importing the library costs a few times what an empty program does', () => {
   const cpuMs = (code: string): number => {
     const print = 'const { user, system } = process.cpuUsage(); console.log((user + system) / 1000);';
-    const best = Array.from({ length: 5 }, () => Number(run(folder, '--input-type=module', '-e', code + print).said));
+    const best = Array.from({ length: 5 }, () =>
+      Number(runIn(folder, ['--input-type=module', '-e', code + print]).said),
+    );
     return Math.min(...best);
   };
   const empty = cpuMs('');

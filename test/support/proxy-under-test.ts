@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type RunningProxy, type StartOptions, startProxy } from '../../src/app/start.ts';
+import type { RunningProxy } from '../../src/app/running-proxy.ts';
+import { type StartOptions, startProxy } from '../../src/app/start.ts';
 import { type ConfigInput, resolveOptions } from '../../src/config/schema.ts';
 import type { Exporter, ProxyEvent } from '../../src/contracts/event.ts';
 import type { ProxyRecord } from '../../src/contracts/record.ts';
@@ -52,7 +53,7 @@ export class ProxyUnderTest implements AsyncDisposable {
     const unaware = { credentials: testCredentialSources(clock), kerberos: NO_TICKETS };
     const { environment } = options.credentials ?? unaware.credentials;
     const written = { listen: 'http://127.0.0.1:0', log: { format: 'off' }, ...config } as const;
-    const settings = resolveOptions(written, 'configuration', environment);
+    const settings = resolveOptions(written, {}, environment);
     const proxy = await startProxy(settings, { ...unaware, ...options, exporters: [exporter], clock });
     return new ProxyUnderTest(proxy, clock, events, records, waiting);
   }

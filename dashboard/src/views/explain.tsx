@@ -1,63 +1,26 @@
-import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { request } from '../api/request.ts';
 import { saveFile } from '../ui/handing-over.ts';
-import { Empty } from '../ui/loaded.tsx';
 import { place } from '../ui/place.ts';
-
-type Outcome =
-  | { readonly at: 'nothing' }
-  | { readonly at: 'asking' }
-  | { readonly at: 'found'; readonly page: string }
-  | { readonly at: 'failed'; readonly message: string };
+import { UrlQuestion } from '../ui/url-question.tsx';
 
 /** One request, made now, and what was said on every hop: the page of `viaduct explain URL --html`. */
 export function Explain() {
-  const url = useSignal(place.value.query.get('url') ?? '');
-  const outcome = useSignal<Outcome>({ at: 'nothing' });
-  const ask = async (event: Event) => {
-    event.preventDefault();
-    outcome.value = { at: 'asking' };
-    try {
-      const { page } = await request<{ page: string }>('POST', 'explain', { url: url.value });
-      outcome.value = { at: 'found', page };
-    } catch (error) {
-      outcome.value = { at: 'failed', message: error instanceof Error ? error.message : String(error) };
-    }
-  };
-  const { value } = outcome;
   return (
-    <>
-      <form class="form-row" onSubmit={(event) => void ask(event)}>
-        <label class="field grow">
-          <span class="muted">
-            Makes one request for this URL and shows each message on every hop. Secrets are masked.
-          </span>
-          <input
-            name="url"
-            placeholder="https://example.com/"
-            value={url.value}
-            required
-            autocomplete="off"
-            spellcheck={false}
-            onInput={(event) => {
-              url.value = event.currentTarget.value;
-            }}
-          />
-        </label>
-        <button type="submit" class="primary" disabled={value.at === 'asking'}>
-          Explain
+    <UrlQuestion
+      label="Makes one request for this URL and shows each message on every hop. Secrets are masked."
+      submit="Explain"
+      asking="Making the request…"
+      initialUrl={place.value.query.get('url') ?? ''}
+      ask={(url) => request<{ page: string }>('POST', 'explain', { url })}
+      actions={({ page }) => (
+        <button type="button" onClick={() => saveFile('explained.html', 'text/html', page)}>
+          Save the page
         </button>
-        {value.at === 'found' && (
-          <button type="button" onClick={() => saveFile('explained.html', 'text/html', value.page)}>
-            Save the page
-          </button>
-        )}
-      </form>
-      {value.at === 'asking' && <Empty>Making the request…</Empty>}
-      {value.at === 'failed' && <p class="banner bad">{value.message}</p>}
-      {value.at === 'found' && <Page source={value.page} />}
-    </>
+      )}
+    >
+      {({ page }) => <Page source={page} />}
+    </UrlQuestion>
   );
 }
 

@@ -15,6 +15,7 @@ export type ChapterId =
   | 'ask-through-tls'
   | 'ask-through-clear'
   | 'work'
+  | 'next-tls'
   | 'authentication'
   | 'next-authentication'
   | 'pass-on-tunnel'
@@ -46,6 +47,8 @@ export function chapterOf(step: Step): Chapter | undefined {
     case 'attempt-failed':
     case 'connected':
       return WORK;
+    case 'secured':
+      return chapter('next-tls', 'It starts TLS with the next proxy, before it asks for anything', 'RFC 9110 §4.3.4');
     case 'client-hello':
     case 'tls':
       return TLS;
@@ -74,7 +77,7 @@ const NEXT_AUTHENTICATION = chapter(
 /** Steps that belong to an open chapter about authentication: the same request again, and the connection that it is sent on. */
 const AGAIN: Readonly<Partial<Record<ChapterId, readonly ChapterId[]>>> = {
   authentication: ['ask-tunnel', 'ask-url', 'start'],
-  'next-authentication': ['pass-on-tunnel', 'pass-on-request', 'work'],
+  'next-authentication': ['pass-on-tunnel', 'pass-on-request', 'work', 'next-tls'],
 };
 
 /** Whether what comes next opens no chapter of its own. */

@@ -51,6 +51,13 @@ export function stepLines(run: Explanation, index: number): readonly StepLine[] 
       return [note(`${step.address} failed: ${step.reason}`, durationText(step.tookMs), 'red')];
     case 'connected':
       return [note(`connected to ${step.address}`, durationText(step.tookMs))];
+    case 'secured':
+      return [
+        note(
+          `TLS with ${step.proxy}: its certificate is trusted; inside they speak ${step.speaks === 'h2' ? 'HTTP/2, shown below as in HTTP/1.1' : 'HTTP/1.1'}`,
+          durationText(step.tookMs),
+        ),
+      ];
     case 'tunnel-open':
       return [{ kind: 'tunnel-begins' }];
     case 'client-hello':

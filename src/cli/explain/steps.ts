@@ -51,6 +51,13 @@ export type Event =
   | { readonly kind: 'dialing'; readonly address: string; readonly port: number; readonly attempt: number }
   | { readonly kind: 'attempt-failed'; readonly address: string; readonly reason: string; readonly tookMs: number }
   | { readonly kind: 'connected'; readonly address: string; readonly tookMs: number }
+  /** TLS of the proxy with the next proxy, whose certificate is verified. */
+  | {
+      readonly kind: 'secured';
+      readonly proxy: string;
+      readonly speaks: 'h2' | 'http/1.1';
+      readonly tookMs: number;
+    }
   /** A SOCKS proxy has accepted the request for a tunnel. */
   | {
       readonly kind: 'socks';

@@ -1,7 +1,7 @@
 import type { Step } from './steps.ts';
 
 export interface Phase {
-  readonly name: 'proxy' | 'dns' | 'connect' | 'tunnel' | 'tls' | 'request' | 'response';
+  readonly name: 'proxy' | 'dns' | 'connect' | 'next-tls' | 'tunnel' | 'tls' | 'request' | 'response';
   /** What passes in this time. */
   readonly what: string;
   readonly fromMs: number;
@@ -25,6 +25,9 @@ export function phases(steps: readonly Step[]): Phase[] {
   const connected = first(({ kind }) => kind === 'connected')?.ms ?? failed;
   const dialing = first(({ kind }) => kind === 'dialing')?.ms;
   phase('connect', 'it connects', dialing, connected);
+  const secured = first(({ kind }) => kind === 'secured');
+  if (secured?.kind === 'secured')
+    phase('next-tls', 'it agrees on keys with the next proxy', secured.ms - secured.tookMs, secured.ms);
   if (dns === undefined && connected === undefined) {
     phase('tunnel', 'the proxy does its part', head('>', 'connect'), head('<', 'connect-response'));
   }

@@ -73,9 +73,10 @@ export class Trace {
         return { kind: 'attempt-failed', address: event.address, reason: event.reason, tookMs: event.ms };
       case 'connected':
         return { kind: 'connected', address: event.address, tookMs: event.ms };
+      case 'secured':
+        return { kind: 'secured', proxy: event.proxy, speaks: event.speaks, tookMs: event.ms };
       case 'head':
         return event.hop === 'upstream' ? this.#upstreamHead(event.sent, event.head) : undefined;
-      case 'secured':
       case 'request':
       case 'established':
       case 'response':

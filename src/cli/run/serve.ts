@@ -19,6 +19,7 @@ import { TrafficTotals } from '../../observe/traffic-totals.ts';
 import type { ListenAddress } from '../../policy/listen-addresses.ts';
 import { activeRelay } from '../../relay/choose-relay.ts';
 import { systemClock } from '../../util/clock.ts';
+import type { DelayedDrain } from './delayed-drain.ts';
 import { warnOfFewFiles } from './open-files.ts';
 import type { Stoppable } from './signals.ts';
 
@@ -43,8 +44,7 @@ export interface ServeOptions {
   readonly logger: Logger;
   /** Every event of this process; the dashboard shows the notices. */
   readonly onEvent: Observe;
-  /** The proxy takes no requests any more. */
-  readonly onDrain: () => void;
+  readonly delayedDrain: DelayedDrain;
   /** Sockets that the service manager has opened; with workers there are none. */
   readonly inherited: InheritedSockets;
   /** Of the dashboard: no route leads there. */
@@ -53,7 +53,7 @@ export interface ServeOptions {
 
 /** In this process, or in as many as the configuration wants where the system can distribute connections to them. */
 export async function serve(config: Config, options: ServeOptions): Promise<RunningProxy> {
-  const workers = await workersFor(config, options.logger);
+  const workers = await workersFor(config, options);
   warnOfFewFiles(workers, options.logger);
   return workers === 1 ? await serveHere(config, options) : await serveInWorkers(config, workers, options);
 }
@@ -65,15 +65,21 @@ const borrowed = ({ name, observe }: Exporter): Exporter => ({
   [Symbol.asyncDispose]: () => Promise.resolve(),
 });
 
-async function workersFor({ workers }: Config, logger: Logger): Promise<number> {
+async function workersFor({ workers }: Config, { logger, inherited }: ServeOptions): Promise<number> {
   const wanted = workers === 'auto' ? availableParallelism() : workers;
+  if (wanted > 1 && inherited.count > 0) {
+    logger.warn(
+      'one process serves: systemd passes its sockets to one alone; `viaduct service install` again writes units for workers',
+    );
+    return 1;
+  }
   if (wanted === 1 || (await canSharePorts())) return wanted;
   logger.warn('one process serves: workers share ports (SO_REUSEPORT), which this system does not support');
   return 1;
 }
 
 async function serveHere(config: Config, options: ServeOptions): Promise<RunningProxy> {
-  const { notices, stateDir, credentials, inherited, adminAddresses, onDrain, onEvent } = options;
+  const { notices, stateDir, credentials, inherited, adminAddresses, delayedDrain, onEvent } = options;
   const counter = new RequestCounter(systemClock);
   const totals = new TrafficTotals(systemClock);
   const steps = new RequestSteps(systemClock);
@@ -93,17 +99,14 @@ async function serveHere(config: Config, options: ServeOptions): Promise<Running
       totals,
       steps,
     }),
-    close(how) {
-      onDrain();
-      return proxy.close(how);
-    },
+    close: (how) => delayedDrain.close(proxy, how),
     apply: (next, cause) => proxy.reload(next, cause),
     reopenLog: () => proxy.reopenLog(),
   };
 }
 
 async function serveInWorkers(config: Config, workers: number, options: ServeOptions): Promise<RunningProxy> {
-  const { notices, stateDir, credentials, adminAddresses, onDrain, onEvent } = options;
+  const { notices, stateDir, credentials, adminAddresses, delayedDrain, onEvent } = options;
   const primary = await Primary.start(config, {
     program: { path: process.argv[1] ?? '', args: [WORKER] },
     workers,
@@ -139,6 +142,9 @@ async function serveInWorkers(config: Config, workers: number, options: ServeOpt
       end: (ids, reason) => primary.live.end(ids, reason),
       measure: () => primary.live.measure(),
       limits: () => primary.limits(),
+      get limitStore() {
+        return primary.limitStore;
+      },
       setRate: (limit, rate) => primary.setRate(limit, rate),
       accounts: () => primary.live.accounts(),
       get rules() {
@@ -153,10 +159,7 @@ async function serveInWorkers(config: Config, workers: number, options: ServeOpt
       ways: () => primary.live.ways(),
       why: (question) => primary.live.why(question),
     },
-    async close(how) {
-      onDrain();
-      return await primary.close(how);
-    },
+    close: (how) => delayedDrain.close(primary, how),
     apply: (next, cause) => primary.reload(next, cause),
     reopenLog: () => primary.reopenLog(),
   };

@@ -9,10 +9,11 @@ import { formatAuthority } from '../../protocol/addresses/authority.ts';
 import { formatHop } from '../../protocol/routes/proxy-url.ts';
 
 /** The report for a person: what decided, in the order in which the proxy asks, and what would come of it. */
-export function whyLines(report: WhyReport): string[] {
-  const { target, kind, client, identity, decision, limits, routing, mode } = report;
+export function whyLines(report: WhyReport, spoken: string): string[] {
+  const { target, kind, client, listener, identity, decision, limits, routing, mode } = report;
   return [
     `${kind === 'tunnel' ? 'CONNECT' : 'GET'} ${formatAuthority(target)}, asked from ${client}`,
+    row('listener', `${listener}: ${spoken}`),
     row('who', identityText(identity)),
     row('rule', `${decision.rule}: ${verdict(decision)}`),
     ...(decision.wouldDeny === undefined ? [] : [row('', `${decision.wouldDeny} would deny it, and only reports`)]),

@@ -1,6 +1,9 @@
 import { isIP } from 'node:net';
 import { createGeneration } from '../../app/generation.ts';
 import { createSharedServices } from '../../app/shared-services.ts';
+import { listenUrl } from '../../clients/listening.ts';
+import type { Listen } from '../../clients/options.ts';
+import { spokenText } from '../../clients/spoken-text.ts';
 import { load } from '../../config/sources.ts';
 import type { ProxyRequest } from '../../contracts/request.ts';
 import { stateFolder } from '../../files/state-folder.ts';
@@ -9,7 +12,7 @@ import { createLimits } from '../../limits/limits.ts';
 import { readProxyHealth } from '../../observe/proxy-health-file.ts';
 import { scriptUrlOf } from '../../pac/script-url.ts';
 import type { Services } from '../../pipeline/services.ts';
-import { UrlError, urlRequest } from '../../pipeline/url-request.ts';
+import { type AskingClient, UrlError, urlRequest } from '../../pipeline/url-request.ts';
 import { why } from '../../pipeline/why.ts';
 import { nameOf } from '../../upstream/health/proxy-health.ts';
 import { tlsToProxies } from '../../upstream/tls/tls-to-proxies.ts';
@@ -28,6 +31,7 @@ export async function run({ operands, settings, options }: Call): Promise<number
   const from = options.get('from')?.at(-1) ?? '127.0.0.1';
   if (isIP(from) === 0) throw new UsageError(`--from takes an IP address, not ${quoted(from)}`);
   const { config } = load({ flags: settings, environment: process.env, isTerminal: false });
+  const listen = listenerOf(config.listen, options.get('listener')?.at(-1));
   const observe = () => undefined;
   const user = options.get('as')?.at(-1);
   // Rules may name only users that exist; so may a question.
@@ -48,6 +52,7 @@ export async function run({ operands, settings, options }: Call): Promise<number
       clock: systemClock,
     }),
     listeners: () => listeners,
+    listenSettings: () => listen.settings,
     stateDir: stateFolder(process.env),
     environment: process.env,
     trace: 'calls',
@@ -73,16 +78,32 @@ export async function run({ operands, settings, options }: Call): Promise<number
       },
     },
   };
-  const request = typedRequest(url, from);
+  const request = typedRequest(url, {
+    address: from,
+    listener: listenUrl(listen),
+    speaks: listen.protocol === 'socks5' ? 'socks5' : 'http/1.1',
+    ...(listen.kind === 'bridge' && { isOnBridge: true }),
+  });
   const report = await why(request, { user }, services);
   // A PAC gets path and query of a plain request, and may hand them to any helper.
   const hide = redactorOf(scriptUrlOf(request).url);
   if (options.has('json')) out(hide(JSON.stringify(report)));
-  else for (const line of whyLines(report)) out(hide(line));
+  else for (const line of whyLines(report, spokenText(listen))) out(hide(line));
   return 0;
 }
 
-function typedRequest(url: string, from: string): ProxyRequest {
+/** The one with this URL; the first where none is named. */
+function listenerOf(all: readonly Listen[], url: string | undefined): Listen {
+  // As it may stand in the configuration.
+  const wanted = url?.replace(/\/$/, '').replace('//localhost:', '//127.0.0.1:');
+  const found = wanted === undefined ? all[0] : all.find((one) => listenUrl(one) === wanted);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `--listener ${quoted(url ?? '')}: there is no such listener; write one of ${all.map(listenUrl).join(', ')}`,
+  );
+}
+
+function typedRequest(url: string, from: AskingClient): ProxyRequest {
   try {
     return urlRequest(url, from, systemClock);
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { BodyMover } from '../../contracts/body-mover.ts';
 import type {
+  BytesOnWire,
   ConnectionAuth,
   ForwardResponder,
   ResponseTerms,
@@ -33,6 +34,15 @@ export interface ResponderHost {
   responseSent(then: 'next' | 'close'): void;
 }
 
+/** Bytes of the connection. */
+export interface CountedBytes {
+  /** Before a request whose response begins now. `undefined`: they are not counted. */
+  readonly beforeRequest: BytesOnWire | undefined;
+  /** With the request in progress, and without what was sent ahead for the next one. */
+  readonly soFar: BytesOnWire | undefined;
+  requestIsOver(): void;
+}
+
 /** What a response needs to know of the request. */
 export interface RequestInfo {
   readonly method: string;
@@ -54,21 +64,39 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   readonly services: Services;
   readonly signal: Stop = new Stop();
   readonly #host: ResponderHost;
+  readonly #bytes: CountedBytes;
   /** Set whenever something is written to the client, cleared by the connection when it looks for silence. */
   touched = false;
   #headersSent = false;
   /** A response was to be sent on, and its body broke before its first byte. */
   #hasTried = false;
+  /** Whether the bytes of the connection are counted, and whether this request has all of its own: others may follow at once. */
+  #counting: 'off' | 'on' | 'over';
+  /** Before this request, for as long as it counts; then those of the request. Numbers: an open tunnel keeps them. */
+  #read: number;
+  #written: number;
 
-  constructor(host: ResponderHost, id: string, request: RequestInfo, services: Services) {
+  constructor(host: ResponderHost, id: string, request: RequestInfo, services: Services, bytes: CountedBytes) {
     this.#host = host;
     this.id = id;
     this.request = request;
     this.services = services;
+    this.#bytes = bytes;
+    const before = bytes.beforeRequest;
+    this.#counting = before === undefined ? 'off' : 'on';
+    this.#read = before?.read ?? 0;
+    this.#written = before?.written ?? 0;
   }
 
   get headersSent(): boolean {
     return this.#headersSent;
+  }
+
+  get bytesOnWire(): BytesOnWire | undefined {
+    const [read, written] = [this.#read, this.#written];
+    if (this.#counting === 'over') return { read, written };
+    const now = this.#counting === 'on' ? this.#bytes.soFar : undefined;
+    return now && { read: now.read - read, written: now.written - written };
   }
 
   get connectionAuth(): ConnectionAuth {
@@ -100,7 +128,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
       wire.stream.write(text, 'latin1');
       terms.onHeadWritten();
       await settled(terms.upload);
-      this.#host.responseSent(then);
+      this.#end(then);
       return 0;
     }
     const bytes = await bodies.move(body, wire.stream, {
@@ -125,7 +153,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     });
     // A client that reads until the end of the connection waits for that end, and may still be sending.
     if (isDelimited) await settled(terms.upload);
-    this.#host.responseSent(then);
+    this.#end(then);
     return bytes;
   }
 
@@ -133,7 +161,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     this.#checkClient();
     this.#markHeadersSent();
     this.#writeHead(head, head.headers);
-    return this.#host.handOff(this.signal);
+    return this.#handOff();
   }
 
   /** A bare 200: a client must ignore framing here, and some trip over `Connection` (RFC 9110 §9.3.6). */
@@ -143,7 +171,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     this.#markHeadersSent();
     this.#showHead(head);
     this.#host.wire.stream.write(`${head}\r\n\r\n`, 'latin1');
-    return this.#host.handOff(this.signal);
+    return this.#handOff();
   }
 
   refuse(error: ProxyError): SentHead | undefined {
@@ -169,7 +197,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     });
     if (this.services.tap !== undefined) this.#showHead(bytes.toString('latin1', 0, bytes.indexOf('\r\n\r\n') + 2));
     stream.write(bytes);
-    this.#host.responseSent(then);
+    this.#end(then);
     return response;
   }
 
@@ -178,6 +206,25 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     // connection would take a FIN for success, so it gets a reset.
     if (this.request.version === '1.0') this.#host.wire.reset();
     else this.#host.wire.stream.destroy();
+  }
+
+  #end(then: 'next' | 'close'): void {
+    this.#countNoMore();
+    this.#bytes.requestIsOver();
+    this.#host.responseSent(then);
+  }
+
+  #handOff(): Connection {
+    this.#countNoMore();
+    return this.#host.handOff(this.signal);
+  }
+
+  #countNoMore(): void {
+    const own = this.bytesOnWire;
+    if (own === undefined) return;
+    this.#counting = 'over';
+    this.#read = own.read;
+    this.#written = own.written;
   }
 
   #markHeadersSent(): void {

@@ -8,21 +8,17 @@ import {
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectionAuth } from '../../contracts/client.ts';
-import { asProxyError, ProxyError } from '../../contracts/failure.ts';
-import type { Authority } from '../../contracts/request.ts';
+import { ProxyError } from '../../contracts/failure.ts';
 import type { IdleTarget } from '../../net/idle-watch.ts';
-import { handleForward, handleLocal, handleTunnel } from '../../pipeline/handle.ts';
 import { recordRefused } from '../../pipeline/record-refused.ts';
 import { NO_SLOT } from '../../util/slot-list.ts';
 import type { AcceptedClient, ClientConnection, EvictedClient } from '../client-protocol.ts';
-import { credentialsIn } from '../http/credentials.ts';
 import type { Http1Context } from '../http1/context.ts';
 import { rejectionOf } from '../http1/rejection.ts';
 import { FloodGuard } from './flood-guard.ts';
-import { type ParsedHttp2Request, readHttp2Request } from './read-request.ts';
-import { Http2Body } from './request-body.ts';
 import { Http2Responder } from './responder.ts';
-import { calmly, sessionFailure } from './session-errors.ts';
+import { type OpenedStream, serveStream } from './serve-stream.ts';
+import { sessionFailure, withRightEnds } from './session-errors.ts';
 
 /** More than the hundred that browsers open; what each may hold stands in docs/LIMITS.md. */
 const STREAMS_MAX = 128;
@@ -86,13 +82,15 @@ export class Http2Connection implements ClientConnection, IdleTarget {
   readonly #connectionAuth: ConnectionAuth = new SharedConnection();
   readonly #requests = new Set<Http2Responder>();
   /** Reported in this turn of the loop, and not served yet. */
-  #fresh: { readonly stream: ServerHttp2Stream; readonly head: readonly string[]; readonly isComplete: boolean }[] = [];
+  #fresh: OpenedStream[] = [];
   /** `ending`: the last frames are on their way, and then the socket is closed, also where the client does not. */
   #state: 'open' | 'pinged' | 'closing' | 'ending' | 'gone' = 'open';
   readonly #socket: Duplex;
   #bytesRead = 0;
   #hasServed = false;
   #isAborted = false;
+  /** Streams that have been reset with PROTOCOL_ERROR, and are closed. */
+  #faultyBefore = 0;
   #touched = false;
 
   constructor(accepted: AcceptedClient, context: Http1Context) {
@@ -102,7 +100,7 @@ export class Http2Connection implements ClientConnection, IdleTarget {
     const socket = accepted.wire.toDuplex();
     this.#socket = socket;
     if (accepted.early.length > 0) socket.unshift(accepted.early);
-    this.#session = calmly(performServerHandshake(socket, SESSION));
+    this.#session = withRightEnds(performServerHandshake(socket, SESSION), () => this.#faultyStreams());
     this.#session
       .on('stream', (stream: ServerHttp2Stream, _headers, flags: number, raw?: readonly string[]) =>
         this.#add(stream, flags, raw ?? []),
@@ -206,90 +204,41 @@ export class Http2Connection implements ClientConnection, IdleTarget {
   #serveFresh(): void {
     const fresh = this.#fresh;
     this.#fresh = [];
-    for (const { stream, head, isComplete } of fresh) {
-      if (stream.destroyed || stream.closed || stream.aborted) this.#count('streams that are reset at once');
-      else if (!this.#session.destroyed) this.#serve(stream, head, isComplete);
+    for (const opened of fresh) {
+      const { destroyed, closed, aborted } = opened.stream;
+      if (destroyed || closed || aborted) this.#endedAtOnce(opened.stream);
+      else if (!this.#session.destroyed) this.#serve(opened);
     }
     this.#tellPlace();
   }
 
-  #serve(stream: ServerHttp2Stream, head: readonly string[], isComplete: boolean): void {
-    const { bodies, sessions } = this.#context;
+  /** Before it was served: nothing is done for it. */
+  #endedAtOnce({ rstCode }: ServerHttp2Stream): void {
+    if (rstCode === constants.NGHTTP2_PROTOCOL_ERROR) this.#faultyBefore += 1;
+    this.#count('streams that are reset at once');
+  }
+
+  #faultyStreams(): number {
+    let faulty = this.#faultyBefore;
+    for (const { isFaulty } of this.#requests) if (isFaulty) faulty += 1;
+    return faulty;
+  }
+
+  #serve(opened: OpenedStream): void {
+    const { bodies } = this.#context;
     const services = this.#context.services();
-    const responder = new Http2Responder(stream, {
-      id: this.#context.nextId(),
-      services,
-      bodies,
-      connectionAuth: this.#connectionAuth,
-    });
+    const terms = { id: this.#context.nextId(), services, bodies, connectionAuth: this.#connectionAuth };
+    const responder = new Http2Responder(opened.stream, terms);
     this.#hasServed = true;
     this.#requests.add(responder);
     this.#tellPlace();
     responder.wire.stream.once('close', () => this.#ended(responder));
-    services.tap?.({ type: 'head', id: responder.id, hop: 'client', sent: 'by-peer', head: textOf(head) });
-    let parsed: ParsedHttp2Request;
-    try {
-      if (this.#context.draining()) throw new ProxyError('draining', 'the proxy is stopping');
-      parsed = readHttp2Request(head, {
-        fieldsMax: this.#context.headLimits.fieldsMax,
-        isComplete,
-        isOurs: (authority) => this.#isOurs(authority),
-      });
-    } catch (thrown) {
-      const error = asProxyError(thrown);
-      const refused = {
-        id: responder.id,
-        protocol: 'h2',
-        client: this.#accepted.client,
-        sent: responder.refuse(error),
-      };
-      return recordRefused(error, refused, services, sessions);
-    }
-    responder.request = { ...parsed, authority: parsed.kind === 'tunnel' ? parsed.authority : undefined };
-    this.#dispatch(parsed, stream, responder);
-  }
-
-  #dispatch(parsed: ParsedHttp2Request, stream: ServerHttp2Stream, responder: Http2Responder): void {
-    const { id, signal, services } = responder;
-    const { sessions } = this.#context;
-    const { method, target: requestTarget, headers, framing } = parsed;
-    const common = {
-      id,
-      requestTarget,
-      protocol: 'h2',
-      headers,
-      credentials: credentialsIn(headers),
-      client: this.#accepted.client,
-      signal,
-      startedMs: services.clock.now(),
-    } as const;
-    switch (parsed.kind) {
-      case 'tunnel':
-        return void handleTunnel(
-          { ...common, kind: 'tunnel', method: 'CONNECT', target: parsed.authority },
-          responder,
-          services,
-          sessions,
-        );
-      case 'forward': {
-        const isEmpty = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
-        const body = isEmpty ? undefined : new Http2Body(responder.wire, stream, framing);
-        const { authority: target, path } = parsed;
-        const request = { ...common, kind: 'forward', method, target, url: requestTarget, path, body } as const;
-        return void handleForward(request, responder, services, sessions);
-      }
-      case 'local':
-        return void handleLocal({ ...common, kind: 'local', method, path: parsed.path }, responder, services, sessions);
-    }
-  }
-
-  #isOurs({ host, port }: Authority): boolean {
-    const own = /:(\d+)$/.exec(this.#accepted.client.listener)?.[1];
-    return port === Number(own) && this.#context.services().pages.isOurs(host);
+    serveStream(opened, responder, this.#accepted.client, this.#context);
   }
 
   #ended(responder: Http2Responder): void {
     if (!this.#requests.delete(responder)) return;
+    if (responder.isFaulty) this.#faultyBefore += 1;
     if (!responder.headersSent && !this.#session.destroyed) this.#count('streams that are reset before their response');
     this.#tellPlace();
   }
@@ -333,11 +282,4 @@ export class Http2Connection implements ClientConnection, IdleTarget {
     this.#accepted.wire.stream.destroy();
     this.#accepted.host.closed(this.#accepted.place);
   }
-}
-
-/** A head as `explain` prints it. */
-function textOf(head: readonly string[]): string {
-  let text = '';
-  for (let at = 0; at + 1 < head.length; at += 2) text += `${head[at]}: ${head[at + 1]}\r\n`;
-  return text;
 }

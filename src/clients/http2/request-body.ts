@@ -40,9 +40,12 @@ export class Http2Body implements Body {
 }
 
 /** nghttp2 resets a stream whose data differ from its content-length (RFC 9113 §8.1.1). */
+export const lengthMismatch = (cause?: Error): ProxyError =>
+  new ProxyError('bad_request', 'the body differs from its content-length', { cause });
+
 const bodyFailure = (cause: Error): ProxyError =>
   cause instanceof Http2StreamError && cause.streamCode === constants.NGHTTP2_PROTOCOL_ERROR
-    ? new ProxyError('bad_request', 'the body differs from its content-length', { cause })
+    ? lengthMismatch(cause)
     : new ProxyError('client_gone', 'the client has given up the request', { cause });
 
 function pairs(raw: readonly string[]): Headers {

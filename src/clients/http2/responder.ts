@@ -10,7 +10,7 @@ import type {
 } from '../../contracts/client.ts';
 import { ProxyError } from '../../contracts/failure.ts';
 import type { LocalResponse, ResponseHead } from '../../contracts/message.ts';
-import type { Authority, Body, Headers } from '../../contracts/request.ts';
+import type { Authority, Body, Framing, Headers } from '../../contracts/request.ts';
 import type { Connection } from '../../contracts/stages.ts';
 import { Http2Wire } from '../../net/http2-wire.ts';
 import type { Services } from '../../pipeline/services.ts';
@@ -18,6 +18,7 @@ import { firstOf, printFields } from '../../protocol/http1/header-list.ts';
 import { httpDate } from '../../protocol/http1/http-date.ts';
 import { Stop } from '../../util/stop.ts';
 import { refusalResponse } from '../http/refusal.ts';
+import { lengthMismatch } from './request-body.ts';
 import { sendFields, sendHead } from './response-fields.ts';
 
 /** What a response needs to know of the request. */
@@ -29,6 +30,8 @@ export interface Http2RequestInfo {
   readonly authority?: Authority | undefined;
   /** Of an extended CONNECT. */
   readonly webSocketKey?: string | undefined;
+  /** Of its body. */
+  readonly framing?: Framing | undefined;
 }
 
 export interface Http2ResponderTerms {
@@ -39,6 +42,7 @@ export interface Http2ResponderTerms {
 }
 
 const NOTHING = Buffer.alloc(0);
+const RESET_CONTENT = 205;
 /** RFC 6455 §4.2.2. */
 const WEB_SOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -57,12 +61,11 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
     this.#stream = stream;
     this.#terms = terms;
     this.wire = new Http2Wire(stream);
-    this.wire.stream.once('close', () => {
-      if (!this.#isHandedOff) this.stop(new ProxyError('client_gone', 'the client has reset the stream'));
-    });
-    stream.on('aborted', () => {
-      if (!this.#isHandedOff) this.stop(new ProxyError('client_gone', 'the client has reset the stream'));
-    });
+    const onEnd = () => {
+      if (!this.#isHandedOff) this.stop(this.#resetFailure());
+    };
+    this.wire.stream.once('close', onEnd);
+    stream.on('aborted', onEnd);
   }
 
   get id(): string {
@@ -75,6 +78,11 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
 
   get connectionAuth(): ConnectionAuth {
     return this.#terms.connectionAuth;
+  }
+
+  /** Whether its stream was reset for an error of the client's in it. */
+  get isFaulty(): boolean {
+    return this.#stream.rstCode === constants.NGHTTP2_PROTOCOL_ERROR;
   }
 
   get headersSent(): boolean {
@@ -97,7 +105,9 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
     // To a client that has asked for a WebSocket it would open one (RFC 8441 §4).
     if (this.request.webSocketKey !== undefined && head.status < 300)
       throw new ProxyError('origin_upgrade', `the origin has answered ${head.status} to a WebSocket handshake`);
-    if (body === undefined) {
+    // A 205 has no content (RFC 9110 §15.3.6), and node:http2 ends its stream with its head. What an origin sends all the same is
+    // not read, and its connection is closed.
+    if (body === undefined || head.status === RESET_CONTENT) {
       this.#sendHead(head, { endStream: true });
       terms.onHeadWritten();
       await settled(terms.upload);
@@ -177,13 +187,18 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
     this.wire.resetWith(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
+  #resetFailure(): ProxyError {
+    const isMismatch = this.isFaulty && this.request.framing?.kind === 'length';
+    return isMismatch ? lengthMismatch() : new ProxyError('client_gone', 'the client has reset the stream');
+  }
+
   get #isGone(): boolean {
     return this.#stream.destroyed || this.#stream.closed || this.#stream.aborted;
   }
 
   #checkClient(): void {
     if (this.signal.aborted) throw this.signal.reason;
-    if (this.#isGone) throw new ProxyError('client_gone', 'the client has reset the stream');
+    if (this.#isGone) throw this.#resetFailure();
   }
 
   #handOff(): Connection {

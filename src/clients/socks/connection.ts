@@ -3,8 +3,7 @@ import { requiresLogin } from '../../contracts/identity.ts';
 import type { ClientCredentials, ClientInfo, TunnelRequest } from '../../contracts/request.ts';
 import { Secret } from '../../contracts/secret.ts';
 import type { Connection } from '../../contracts/stages.ts';
-import type { Ownership, Receiver, Wire } from '../../contracts/wire.ts';
-import type { IdleTarget } from '../../net/idle-watch.ts';
+import type { Ownership, Wire } from '../../contracts/wire.ts';
 import { handleTunnel } from '../../pipeline/handle.ts';
 import { recordRefused } from '../../pipeline/record-refused.ts';
 import { identifyUser } from '../../pipeline/steps.ts';
@@ -12,14 +11,9 @@ import { formatAuthority } from '../../protocol/addresses/authority.ts';
 import type { Socks5Login } from '../../protocol/socks/socks5-server.ts';
 import { NO_SLOT } from '../../util/slot-list.ts';
 import { Stop } from '../../util/stop.ts';
-import type {
-  AcceptedClient,
-  ClientConnection,
-  ClientPlace,
-  ConnectionHost,
-  EvictedClient,
-} from '../client-protocol.ts';
-import { ClientTunnel } from '../client-tunnel.ts';
+import type { AcceptedClient, ClientConnection, ClientPlace, EvictedClient } from '../client-protocol.ts';
+import { ClientSocket, type SocketUser } from '../client-socket.ts';
+import type { ClientTunnel } from '../client-tunnel.ts';
 import type { EndedClient } from '../ended-clients.ts';
 import { PendingBytes } from '../pending-bytes.ts';
 import type { SocksContext } from './context.ts';
@@ -43,14 +37,14 @@ type State =
   | { readonly at: 'gone' };
 
 /** One client connection in SOCKS: a negotiation, one request, and its tunnel. */
-export class SocksConnection implements ClientConnection, Receiver, IdleTarget, SocksResponderHost, EndedClient {
+export class SocksConnection implements ClientConnection, SocketUser, SocksResponderHost, EndedClient {
   slot: number = NO_SLOT;
   silentSinceMs = 0;
   readonly wire: Wire;
   readonly #client: ClientInfo;
   readonly #context: SocksContext;
   readonly #place: ClientPlace;
-  readonly #host: ConnectionHost;
+  readonly #socket: ClientSocket;
   #state: State = { at: 'negotiating', negotiation: new Negotiation() };
   /** What the client has sent for its tunnel already. */
   readonly #early = new PendingBytes();
@@ -60,23 +54,13 @@ export class SocksConnection implements ClientConnection, Receiver, IdleTarget, 
   /** The same for the login and for the request that follows: what was found out about them holds for both. */
   #credentials: ClientCredentials | undefined;
 
-  constructor({ wire, client, early, place, host }: AcceptedClient, context: SocksContext) {
-    this.wire = wire;
-    this.#client = client;
+  constructor(accepted: AcceptedClient, context: SocksContext) {
+    this.wire = accepted.wire;
+    this.#client = accepted.client;
     this.#context = context;
-    this.#place = place;
-    this.#host = host;
-    context.idle.watch(this);
-    wire.stream.once('close', () => this.#closed());
-    if (early.length === 0) wire.deliverTo(this);
-    // Later: the listener has to count the connection first.
-    else queueMicrotask(() => this.#begin(early));
-  }
-
-  #begin(early: Buffer): void {
-    if (this.#state.at === 'gone') return;
-    this.wire.deliverTo(this);
-    this.bytes(early, 'fresh');
+    this.#place = accepted.place;
+    this.#socket = new ClientSocket(accepted, this, context);
+    this.#socket.begin();
   }
 
   get active(): number {
@@ -103,7 +87,7 @@ export class SocksConnection implements ClientConnection, Receiver, IdleTarget, 
 
   evict(why: ProxyError): EvictedClient {
     const bytes = this.#state.at === 'negotiating' ? this.#state.negotiation.refusal(why) : Buffer.alloc(0);
-    this.#closed();
+    this.#socket.closed();
     return { wire: this.wire, rejection: { bytes, sent: sentOf(why) } };
   }
 
@@ -261,11 +245,9 @@ export class SocksConnection implements ClientConnection, Receiver, IdleTarget, 
   }
 
   handOff(signal: Stop): Connection {
-    const early = this.#early.take();
-    const tunnel = new ClientTunnel({ wire: this.wire, early, signal, onOver: () => this.#closed() });
+    const tunnel = this.#socket.handOff(this.#early.take(), signal);
     this.#state = tunnel;
-    this.wire.deliverTo(undefined);
-    this.#context.idle.unwatch(this);
+    this.#context.ended.delete(this);
     return tunnel;
   }
 
@@ -298,21 +280,13 @@ export class SocksConnection implements ClientConnection, Receiver, IdleTarget, 
     this.wire.deliverTo(this);
   }
 
-  #closed(): void {
+  onClosed(): void {
     const state = this.#state;
-    if (state.at === 'gone') return;
     this.#context.ended.delete(this);
-    if (state.at === 'handed-off') {
-      state.socketClosed();
-      if (state.isOpen) return;
-    }
-    this.#context.idle.unwatch(this);
-    this.wire.deliverTo(undefined);
     const gone = new ProxyError('client_gone', 'the client closed the connection');
     if (state.at === 'request') state.stop(gone);
     else if (state.at === 'checking') state.stop.abort(gone);
     this.#state = { at: 'gone' };
-    this.#host.closed(this.#place);
   }
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { LoginNeed } from '../../contracts/identity.ts';
 import { Negotiation, type NegotiationStep } from './negotiation.ts';
 
 /** What a client reads and asks for, when its bytes come in these pieces; a login is always right. */
-function played(pieces: readonly Buffer[], requires: 'login' | 'nothing'): string {
+function played(pieces: readonly Buffer[], requires: LoginNeed): string {
   const negotiation = new Negotiation();
   const seen: string[] = [];
   const take = (step: NegotiationStep): 'on' | 'wait' | 'over' => {
@@ -49,6 +50,13 @@ describe('the negotiation of SOCKS', () => {
       '0502 | login me | 0100 | socks5 a.example:443',
     );
     assert.equal(played([ascii('\x05\x01\x00')], 'login'), 'socks5 client_auth_required 05ff');
+  });
+  test('asks for a password where it may be needed, and goes on with a client that offers none', () => {
+    const both = Buffer.concat([ascii('\x05\x02\x00\x02\x01\x02me\x02pw'), byName]);
+    assert.equal(played([both], 'optional'), '0502 | login me | 0100 | socks5 a.example:443');
+    const none = Buffer.concat([ascii('\x05\x01\x00'), byName]);
+    assert.equal(played([none], 'optional'), '0500 | socks5 a.example:443');
+    assert.equal(played([ascii('\x05\x01\x01')], 'optional'), 'socks5 bad_request 05ff');
   });
   test('takes any login where none is required and the client insists on one', () => {
     const all = Buffer.concat([ascii('\x05\x01\x02'), ascii('\x01\x02me\x00'), byName]);

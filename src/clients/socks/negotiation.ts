@@ -1,4 +1,5 @@
 import { ProxyError } from '../../contracts/failure.ts';
+import type { LoginNeed } from '../../contracts/identity.ts';
 import type { Authority } from '../../contracts/request.ts';
 import { formatAuthority, parseAuthority } from '../../protocol/addresses/authority.ts';
 import { parseIp } from '../../protocol/addresses/ip-address.ts';
@@ -60,8 +61,8 @@ export class Negotiation {
     this.#received = Buffer.concat([this.#received, chunk]);
   }
 
-  /** The next step, until it is `more`. `requiresLogin`: clients must be users, which SOCKS4 cannot show. */
-  next(requires: 'login' | 'nothing'): NegotiationStep {
+  /** The next step, until it is `more`. */
+  next(requires: LoginNeed): NegotiationStep {
     try {
       return this.#next(requires);
     } catch (error) {
@@ -82,7 +83,7 @@ export class Negotiation {
     return this.#stage === 'socks4' ? SOCKS4 : SOCKS5;
   }
 
-  #next(requires: 'login' | 'nothing'): NegotiationStep {
+  #next(requires: LoginNeed): NegotiationStep {
     switch (this.#stage) {
       case 'version':
         return this.#readVersion(requires);
@@ -104,7 +105,7 @@ export class Negotiation {
     }
   }
 
-  #readVersion(requires: 'login' | 'nothing'): NegotiationStep {
+  #readVersion(requires: LoginNeed): NegotiationStep {
     const [version] = this.#received;
     if (version === undefined) return MORE;
     if (version === SOCKS5_VERSION) this.#stage = 'greeting';
@@ -113,7 +114,7 @@ export class Negotiation {
     return this.#next(requires);
   }
 
-  #greet(requires: 'login' | 'nothing'): NegotiationStep {
+  #greet(requires: LoginNeed): NegotiationStep {
     const parsed = parseSocks5Greeting(this.#received);
     if (parsed === undefined) return MORE;
     const offered = parsed.value;
@@ -126,6 +127,10 @@ export class Negotiation {
     if (offered.includes(SOCKS5_METHODS.password)) {
       this.#stage = 'login';
       return { at: 'reply', bytes: socks5Choice(SOCKS5_METHODS.password) };
+    }
+    if (requires === 'optional' && offered.includes(SOCKS5_METHODS.none)) {
+      this.#stage = 'target';
+      return { at: 'reply', bytes: socks5Choice(SOCKS5_METHODS.none) };
     }
     const why = requires === 'login' ? 'no user name and password' : 'no authentication method that is known here';
     throw new ProxyError(requires === 'login' ? 'client_auth_required' : 'bad_request', `the client offers ${why}`);

@@ -22,7 +22,7 @@ const FATAL = 2;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** In front of the first byte of a handshake, where nothing is encrypted yet. */
+/** Where nothing is encrypted yet: in front of a handshake, or in TLS 1.2 in front of this side's ChangeCipherSpec. */
 export const plainAlert = (alert: Alert): Buffer => Buffer.from([ALERT, 3, 3, 0, 2, FATAL, ALERTS[alert]]);
 
 /** What a handshake of TLS 1.3 has agreed on. */

@@ -13,7 +13,7 @@ export class HandshakeSecrets {
     if (text.startsWith(LABEL)) this.#secret = Buffer.from(text.slice(text.lastIndexOf(' ') + 1), 'hex');
   }
 
-  /** `undefined`: TLS 1.2, whose keys depend on what Node does not report. */
+  /** `undefined`: Node has reported none. */
   of(socket: TLSSocket): SessionSecrets | undefined {
     if (this.#secret === undefined) return undefined;
     return { cipher: socket.getCipher().standardName, secret: this.#secret };

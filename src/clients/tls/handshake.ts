@@ -13,7 +13,7 @@ import type {
   EvictedClient,
 } from '../client-protocol.ts';
 import type { ListenTls } from '../options.ts';
-import { encryptedAlert } from './alert.ts';
+import { type Alert, encryptedAlert, plainAlert } from './alert.ts';
 import { judgeClientCertificate } from './client-certificate.ts';
 import { HandshakeSecrets } from './handshake-secrets.ts';
 
@@ -54,6 +54,8 @@ export class Handshake implements ClientConnection, IdleTarget {
     const { wire, early } = accepted;
     wire.stream.once('close', () => this.#closed());
     this.#transport = wire.toDuplex();
+    // node:tls takes it over. A client that ends in the middle of its handshake has left, and gives its place back at once.
+    this.#transport.allowHalfOpen = false;
     if (early.length > 0) this.#transport.unshift(early);
     this.#secrets = host.tls.clientCa === undefined ? undefined : new HandshakeSecrets();
     host.context.idle.watch(this);
@@ -118,9 +120,12 @@ export class Handshake implements ClientConnection, IdleTarget {
     const verdict = judgeClientCertificate(socket, tls, context.clock.wallMs());
     if (verdict.at === 'refused') return this.#refuse(socket, verdict);
     this.#leave();
+    // A tunnel may be ended by one side alone.
+    socket.allowHalfOpen = true;
     const { wire, place, host } = this.#accepted;
     const version = socket.getProtocol() ?? 'TLS';
-    const client = { ...this.#accepted.client, tls: { version, user: verdict.user } };
+    // The same object: by it a program knows the connection from its beginning to its end.
+    const client = Object.assign(this.#accepted.client, { tls: { version, user: verdict.user } });
     const inside = new TlsWire(socket, wire);
     place.of = this.#host.protocolFor(socket.alpnProtocol).serve({ wire: inside, client, early: NOTHING, place, host });
   }
@@ -129,11 +134,19 @@ export class Handshake implements ClientConnection, IdleTarget {
     this.#record(new ProxyError('client_certificate_rejected', detail));
     this.#state = 'refused';
     socket.on('error', () => undefined).resume();
-    const secrets = this.#secrets?.of(socket);
-    const bytes = secrets && encryptedAlert(alert, secrets);
+    const bytes = this.#alertBytes(socket, alert);
     if (bytes === undefined) return this.close();
     this.#transport.end(bytes);
     this.#host.context.idle.watch(this);
+  }
+
+  /** `undefined`: none that this client could read. */
+  #alertBytes(socket: TLSSocket, alert: Alert): Buffer | undefined {
+    // Node writes its ChangeCipherSpec when this call is over, and all before that is in the clear (RFC 5246 §7.1). Of a session
+    // that is resumed it has been written.
+    if (socket.getProtocol() === 'TLSv1.2') return socket.isSessionReused() ? undefined : plainAlert(alert);
+    const secrets = this.#secrets?.of(socket);
+    return secrets && encryptedAlert(alert, secrets);
   }
 
   #record(why: ProxyError): void {

@@ -1,9 +1,10 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type Server, TLSSocket } from 'node:tls';
 import type { ProxyError } from '../../contracts/failure.ts';
 import { watchFile } from '../../files/watch-file.ts';
 import { transportOf } from '../../net/node-internals.ts';
-import { filesOfTls, readTlsMaterial, TlsMaterialError } from '../../net/tls-material.ts';
+import { filesOfTls, readTlsMaterial, type TlsMaterial, TlsMaterialError } from '../../net/tls-material.ts';
 import type { AcceptedClient, ClientConnection, ClientContext, ClientProtocol, Rejection } from '../client-protocol.ts';
 import { listenUrl } from '../listening.ts';
 import type { Listen, ListenTls } from '../options.ts';
@@ -16,6 +17,11 @@ const HANDSHAKES_MAX = 1_000;
 const PAIR_MS = 2_000;
 /** Ours ends a handshake before. */
 const NODE_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** A Node that hides what is read in net/node-internals.ts. */
+const OWN_SERVERS =
+  'this Node hides the transport of a TLS socket: each handshake takes a TLS server of its own, and no session is resumed; ' +
+  'run Viaduct on Node 22, 24 or 26';
 
 const ALPN = ['h2', 'http/1.1', 'http/1.0'];
 
@@ -39,7 +45,9 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
   readonly #url: string;
   readonly #inner: InnerProtocols;
   readonly #handshakes = new Map<unknown, Handshake>();
-  #server: Server;
+  #material: TlsMaterial;
+  /** `undefined`: Node does not say which handshake an event is about, and each handshake has a server of its own. */
+  #server: Server | undefined;
   readonly #watches: readonly Disposable[];
   #retry: Disposable | undefined;
 
@@ -48,7 +56,9 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
     this.tls = tls;
     this.#url = listenUrl(listen);
     this.#inner = inner;
-    this.#server = this.#createServer();
+    this.#material = readTlsMaterial(tls);
+    if (showsTransports()) this.#server = this.#sharedServer();
+    else this.#notice('warn', OWN_SERVERS);
     this.#watches = context.watchesFiles() ? this.#watch() : [];
   }
 
@@ -69,7 +79,8 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
     const [oldest] = this.#handshakes.values();
     if (this.#handshakes.size >= HANDSHAKES_MAX) oldest?.expired();
     this.#handshakes.set(transport, handshake);
-    this.#server.emit('connection', transport);
+    const server = this.#server ?? this.#createServer(() => this.#handshakes.get(transport));
+    server.emit('connection', transport);
   }
 
   ended(transport: Duplex, handshake: Handshake): void {
@@ -82,8 +93,12 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
     for (const watch of this.#watches) watch[Symbol.dispose]();
   }
 
-  #createServer(): Server {
-    const { options, byName } = readTlsMaterial(this.tls);
+  #sharedServer(): Server {
+    return this.#createServer((socket) => this.#handshakes.get(transportOf(socket)));
+  }
+
+  #createServer(handshakeOf: (socket: TLSSocket) => Handshake | undefined): Server {
+    const { options, byName } = this.#material;
     const server = createServer({
       ...options,
       ALPNProtocols: ALPN,
@@ -93,14 +108,10 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
       handshakeTimeout: NODE_TIMEOUT_MS,
     });
     for (const { name, context } of byName) server.addContext(name, context);
-    server.on('secureConnection', (socket) => this.#of(socket)?.secured(socket));
-    server.on('tlsClientError', (error, socket) => this.#of(socket)?.failed(error));
-    if (this.tls.clientCa !== undefined) server.on('keylog', (line, socket) => this.#of(socket)?.keyLog(line));
+    server.on('secureConnection', (socket) => handshakeOf(socket)?.secured(socket));
+    server.on('tlsClientError', (error, socket) => handshakeOf(socket)?.failed(error));
+    if (this.tls.clientCa !== undefined) server.on('keylog', (line, socket) => handshakeOf(socket)?.keyLog(line));
     return server;
-  }
-
-  #of(socket: TLSSocket): Handshake | undefined {
-    return this.#handshakes.get(transportOf(socket));
   }
 
   #watch(): Disposable[] {
@@ -118,7 +129,8 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
     this.#retry?.[Symbol.dispose]();
     this.#retry = undefined;
     try {
-      this.#server = this.#createServer();
+      this.#material = readTlsMaterial(this.tls);
+      if (this.#server !== undefined) this.#server = this.#sharedServer();
       this.#notice('info', 'the certificates were read again');
     } catch (error) {
       if (!(error instanceof TlsMaterialError)) throw error;
@@ -130,4 +142,13 @@ class TlsProtocol implements ClientProtocol, HandshakeHost {
   #notice(level: 'info' | 'warn' | 'error', message: string): void {
     this.context.services().observe({ type: 'notice', level, message: `${this.#url}: ${message}` });
   }
+}
+
+/** Whether this Node lets `transportOf` find a transport: it is tried. */
+function showsTransports(): boolean {
+  const transport = new Socket();
+  const socket = new TLSSocket(transport, { isServer: true });
+  const isShown = transportOf(socket) === transport;
+  for (const one of [socket, transport]) one.on('error', () => undefined).destroy();
+  return isShown;
 }

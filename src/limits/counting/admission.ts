@@ -6,6 +6,7 @@ import type { StopSignal } from '../../util/stop.ts';
 import type { LimitIds } from '../ids.ts';
 import type { LimitState } from '../limit-state.ts';
 import type { LimitsOptions } from '../options.ts';
+import { type FiniteSupply, QuotaSupply } from '../shared/supply.ts';
 import type { Subject } from '../subject.ts';
 import type { SavedQuotas } from './quota-counter.ts';
 import { QuotaFile } from './quota-file.ts';
@@ -38,8 +39,25 @@ const NO_QUOTAS: SavedQuotas = new Map();
 /** Of a request that is no tunnel. */
 const NO_SLOT: Disposable = { [Symbol.dispose]() {} };
 
+/** The bytes of one quota, while claims to it are open. */
+export interface OpenQuota extends Disposable {
+  readonly supply: FiniteSupply;
+}
+
+/** Admits the requests of all processes that share the limits, in the one that owns them. */
+export interface OwnerAdmission extends AsyncDisposable {
+  /** As `Admission.admit`. */
+  admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable>;
+  /** Counts a tunnel that is open already, even above the limit. */
+  count(subject: Subject): Disposable;
+  /** `undefined` where there is no such quota. */
+  openQuota(id: string, key: string): OpenQuota | undefined;
+  update(options: LimitsOptions, limitIds: LimitIds): void;
+  describe(): Iterable<LimitState>;
+}
+
 /** Counts in this process. */
-export class LocalAdmission implements Admission {
+export class LocalAdmission implements Admission, OwnerAdmission {
   readonly quotas: Quotas;
   readonly tunnels: TunnelLimits;
   readonly #requests: RequestRate;
@@ -66,6 +84,15 @@ export class LocalAdmission implements Admission {
 
   hold(subject: Subject): QuotaHold {
     return this.quotas.hold(subject);
+  }
+
+  count(subject: Subject): Disposable {
+    return this.tunnels.count(subject);
+  }
+
+  openQuota(id: string, key: string): OpenQuota | undefined {
+    const opened = this.quotas.open(id, key);
+    return opened && { supply: new QuotaSupply(opened.counter), [Symbol.dispose]: () => opened[Symbol.dispose]() };
   }
 
   update(options: LimitsOptions, limitIds: LimitIds): void {

@@ -145,17 +145,23 @@ export class Quotas {
 
   #refusal(limit: QuotaLimit, key: string, counter: QuotaCounter): Error {
     limit.refused++;
-    const { bytes, every } = limit.options;
-    const resetsAtMs = counter.resetsAtMs();
-    const waitMs = counter.waitMs();
-    const resets = `${new Date(resetsAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC, in ${formatDuration(waitMs)}`;
-    return refusalError({
-      code: 'quota_exceeded',
-      limit: limit.name,
-      clientDetail: `limit "${limit.name}" allows ${formatBytes(bytes)} every ${formatDuration(every)}: 0B are left; it resets at ${resets}`,
-      key,
-      retryAfterMs: waitMs,
-      policy: { quota: bytes, windowMs: every, unit: 'content-bytes', left: 0 },
-    });
+    return quotaRefusal(limit, key, { resetsAtMs: counter.resetsAtMs(), waitMs: counter.waitMs() });
   }
+}
+
+/** `resetsAtMs` is on the wall clock. */
+export function quotaRefusal(
+  { name, options: { bytes, every } }: { readonly name: string; readonly options: QuotaOptions },
+  key: string,
+  { resetsAtMs, waitMs }: { readonly resetsAtMs: number; readonly waitMs: number },
+): Error {
+  const resets = `${new Date(resetsAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC, in ${formatDuration(waitMs)}`;
+  return refusalError({
+    code: 'quota_exceeded',
+    limit: name,
+    clientDetail: `limit "${name}" allows ${formatBytes(bytes)} every ${formatDuration(every)}: 0B are left; it resets at ${resets}`,
+    key,
+    retryAfterMs: waitMs,
+    policy: { quota: bytes, windowMs: every, unit: 'content-bytes', left: 0 },
+  });
 }

@@ -17,7 +17,7 @@ interface RequestLimit {
   options: RequestOptions;
   rate: FillRate;
   refused: number;
-  readonly buckets: KeyedPool<TokenBucket>;
+  buckets: KeyedPool<TokenBucket>;
 }
 
 /** Without `burst` as many requests may come at once as in one second, at least one. */
@@ -27,10 +27,29 @@ const rateOf = ({ rate, burst }: RequestOptions): FillRate =>
 /** Requests a second, as token buckets: unlike a fixed window they do not let twice the rate through at its edge. */
 export class RequestRate {
   readonly #clock: Clock;
+  readonly #begins: 'full' | 'empty';
   #limits: readonly RequestLimit[] = [];
 
-  constructor(clock: Clock) {
+  /** `empty`: a client, user or host that is seen for the first time may send one request, and has no burst yet. */
+  constructor(clock: Clock, begins: 'full' | 'empty' = 'full') {
     this.#clock = clock;
+    this.#begins = begins;
+  }
+
+  /** The limits in their order, for one that counts them elsewhere. */
+  limits(): readonly { readonly id: string; readonly options: RequestOptions; readonly burst: number }[] {
+    return this.#limits.map(({ id, options, rate }) => ({ id, options, burst: rate.burst }));
+  }
+
+  /** Forgets what was counted. */
+  clear(): void {
+    for (const limit of this.#limits) limit.buckets = this.#pool(() => limit.rate);
+  }
+
+  /** The refusal by the limit at this place, for one that counts them elsewhere. */
+  refusalBy(at: number, subject: Subject, waitMs: number): Error | undefined {
+    const limit = this.#limits[at];
+    return limit && this.#refusal(limit, keyOf(limit.options.per, subject), waitMs);
   }
 
   names(): string[] {
@@ -52,7 +71,7 @@ export class RequestRate {
     const nowMs = this.#clock.now();
     const held = this.#limits.map((limit) => {
       const key = keyOf(limit.options.per, subject);
-      const bucket = limit.buckets.hold(key, () => new TokenBucket(limit.rate, nowMs));
+      const bucket = limit.buckets.hold(key, () => this.#bucket(limit.rate, nowMs));
       // Here and not at the reload, which would touch a hundred thousand of them.
       bucket.setRate(limit.rate, nowMs);
       bucket.fill(nowMs);
@@ -60,7 +79,9 @@ export class RequestRate {
     });
     try {
       for (const { limit, key, bucket } of held) {
-        if (bucket.level + ROUNDING < 1) throw this.#refusal(limit, key, bucket);
+        if (bucket.level + ROUNDING < 1) {
+          throw this.#refusal(limit, key, ((1 - bucket.level) / limit.rate.rate) * 1000);
+        }
       }
       for (const { bucket } of held) bucket.take(1);
     } finally {
@@ -82,16 +103,26 @@ export class RequestRate {
       options,
       rate: rateOf(options),
       refused: 0,
-      buckets: new KeyedPool(KEYS_MAX, (bucket) => {
-        const nowMs = this.#clock.now();
-        bucket.setRate(limit.rate, nowMs);
-        return bucket.isFull(nowMs);
-      }),
+      buckets: this.#pool(() => limit.rate),
     };
     return limit;
   }
 
-  #refusal(limit: RequestLimit, key: string, bucket: TokenBucket): Error {
+  #pool(rate: () => FillRate): KeyedPool<TokenBucket> {
+    return new KeyedPool<TokenBucket>(KEYS_MAX, (bucket) => {
+      const nowMs = this.#clock.now();
+      bucket.setRate(rate(), nowMs);
+      return bucket.isFull(nowMs);
+    });
+  }
+
+  #bucket(rate: FillRate, nowMs: number): TokenBucket {
+    const bucket = new TokenBucket(rate, nowMs);
+    if (this.#begins === 'empty') bucket.take(rate.burst - 1);
+    return bucket;
+  }
+
+  #refusal(limit: RequestLimit, key: string, waitMs: number): Error {
     limit.refused++;
     const { rate, burst } = limit.rate;
     const allowed = rate > 1 ? `${rate} requests a second` : `one request every ${formatDuration(1000 / rate)}`;
@@ -100,7 +131,7 @@ export class RequestRate {
       limit: limit.name,
       clientDetail: `limit "${limit.name}" allows ${allowed}`,
       key,
-      retryAfterMs: ((1 - bucket.level) / rate) * 1000,
+      retryAfterMs: waitMs,
       policy: { quota: burst, windowMs: (burst / rate) * 1000, unit: 'requests', left: 0 },
     });
   }

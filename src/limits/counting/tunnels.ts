@@ -8,10 +8,10 @@ import { refusalError } from '../refusal.ts';
 import { keyOf, type Subject } from '../subject.ts';
 
 /** One client may hold this part of the queue, so that it cannot have all other clients refused. */
-const QUEUE_SHARE = 4;
+export const QUEUE_SHARE = 4;
 
-type Scope = 'total' | 'client' | 'user';
-const SCOPES: readonly Scope[] = ['total', 'client', 'user'];
+export type Scope = 'total' | 'client' | 'user';
+export const SCOPES: readonly Scope[] = ['total', 'client', 'user'];
 
 interface Waiter {
   readonly subject: Subject;
@@ -20,7 +20,7 @@ interface Waiter {
 
 const isLimited = (options: TunnelOptions): boolean => SCOPES.some((scope) => options[scope] !== undefined);
 const nameOf = (scope: Scope): string => `tunnels ${scope}`;
-const keyIn = (scope: Scope, subject: Subject): string => keyOf(scope === 'total' ? 'proxy' : scope, subject);
+export const keyIn = (scope: Scope, subject: Subject): string => keyOf(scope === 'total' ? 'proxy' : scope, subject);
 /** The key that waiting requests are counted by. */
 const waitKey = (subject: Subject): string => `wait ${subject.client}`;
 
@@ -52,6 +52,19 @@ export class TunnelLimits {
     return SCOPES.filter((scope) => this.#options[scope] !== undefined).map(nameOf);
   }
 
+  /** Open tunnels that this process counts in one scope. */
+  openOf(scope: Scope, key: string): number {
+    return this.#open[scope].get(key) ?? 0;
+  }
+
+  /** All keys with open tunnels in the scopes that have a limit. */
+  *openKeys(): Iterable<{ readonly scope: Scope; readonly key: string }> {
+    for (const scope of SCOPES) {
+      if (this.#options[scope] === undefined) continue;
+      for (const key of this.#open[scope].keys()) yield { scope, key };
+    }
+  }
+
   /** A larger limit admits requests that wait; a smaller one closes no tunnel that is open. */
   update(options: TunnelOptions): void {
     this.#options = options;
@@ -68,7 +81,7 @@ export class TunnelLimits {
     const { wait, queue } = this.#options;
     const ofClient = this.#waitersByClient.get(waitKey(subject)) ?? 0;
     const hasQueueSpace = this.#waiters.size < queue && ofClient < Math.max(1, queue / QUEUE_SHARE);
-    if (wait === 0 || !hasQueueSpace) throw this.#refusal(full, subject);
+    if (wait === 0 || !hasQueueSpace) throw this.refusal(full, subject);
     if (signal.aborted) throw signal.reason;
     return this.#wait(subject, signal, wait);
   }
@@ -111,7 +124,7 @@ export class TunnelLimits {
       };
       const timer = this.#clock.after(waitMs, () => {
         dequeue();
-        reject(this.#refusal(this.#fullScope(subject) ?? 'total', subject));
+        reject(this.refusal(this.#fullScope(subject) ?? 'total', subject));
       });
       this.#waiters.add(waiter);
       add(this.#waitersByClient, waitKey(subject), 1);
@@ -153,7 +166,8 @@ export class TunnelLimits {
     }
   }
 
-  #refusal(scope: Scope, subject: Subject): ProxyError {
+  /** Counts and makes the refusal by one limit. */
+  refusal(scope: Scope, subject: Subject): ProxyError {
     this.#refused[scope]++;
     const max = this.#options[scope] ?? 0;
     const whose = { total: '', client: ' for one client', user: ' for one user' }[scope];

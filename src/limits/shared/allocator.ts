@@ -1,5 +1,5 @@
 import { type Demand, NO_DEMAND } from './backend.ts';
-import type { DemandKind, QuotaSupply, Supply } from './supply.ts';
+import type { DemandKind, FiniteSupply, Supply } from './supply.ts';
 
 /** One process at one budget, as the owner of the limits sees it. Disposing ends it. */
 export interface Claim extends Disposable {
@@ -62,8 +62,13 @@ export class Allocator<S extends Supply = Supply> {
     this.#share('normal', grantMax);
     if (this.#wanted('normal') === 0) this.#share('background', grantMax);
     if (this.#waiting().length === 0) return;
-    if (supply.kind === 'refilling') this.#onWaiting(this);
-    else this.#recall();
+    if (supply.kind === 'refilling') {
+      supply.onWaiting();
+      this.#onWaiting(this);
+    } else {
+      const wanted = this.#wanted('normal') + this.#wanted('background');
+      if (supply.requestMore(wanted, () => this.serve()) === 'none') this.#recall();
+    }
   }
 
   #want(claimant: Claimant, demand: Demand): void {
@@ -93,7 +98,7 @@ export class Allocator<S extends Supply = Supply> {
     if (supply.kind === 'finite' && !this.#isRecalling()) this.#shareRest(supply);
   }
 
-  #shareRest(supply: QuotaSupply): void {
+  #shareRest(supply: FiniteSupply): void {
     const waiting = this.#waiting();
     const isEnd = supply.isTooLittleFor(waiting.length);
     this.#share('normal', Number.POSITIVE_INFINITY);
@@ -118,7 +123,7 @@ export class Allocator<S extends Supply = Supply> {
       weightLeft -= weight;
       if (bytes <= 0) continue;
       bytesLeft -= bytes;
-      this.supply.take(bytes);
+      this.supply.take(bytes, kind);
       claimant.demand = this.supply.kind === 'finite' ? NO_DEMAND : { ...demand, [kind]: demand[kind] - bytes };
       claimant.listener.onGranted(bytes);
     }
@@ -146,7 +151,13 @@ export class Allocator<S extends Supply = Supply> {
   }
 
   #fill(): void {
-    this.supply.fill(this.#waiting().length);
+    const waiting = this.#waiting();
+    let [gates, background] = [0, 0];
+    for (const { demand, weight } of waiting) {
+      if (demand.normal > 0) gates += weight;
+      else background += weight;
+    }
+    this.supply.fill(waiting.length, gates, background);
   }
 }
 

@@ -16,6 +16,8 @@ export interface LimitsBackend extends AsyncDisposable {
   openBudget(of: BudgetKey, listener: GrantListener): BudgetLease;
   /** Limits have changed: tunnels that were opened while no limit counted them are counted from now on. */
   update(options: LimitsOptions): void;
+  /** A bandwidth limit has another rate until the next update. */
+  setRate(name: string, rate: number): void;
   /** All limits, with what is counted under them in all processes. */
   describe(): Promise<readonly LimitState[]>;
   /** `report` returns what passes in this process, for the owner to add up. Called once. */

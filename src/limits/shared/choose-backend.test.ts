@@ -10,14 +10,17 @@ import type { ToLimitsClient, ToLimitsServer } from './messages.ts';
 
 const NOTHING: Disposable = { [Symbol.dispose]: () => undefined };
 
+const DEPS = { clock: new ManualClock(), observe: () => {} };
+
 test('a process that is no worker has no backend', () => {
-  assert.equal(chooseBackend({}), undefined);
+  assert.equal(chooseBackend({ deps: DEPS }), undefined);
 });
 
 test('a worker asks its primary for admission', async () => {
   let receive: (messages: readonly ToLimitsClient[]) => void = () => undefined;
   const sent: ToLimitsServer['type'][] = [];
   const backend = chooseBackend({
+    deps: DEPS,
     primary: {
       send(messages) {
         for (const message of messages) {
@@ -42,6 +45,7 @@ test('limits dispose their backend when all else has been given back', async () 
     admit: () => ({ [Symbol.dispose]: () => void ended.push('tunnel') }),
     openBudget: () => ({ want() {}, refund() {}, ...NOTHING }),
     update() {},
+    setRate() {},
     describe: () => Promise.resolve([]),
     reportWith() {},
     async [Symbol.asyncDispose]() {

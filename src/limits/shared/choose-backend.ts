@@ -1,5 +1,8 @@
+import type { AdmissionDeps } from '../counting/admission.ts';
+import { StoreBackend } from '../store/store-backend.ts';
 import type { LimitsBackend } from './backend.ts';
 import { IpcLimitsClient } from './ipc-client.ts';
+import type { SharedCounts } from './ipc-server.ts';
 import type { ToLimitsClient, ToLimitsServer } from './messages.ts';
 
 /** To the process that owns the limits of a cluster. */
@@ -13,16 +16,20 @@ export interface LimitsChannel {
 export interface BackendSources {
   /** Absent: this process is no worker. */
   readonly primary?: LimitsChannel | undefined;
+  /** Where other instances count the same limits; a worker leaves it to its primary. */
+  readonly store?: SharedCounts | undefined;
+  readonly deps: AdmissionDeps;
 }
 
 /**
- * Where the limits of this process are counted; `undefined`: in itself. The only place that knows the kinds of backends,
- * so that a further one, for example a store that several machines share, is a case here. The caller hands it to
- * `createLimits`, which disposes it.
+ * Where the limits of this process are counted; `undefined`: in itself. The only place that knows the kinds of backends.
+ * The caller hands it to `createLimits`, which disposes it.
  */
-export function chooseBackend({ primary }: BackendSources): LimitsBackend | undefined {
-  if (primary === undefined) return undefined;
-  const client = new IpcLimitsClient((messages) => primary.send(messages));
-  primary.onMessages((messages) => client.receive(messages));
-  return client;
+export function chooseBackend({ primary, store, deps }: BackendSources): LimitsBackend | undefined {
+  if (primary !== undefined) {
+    const client = new IpcLimitsClient((messages) => primary.send(messages));
+    primary.onMessages((messages) => client.receive(messages));
+    return client;
+  }
+  return store && new StoreBackend(store, deps);
 }

@@ -71,6 +71,9 @@ export class IpcLimitsClient implements LimitsBackend {
     }
   }
 
+  /** The primary has set it before it sent the new rate to this process. */
+  setRate(): void {}
+
   describe(): Promise<readonly LimitState[]> {
     return new Promise((onDescribed, onClosed) => {
       const query = ++this.#lastNumber;
@@ -186,7 +189,9 @@ class AdmissionSlot implements Disposable {
 }
 
 /** Whether a limit counts this request, so that the owner must be asked. */
-function needsAdmission({ requests, quota, tunnels }: LimitsOptions, { isTunnel }: Subject): boolean {
+function needsAdmission({ requests, quota, tunnels, onStoreDown }: LimitsOptions, { isTunnel }: Subject): boolean {
+  // The owner refuses all while the store is down.
+  if (onStoreDown === 'deny') return true;
   if (requests.length > 0 || quota.length > 0) return true;
   return isTunnel && (tunnels.total ?? tunnels.client ?? tunnels.user) !== undefined;
 }

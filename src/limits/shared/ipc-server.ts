@@ -1,6 +1,6 @@
 import type { Clock } from '../../util/clock.ts';
 import { atOnce, type Sliced } from '../../util/slices.ts';
-import { type AdmissionDeps, LocalAdmission } from '../counting/admission.ts';
+import { type AdmissionDeps, LocalAdmission, type OwnerAdmission } from '../counting/admission.ts';
 import { LimitIds } from '../ids.ts';
 import { KEYS_MAX, KeyedPool } from '../keyed-pool.ts';
 import type { BandwidthState, LimitState } from '../limit-state.ts';
@@ -9,7 +9,7 @@ import { FillRate } from '../token-bucket.ts';
 import { Allocator, type Claim, type ClaimListener } from './allocator.ts';
 import type { BudgetKey } from './backend.ts';
 import type { ToLimitsClient } from './messages.ts';
-import { QuotaSupply, RateSupply, SERVE_EVERY_MS } from './supply.ts';
+import { type FiniteSupply, RateSupply, type RefillingSupply, SERVE_EVERY_MS } from './supply.ts';
 import { IpcWorkerSession, type WorkerSession } from './worker-session.ts';
 
 interface BandwidthBudgets {
@@ -17,23 +17,32 @@ interface BandwidthBudgets {
   readonly options: BandwidthOptions;
   /** `undefined` for an entry that only sets a priority. */
   rate: FillRate | undefined;
-  readonly allocators: KeyedPool<Allocator<RateSupply>>;
+  readonly allocators: KeyedPool<Allocator<RefillingSupply>>;
+}
+
+/** Where the owner of the limits counts, if not in itself: a store that several machines share. Disposed with the owner. */
+export interface SharedCounts extends AsyncDisposable {
+  admission(options: LimitsOptions): OwnerAdmission;
+  rate(of: BudgetKey, rate: FillRate): RefillingSupply;
 }
 
 /** The limits of several processes: requests are counted here one by one, bytes are leased in slices. */
 export class IpcLimitsServer implements AsyncDisposable {
   readonly #clock: Clock;
-  readonly #admission: LocalAdmission;
+  readonly #counts: SharedCounts | undefined;
+  readonly #admission: OwnerAdmission;
   #bandwidth: ReadonlyMap<string, BandwidthBudgets> = new Map();
-  readonly #quotaAllocators = new Map<string, Allocator<QuotaSupply>>();
+  readonly #quotaAllocators = new Map<string, Allocator<FiniteSupply>>();
   readonly #sessions = new Set<IpcWorkerSession>();
   /** Those with claimants that wait for what comes with time. */
-  readonly #waiting = new Set<Allocator<RateSupply>>();
+  readonly #waiting = new Set<Allocator<RefillingSupply>>();
   #timer: Disposable | undefined;
 
-  constructor(options: LimitsOptions, deps: AdmissionDeps) {
+  /** With `counts` other instances share the limits. */
+  constructor(options: LimitsOptions, deps: AdmissionDeps, counts?: SharedCounts) {
     this.#clock = deps.clock;
-    this.#admission = new LocalAdmission(options, deps);
+    this.#counts = counts;
+    this.#admission = counts?.admission(options) ?? new LocalAdmission(options, deps);
     this.update(options);
   }
 
@@ -52,7 +61,7 @@ export class IpcLimitsServer implements AsyncDisposable {
       const rate = entry.rate === undefined ? undefined : new FillRate(entry.rate, entry.burst);
       const allocators =
         this.#bandwidth.get(id)?.allocators ??
-        new KeyedPool<Allocator<RateSupply>>(KEYS_MAX, ({ supply }) => supply.isFull);
+        new KeyedPool<Allocator<RefillingSupply>>(KEYS_MAX, ({ supply }) => supply.isFull);
       next.set(id, { name, options: entry, rate, allocators });
     }
     return {
@@ -103,6 +112,7 @@ export class IpcLimitsServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#timer?.[Symbol.dispose]();
     await this.#admission[Symbol.asyncDispose]();
+    await this.#counts?.[Symbol.asyncDispose]();
   }
 
   #join(of: BudgetKey, listener: ClaimListener): Claim {
@@ -110,18 +120,20 @@ export class IpcLimitsServer implements AsyncDisposable {
     return claim ?? unlimited(listener);
   }
 
-  #joinBandwidth({ limit, key }: BudgetKey, listener: ClaimListener): Claim | undefined {
+  #joinBandwidth(of: BudgetKey, listener: ClaimListener): Claim | undefined {
+    const { limit, key } = of;
     const { rate, allocators } = this.#bandwidth.get(limit) ?? {};
     if (rate === undefined || allocators === undefined) return undefined;
-    const make = () => new Allocator(new RateSupply(rate, this.#clock), (waiting) => this.#serveLater(waiting));
+    const supply = () => this.#counts?.rate(of, rate) ?? new RateSupply(rate, this.#clock);
+    const make = () => new Allocator<RefillingSupply>(supply(), (waiting) => this.#serveLater(waiting));
     return allocators.hold(key, make).join(listener, () => allocators.release(key));
   }
 
   #joinQuota({ limit, key }: BudgetKey, listener: ClaimListener): Claim | undefined {
-    const opened = this.#admission.quotas.open(limit, key);
+    const opened = this.#admission.openQuota(limit, key);
     if (opened === undefined) return undefined;
     const id = JSON.stringify([limit, key]);
-    const allocator = this.#quotaAllocators.get(id) ?? new Allocator(new QuotaSupply(opened.counter));
+    const allocator = this.#quotaAllocators.get(id) ?? new Allocator<FiniteSupply>(opened.supply);
     this.#quotaAllocators.set(id, allocator);
     return allocator.join(listener, () => {
       if (allocator.claimants === 0) this.#quotaAllocators.delete(id);
@@ -129,7 +141,7 @@ export class IpcLimitsServer implements AsyncDisposable {
     });
   }
 
-  #serveLater(allocator: Allocator<RateSupply>): void {
+  #serveLater(allocator: Allocator<RefillingSupply>): void {
     this.#waiting.add(allocator);
     this.#timer ??= this.#clock.after(SERVE_EVERY_MS, () => {
       this.#timer = undefined;

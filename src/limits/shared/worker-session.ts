@@ -1,6 +1,6 @@
 import { ProxyError } from '../../contracts/failure.ts';
 import type { Clock } from '../../util/clock.ts';
-import type { LocalAdmission } from '../counting/admission.ts';
+import type { OwnerAdmission } from '../counting/admission.ts';
 import type { BandwidthState, LimitState } from '../limit-state.ts';
 import { isRefusalCode } from '../refusal.ts';
 import type { Claim, ClaimListener } from './allocator.ts';
@@ -23,7 +23,7 @@ export interface WorkerSession extends Disposable {
 }
 
 interface SessionDeps {
-  readonly admission: LocalAdmission;
+  readonly admission: OwnerAdmission;
   readonly clock: Clock;
   join(of: BudgetKey, listener: ClaimListener): Claim;
   describe(): Promise<readonly LimitState[]>;
@@ -82,7 +82,7 @@ export class IpcWorkerSession implements WorkerSession {
       case 'admit':
         return this.#admit(message.request, message.subject);
       case 'register': {
-        const slot = this.#deps.admission.tunnels.count(fromSentSubject(message.subject));
+        const slot = this.#deps.admission.count(fromSentSubject(message.subject));
         this.#admitted.set(message.request, slot);
         return;
       }

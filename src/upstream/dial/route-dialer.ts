@@ -81,9 +81,19 @@ export class RouteDialer {
 
   async #secured(hop: Hop, within: DialScope): Promise<SecuredConnection> {
     const connection = await this.#direct.dial(hop.proxy, within, hop.namedBy);
-    if (this.#secure !== undefined) return await this.#secure(connection, hop, within, 'streams');
-    connection[Symbol.dispose]();
-    throw new ProxyError('no_route', `this proxy cannot speak TLS with ${formatHop(hop)}`);
+    return await this.#startTls(connection, hop, within, 'streams');
+  }
+
+  async #startTls(connection: Connection, hop: Hop, within: DialScope, use: TlsUse): Promise<SecuredConnection> {
+    if (this.#secure === undefined) {
+      connection[Symbol.dispose]();
+      throw new ProxyError('no_route', `this proxy cannot speak TLS with ${formatHop(hop)}`);
+    }
+    const startedMs = within.clock.now();
+    const secured = await this.#secure(connection, hop, within, use);
+    const ms = within.clock.now() - startedMs;
+    within.observe({ type: 'secured', id: within.id, proxy: formatHop(hop), speaks: secured.speaks, ms });
+    return secured;
   }
 
   /** To the proxy of the last hop, TLS included. */
@@ -96,16 +106,7 @@ export class RouteDialer {
       before.length === 0
         ? await this.#direct.dial(last.proxy, within, last.namedBy)
         : await this.#dialProxyThrough(before, last, within, outer);
-    if (last.scheme !== 'https') return connection;
-    if (this.#secure !== undefined) {
-      const startedMs = within.clock.now();
-      const secured = await this.#secure(connection, last, within, use);
-      const ms = within.clock.now() - startedMs;
-      within.observe({ type: 'secured', id: within.id, proxy: formatHop(last), ms });
-      return secured;
-    }
-    connection[Symbol.dispose]();
-    throw new ProxyError('no_route', `this proxy cannot speak TLS with ${formatHop(last)}`);
+    return last.scheme === 'https' ? await this.#startTls(connection, last, within, use) : connection;
   }
 
   /** To the proxy of `hop` through those before it. What is a target to them is a proxy to us. */

@@ -14,7 +14,10 @@ const NOTHING = Buffer.alloc(0);
 /** Opens one TCP connection to one address, from a local one where that is given. The caller owns it from the moment that the promise resolves. */
 export type OpenTcp = (address: string, port: number, signal: StopSignal, from?: string) => Promise<CountedConnection>;
 
-/** For a relay: bytes are read without a stream's queue. */
+/**
+ * For a relay: bytes are read without a stream's queue. Node takes a local port when it sets a local address, before it is
+ * known where the connection leads: each such address then has only as many connections as the system has ports.
+ */
 export const openTcp: OpenTcp = (address, port, signal, from) => {
   if (signal.aborted) return Promise.reject(signal.reason);
   const wire = new SocketWire();
@@ -22,11 +25,10 @@ export const openTcp: OpenTcp = (address, port, signal, from) => {
   return connected(socket, wire.attach(socket), address, port, signal);
 };
 
-/** The same over the addon's sockets, which the system gives their local address. */
+/** The same over the addon's sockets. They get their local port with their other end, so that one serves many targets. */
 export const epollTcp =
   (sockets: EpollSockets): OpenTcp =>
   (address, port, signal, from) => {
-    if (from !== undefined) return openTcp(address, port, signal, from);
     if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown) => reject(nodeFailure(cause, `connecting to ${address} port ${port}`));
@@ -37,11 +39,12 @@ export const epollTcp =
       };
       let wire: EpollWire;
       try {
-        wire = sockets.dial(address, port, (error) => {
+        const onDialled = (error: Error | undefined) => {
           signal.removeEventListener('abort', onAbort);
           if (error === undefined) resolve(new TcpConnection(wire, address));
           else fail(error);
-        });
+        };
+        wire = sockets.dial(address, port, onDialled, from);
       } catch (error) {
         return fail(error);
       }

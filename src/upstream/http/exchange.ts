@@ -108,12 +108,9 @@ export class RouteExchange implements Exchange {
     const { epoch } = pool;
     const hop = readerOf(route);
     if (hop === undefined) {
-      return upstreamConnection(
-        route,
-        (await dialer.connectForRequest(route, outgoing.target, within)).connection,
-        undefined,
-        epoch,
-      );
+      const { connection } = await dialer.connectForRequest(route, outgoing.target, within);
+      outgoing.upstreamBytes?.begin(connection.wire, 'fresh');
+      return upstreamConnection(route, connection, undefined, epoch);
     }
     const authContext = await auth.contextFor(hop);
     const session = authContext.createSession(within, 'anonymous');
@@ -121,6 +118,7 @@ export class RouteExchange implements Exchange {
       // A request that waits for another's login keeps no connection open meanwhile.
       await session.begin();
       const { connection } = await dialer.connectForRequest(route, outgoing.target, within);
+      outgoing.upstreamBytes?.begin(connection.wire, 'fresh');
       const upstream = upstreamConnection(
         route,
         connection,
@@ -168,6 +166,7 @@ export class RouteExchange implements Exchange {
   ): Promise<OriginResponse | undefined> {
     const upstream = await this.#dedicated.take(outgoing, routes, within);
     if (upstream === undefined) return undefined;
+    outgoing.upstreamBytes?.begin(upstream.connection.wire, 'used');
     try {
       const ready =
         outgoing.body &&
@@ -216,11 +215,15 @@ export class RouteExchange implements Exchange {
     key: string,
     idleMsMax: number | undefined,
     route: Route,
-    { owner, target }: OutgoingRequest,
+    { owner, target, upstreamBytes }: OutgoingRequest,
     within: DialScope,
   ): MaybeAsync<Connection | undefined> {
     return andThen(this.#options.pool.take(owner, key, idleMsMax), (connection) => {
-      if (connection === undefined || isStillAllowed(connection, route, target, within.guard)) return connection;
+      if (connection === undefined) return undefined;
+      if (isStillAllowed(connection, route, target, within.guard)) {
+        upstreamBytes?.begin(connection.wire, 'used');
+        return connection;
+      }
       connection[Symbol.dispose]();
       return undefined;
     });
@@ -234,13 +237,14 @@ export class RouteExchange implements Exchange {
 
   #sendOptions(upstream: UpstreamConnection, outgoing: OutgoingRequest, within: DialScope): SendOptions {
     const { route, upstreamProxy, epoch } = upstream;
-    const { owner, target, originOwner } = outgoing;
+    const { owner, target, originOwner, upstreamBytes } = outgoing;
     const { pool, dialer, failover, limits, headMs } = this.#options;
     return {
       health: failover.health,
       limits,
       headMs,
       keep: (connection, connectionState, trust) => {
+        upstreamBytes?.end(connection.wire);
         if (connectionState === 'tainted' || !isReusable(route)) connection[Symbol.dispose]();
         else if (!isAuthenticated(connection.wire))
           pool.put(
@@ -254,7 +258,11 @@ export class RouteExchange implements Exchange {
           this.#dedicated.keep(originOwner, connection, upstream, target, connectionState);
         else connection[Symbol.dispose]();
       },
-      dialProxy: async () => (await dialer.connectForRequest(route, target, within)).connection,
+      dialProxy: async () => {
+        const { connection } = await dialer.connectForRequest(route, target, within);
+        upstreamBytes?.begin(connection.wire, 'fresh');
+        return connection;
+      },
       repeats: mayRepeat(outgoing) ? 'freely' : 'never',
     };
   }

@@ -1,5 +1,12 @@
 import { constants, X509Certificate } from 'node:crypto';
-import { type ConnectionOptions, createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  type SecureContextOptions,
+} from 'node:tls';
+import { ProxyError } from '../../contracts/failure.ts';
 import type { HopTls } from '../../contracts/outbound.ts';
 import { decodeText } from '../../files/decode-text.ts';
 import { FileError } from '../../files/file-terms.ts';
@@ -75,14 +82,7 @@ export function hopSettings(tls: HopTls): ConnectionOptions {
   const { ca, cert, key, passphrase, servername, fingerprint, rejectUnauthorized = true } = tls;
   let context = contexts.get(tls);
   if (context === undefined && (ca !== undefined || cert !== undefined)) {
-    context = createSecureContext({
-      ...TLS_RULES,
-      ca: [...machineRoots(), ...(ca ?? [])],
-      allowPartialTrustChain: true,
-      cert,
-      key,
-      passphrase,
-    });
+    context = contextOf({ ca: [...machineRoots(), ...(ca ?? [])], cert, key, passphrase });
     contexts.set(tls, context);
   }
   return {
@@ -91,6 +91,16 @@ export function hopSettings(tls: HopTls): ConnectionOptions {
     // A pinned certificate is compared as a whole, and no authority is asked.
     rejectUnauthorized: rejectUnauthorized && fingerprint === undefined,
   };
+}
+
+/** Throws `no_route` for what a program has written: a key that is of another certificate, or that its passphrase does not open. */
+function contextOf(options: SecureContextOptions): SecureContext {
+  try {
+    return createSecureContext({ ...TLS_RULES, allowPartialTrustChain: true, ...options });
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'OpenSSL cannot read it';
+    throw new ProxyError('no_route', `the route hook's result: tls: ${why}`, { cause });
+  }
 }
 
 /** The certificates of a PEM file, each checked, so that a wrong file is known before the first connection. */

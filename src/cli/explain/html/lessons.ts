@@ -47,6 +47,12 @@ for (const address of await lookup(host)) {
   upstream = await connect(address, port);
 }  // a silent address: the next one begins after 250 ms`,
   ),
+  'next-tls': lesson(
+    'upstream/tls/tls-to-proxies.ts',
+    'The next proxy is an https: one: everything between the two proxies is encrypted, your request to it and its login included. Our proxy checks its certificate first. Your own TLS with the site, if there is one, goes inside.',
+    `upstream = await tls(upstream, { servername: next.host });
+// its certificate is verified, and ALPN agrees on HTTP/2`,
+  ),
   authentication: lesson(
     'identity/clients.ts',
     '407 is not the end: it says which kinds of login the proxy accepts. You repeat the request with Proxy-Authorization, which is for this proxy alone and never goes on to the site. (401 would be the site asking.)',

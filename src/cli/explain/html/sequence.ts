@@ -47,6 +47,7 @@ const isMessage = ({ kind }: Step): boolean =>
   kind === 'head' ||
   kind === 'socks' ||
   kind === 'connected' ||
+  kind === 'secured' ||
   kind === 'attempt-failed' ||
   kind === 'client-hello' ||
   kind === 'tls';
@@ -142,6 +143,8 @@ function rowsOfStep(step: Step, number: number, beyond: Party, inTunnel: boolean
       return [message('proxy', beyond, `${step.address || 'the address'}: ${step.reason}`, 'bad')];
     case 'connected':
       return [message('proxy', beyond, `TCP connection to ${step.address}`, 'tcp')];
+    case 'secured':
+      return [message('proxy', beyond, `TLS; inside ${step.speaks === 'h2' ? 'HTTP/2' : 'HTTP/1.1'}`, 'tls')];
     case 'tunnel-open':
       return [{ kind: 'tunnel-begins', label: 'the tunnel: from here on the proxy copies bytes, both ways' }];
     case 'client-hello':
