@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { loadAddon } from '../../native/addon.ts';
 import { socketUid, type TcpEnd } from '../../net/peer-uid.ts';
 import { parseIp } from '../../protocol/addresses/ip-address.ts';
-import { LinuxSocketOwners } from './linux-socket-owners.ts';
+import { LinuxSocketOwners, openLinuxSocketOwners } from './linux-socket-owners.ts';
 import { ProcTable, readOrEmpty } from './proc-table.ts';
 
 const end = (text: string, port: number): TcpEnd => {
@@ -97,6 +97,19 @@ describe('the one socket is asked for first', () => {
     assert.equal(owners.ownerOf(from, to), '1001');
     assert.equal(owners.ownerOf(from, to), undefined);
   });
+});
+
+test('a user whose number all other users of the user namespace have too cannot be told from them', () => {
+  const isAvailable = (uid: number, map: string) => {
+    const files: Readonly<Record<string, string>> = {
+      '/proc/sys/kernel/overflowuid': '65534\n',
+      '/proc/self/uid_map': map,
+    };
+    return !('unavailable' in openLinuxSocketOwners((path) => files[path] ?? '', uid));
+  };
+  const all = '         0          0 4294967295\n';
+  assert.deepEqual([isAvailable(65534, all), isAvailable(1000, '1000 0 1\n')], [true, true]);
+  assert.equal(isAvailable(65534, '     65534          0          1\n'), false);
 });
 
 /** Both ends of a connection to a server at `host`; `to` names it as the client does. */

@@ -35,3 +35,20 @@ export class LinuxSocketOwners implements SocketOwners {
     return String(found);
   }
 }
+
+/** A user namespace that has all users of the machine, as the first one has. */
+const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
+
+/**
+ * In a user namespace all users that it does not have appear as one (user_namespaces(7)), `nobody` of most containers: where this
+ * process runs as that one, all of them would be of the same user.
+ */
+export function openLinuxSocketOwners(
+  read: (path: string) => string = readOrEmpty,
+  uid: number | undefined = process.getuid?.(),
+): SocketOwners | { readonly unavailable: string } {
+  const isNameOfOthers = uid === Number.parseInt(read('/proc/sys/kernel/overflowuid'), 10);
+  return isNameOfOthers && !ALL_USERS.test(read('/proc/self/uid_map'))
+    ? { unavailable: `in this user namespace ${uid} is the number of all other users too` }
+    : new LinuxSocketOwners();
+}
