@@ -99,7 +99,7 @@ describe('the one socket is asked for first', () => {
   });
 });
 
-test('a user whose number all other users of the user namespace have too cannot be told from them', () => {
+test('where all other users of a user namespace have the number of this one, owners are not available', () => {
   const isAvailable = (uid: number, map: string) => {
     const files: Readonly<Record<string, string>> = {
       '/proc/sys/kernel/overflowuid': '65534\n',

@@ -40,8 +40,8 @@ export class LinuxSocketOwners implements SocketOwners {
 const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
 
 /**
- * In a user namespace all users that it does not have appear as one (user_namespaces(7)), `nobody` of most containers: where this
- * process runs as that one, all of them would be of the same user.
+ * In a user namespace all users that it does not have appear as one (user_namespaces(7)). Where this process runs as
+ * that one, as in many containers, all of them would be of the same user.
  */
 export function openLinuxSocketOwners(
   read: (path: string) => string = readOrEmpty,
