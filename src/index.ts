@@ -16,7 +16,7 @@ import type { StoreClient } from './limits/store/store-client.ts';
 import { eventListeners } from './observe/event-listeners.ts';
 import { type AuthorizeHook, hookPolicy } from './policy/hook.ts';
 import { hookRouter, type RouteHook } from './routing/hook.ts';
-import { matchesFilter, type Session, type SessionFilter, sessionOf } from './sessions/session.ts';
+import { type Session, type SessionFilter, sessionOf, sessionTest } from './sessions/session.ts';
 import { parseDuration } from './settings/units.ts';
 import { type LookupHook, lookupOf } from './upstream/dial/lookup-hook.ts';
 
@@ -280,7 +280,7 @@ class Embedded implements ViaductProxy {
   }
 
   closeSessions(filter: SessionFilter = {}, reason: string = BY_PROGRAM): number {
-    const wanted = this.sessions().filter((session) => matchesFilter(session, filter));
+    const wanted = this.sessions().filter(sessionTest(filter));
     return this.#running.sessions.endAll(new Set(wanted.map(({ id }) => id)), reason);
   }
 
