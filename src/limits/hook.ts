@@ -83,7 +83,9 @@ export class HookBudgets {
       (answer) => parseBudgets(answer),
     );
     if (!(asked instanceof Promise)) return this.#holdAll(asked);
-    return awaitDecision(asked, request.signal, this.#clock).then((budgets) => this.#holdAll(budgets));
+    return awaitDecision(asked, { signal: request.signal, clock: this.#clock }, 'limit').then((budgets) =>
+      this.#holdAll(budgets),
+    );
   }
 
   #holdAll(budgets: readonly ParsedBudget[]): BudgetHold {
