@@ -111,6 +111,10 @@ test('options may not open the proxy to everyone by accident either', () => {
     () => resolveOptions({ listen: '0.0.0.0:0' }),
     /^ConfigError: listen: everyone who reaches 0\.0\.0\.0.* an `authenticate` hook/,
   );
+  assert.throws(
+    () => resolveOptions({ listen: '0.0.0.0:0', access: 'all' }),
+    /0\.0\.0\.0 could use this proxy, and `access` says only where to: add an `authenticate` hook/,
+  );
   assert.equal(resolveOptions({ listen: '0.0.0.0:0', open: true }).open, true);
   assert.ok(
     resolveOptions({ listen: '0.0.0.0:0' }, { authenticate: () => null }),
