@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import { builtCommand } from '../test/support/cli.ts';
 
 const runs = Number(process.argv[2] ?? 20);
-/** The command writes what was compiled 5 s after its start. */
+/** 5 s after its start the command keeps the settings that it has checked and, with the next start, what was compiled. */
 const WARM_MS = 7000;
+const WARM_STARTS = 2;
 const home = mkdtempSync(join(tmpdir(), 'viaduct-start-'));
 const SERVE = [builtCommand(), '--port', '0', '--admin', 'localhost:0'];
 
@@ -34,7 +35,7 @@ async function msOf(words: readonly string[], onMs = 0): Promise<number> {
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
 try {
-  await msOf(SERVE, WARM_MS);
+  for (let start = 0; start < WARM_STARTS; start++) await msOf(SERVE, WARM_MS);
   const ratios: Record<'version' | 'listening', number[]> = { version: [], listening: [] };
   const nodeMs: number[] = [];
   for (let run = 0; run < runs; run++) {

@@ -1,6 +1,5 @@
 /**
- * Builds `dist/lib` (the library in one file, and its types), `dist/cli.js` (what is run) with the command beside it in
- * chunks, the page of the admin address in `dist/dashboard`, and, where there is a C++ compiler, the native relay in
+ * Builds `dist/lib` (the library in one file, and its types), `dist/cli.js` (what is run) with the command beside it, the page of the admin address in `dist/dashboard`, and, where there is a C++ compiler, the native relay in
  * `dist/native`.
  * Both run on every Node that package.json names, so newer syntax such as `using` is written out for Node 22.
  */
@@ -18,8 +17,9 @@ import {
 } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, buildSync } from 'esbuild';
-import { entryText, manifestOfPackage } from './entry.ts';
-import { lateBuiltins, withoutBuiltinImports } from './late-builtins.ts';
+import { entryText, manifestOfPackage, startText } from './entry.ts';
+import { lateBuiltins, latePackages, withoutBuiltinImports } from './late-builtins.ts';
+import { lateZod } from './late-zod.ts';
 import { buildNative } from './native.ts';
 import { hasTool, ROOT, runTool } from './tools.ts';
 
@@ -37,6 +37,7 @@ const SOURCES = [
   'scripts/build.ts',
   'scripts/entry.ts',
   'scripts/late-builtins.ts',
+  'scripts/late-zod.ts',
   'scripts/native.ts',
 ];
 
@@ -110,9 +111,10 @@ function bundleCli(): void {
   place(`${ROOT}dist/pac-worker.js`, (path) => bundleThread('src/pac/engine/pac-worker.ts', path));
   place(`${ROOT}dist/reader-thread.js`, (path) => bundleThread('src/config/reload/reader-thread.ts', path));
   const build = bundleCommand();
+  place(`${ROOT}dist/start.js`, (path) => writeFileSync(path, startText(build)));
   // Last: its age is that of the build.
   place(CLI, (path) => {
-    writeFileSync(path, entryText(manifestOfPackage(), build));
+    writeFileSync(path, entryText(manifestOfPackage()));
     chmodSync(path, 0o755);
   });
 }
@@ -154,38 +156,32 @@ function requireAscii(path: string, code: string): void {
   if (/[^\0-\x7f]/.test(code)) throw new Error(`${path} is not ASCII; escape the character`);
 }
 
-/** How long chunks of earlier builds stay: a command that runs may not have loaded all of its own yet. */
-const OLD_CHUNK_MS = 86_400_000;
-
-/** The command in chunks, so that each command loads only what it needs. Gives a hash of all of them. */
+/**
+ * The command in one file, in which a module runs when it is first imported; a script for `dist/start.js`. Node takes a third
+ * longer for the same in sixty chunks. Gives its hash.
+ */
 function bundleCommand(): string {
-  const entry = `${ROOT}dist/command.js`;
+  const path = `${ROOT}dist/command.js`;
   const { outputFiles } = buildSync({
     ...BUNDLE,
     write: false,
-    entryPoints: { command: 'src/cli/main.ts' },
-    outdir: 'dist',
-    splitting: true,
-    chunkNames: 'chunk-[hash]',
+    entryPoints: ['src/cli/main.ts'],
+    outfile: path,
     format: 'esm',
-    alias: lateBuiltins(),
-    banner: { js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);" },
+    // A name that scripts/late-zod.ts has not found.
+    logOverride: { 'import-is-undefined': 'error' },
+    alias: { ...lateBuiltins(), ...latePackages(), ...lateZod() },
+    // Beside itself it finds its threads and the addon, as a module would.
+    define: { 'import.meta.url': 'viaductUrl' },
   });
-  const hash = createHash('sha256');
-  const written = new Set<string>();
-  // The entry last: it names the others.
-  for (const { path, text } of outputFiles.toSorted((a, b) => Number(a.path === entry) - Number(b.path === entry))) {
-    const code = withoutBuiltinImports(text);
-    requireAscii(path, code);
-    hash.update(code);
-    written.add(path);
-    place(path, (fresh) => writeFileSync(fresh, code));
-  }
-  for (const name of globSync('chunk-*.js', { cwd: `${ROOT}dist` })) {
-    const path = `${ROOT}dist/${name}`;
-    if (!written.has(path) && modifiedMs(path) < Date.now() - OLD_CHUNK_MS) rmSync(path, { force: true });
-  }
-  return hash.digest('hex').slice(0, 12);
+  // A script has no import() of its own; packages that load a binary are all that it is for.
+  const text = withoutBuiltinImports(outputFiles[0]?.text ?? '').replaceAll(/\bimport\(/g, 'viaductImport(');
+  const code = `(function (viaductUrl, require, viaductImport, viaductCompiled) {'use strict';\n${text}\n})`;
+  requireAscii(path, code);
+  // Chunks of earlier builds.
+  for (const name of globSync('chunk-*.js', { cwd: `${ROOT}dist` })) rmSync(`${ROOT}dist/${name}`, { force: true });
+  place(path, (fresh) => writeFileSync(fresh, code));
+  return createHash('sha256').update(code).digest('hex').slice(0, 12);
 }
 
 function modifiedMs(path: string): number {

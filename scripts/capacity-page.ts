@@ -167,8 +167,8 @@ destination that is ${whole(PORTS.byDefault / TIME_WAIT_S)} connections a second
 2. \`net.ipv4.tcp_tw_reuse = 1\`.
 3. Several upstream proxies, or several addresses of one: ports count for each destination.
 4. Several source addresses on the machine, spread over instances or routes. A socket that is bound to an address before it connects
-   takes a port for all destinations at once, unless it has \`IP_BIND_ADDRESS_NO_PORT\`, by which the kernel chooses the port
-   when the destination is known.
+   takes a port for all destinations at once; Viaduct sets \`IP_BIND_ADDRESS_NO_PORT\` (with its addon, on Linux), by which the
+   kernel chooses the port when the destination is known, so that addresses of \`from\` have a port for each destination too.
 5. IPv6, with a block of addresses for each machine.`;
 }
 

@@ -10,10 +10,9 @@ interface Manifest {
  * The text of `dist/cli.js`: it looks at the version of Node and then loads the command. It stands in a file of its own,
  * in words that Node 10 can parse: an older Node refuses the command itself with a SyntaxError, which says nothing of the
  * reason. `engines.node` is the field of package.json; what is newer than its last `^` is taken, whether it is named or not.
- * `--version` is answered here, and code that V8 has compiled is kept in the user's cache: both make a start short. `build` tells
- * the caches of two builds apart. The folder is the user's own, since code is run from it.
+ * `--version` is answered here, since the command takes longer to load.
  */
-export function entryText({ version, engines }: Manifest, build: string): string {
+export function entryText({ version, engines }: Manifest): string {
   const ranges = [...engines.node.matchAll(/\^(\d+)\.(\d+)/g)].map(([, major, minor]) => [
     Number(major),
     Number(minor),
@@ -39,12 +38,39 @@ if (!(${isSupported})) {
   process.stdout.on('error', function () {});
   process.stdout.write('viaduct ${version}\\n');
 } else {
-  var env = process.env;
-  var caches = env.XDG_CACHE_HOME || (process.platform === 'win32' ? env.LOCALAPPDATA : env.HOME && env.HOME + '/.cache');
-  if (caches) process.getBuiltinModule('node:module').enableCompileCache(caches + '/viaduct/compile-${build}');
-  import('./command.js');
+  import('./start.js');
 }
 `;
 }
+
+/**
+ * The text of `dist/start.js`, which runs `dist/command.js` with what V8 has compiled of it at an earlier start. Node's own cache holds
+ * only what is compiled before the code runs, a third of what a start needs (src/cli/run/compiled-code.ts writes ours). V8 knows
+ * by itself whether it is of the same version with the same flags, and of the source only its length: hence `build`, the hash of
+ * the command, in the name of the folder. The folder is the user's own, since code is run from it. Two flags that the proxy needs
+ * are part of that comparison, so they are set first (src/cli/run/limit-young-generation.ts).
+ */
+export const startText = (build: string): string => `const { readFileSync } = process.getBuiltinModule('node:fs');
+const { createRequire } = process.getBuiltinModule('node:module');
+const { fileURLToPath } = process.getBuiltinModule('node:url');
+const { Script } = process.getBuiltinModule('node:vm');
+const { env, platform, version, arch } = process;
+process.getBuiltinModule('node:v8').setFlagsFromString('--no-allocation-site-pretenuring');
+process.getBuiltinModule('node:v8').setFlagsFromString('--no-maglev');
+const filename = fileURLToPath(new URL('./command.js', import.meta.url));
+const home = platform === 'win32' ? env.LOCALAPPDATA : env.HOME && env.HOME + '/.cache';
+const caches = env.XDG_CACHE_HOME || home;
+const folder = caches && caches + '/viaduct/compile-${build}';
+const file = folder && folder + '/' + version + '-' + arch;
+let cachedData;
+try {
+  if (file) cachedData = readFileSync(file);
+} catch {}
+const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+// Its memory is not kept for as long as the proxy runs.
+cachedData = undefined;
+const compiled = file && { folder, file, isKnown: script.cachedDataRejected === false, bytes: () => script.createCachedData() };
+script.runInThisContext()(import.meta.url, createRequire(import.meta.url), (name) => import(name), compiled);
+`;
 
 export const manifestOfPackage = (): Manifest => JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));

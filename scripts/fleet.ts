@@ -9,14 +9,13 @@
  */
 import { parseArgs } from 'node:util';
 import { build, isStale } from './build.ts';
-import { KNOWS_STORE } from './fleet/configuration.ts';
 import { type DrillReport, killOne, rollingRestart } from './fleet/drills.ts';
 import { Fleet } from './fleet/fleet.ts';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
-    store: { type: 'string', default: KNOWS_STORE ? 'redis' : 'local' },
+    store: { type: 'string', default: 'redis' },
     seconds: { type: 'string', default: '60' },
     rate: { type: 'string', default: '200' },
     tunnels: { type: 'string', default: '100' },

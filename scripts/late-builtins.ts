@@ -3,17 +3,28 @@
  * bundle of the command each is an object that loads it when a name of it is first used.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { ROOT } from './tools.ts';
 
 const LATE_BUILTINS = [
   'node:child_process',
   'node:dgram',
+  'node:dns/promises',
+  'node:fs/promises',
+  'node:http',
+  'node:http2',
   'node:https',
+  'node:perf_hooks',
+  'node:sea',
+  'node:stream/promises',
   'node:string_decoder',
   'node:tls',
   'node:worker_threads',
   'node:zlib',
 ];
+
+/** Packages that only a configuration file needs. */
+const LATE_PACKAGES = ['yaml'];
 
 /** Writes one file for each; gives esbuild's `alias`. */
 export function lateBuiltins(): Record<string, string> {
@@ -21,9 +32,25 @@ export function lateBuiltins(): Record<string, string> {
   mkdirSync(folder, { recursive: true });
   const alias: Record<string, string> = {};
   for (const name of LATE_BUILTINS) {
-    const path = `${folder}/${name.replace('node:', '')}.cjs`;
+    const path = `${folder}/${name.replace('node:', '').replace('/', '-')}.cjs`;
     const names = Object.keys(process.getBuiltinModule(name) ?? {});
     const getters = names.map((one) => `  get ${one}() { return process.getBuiltinModule('${name}').${one}; },\n`);
+    writeFileSync(path, `module.exports = {\n  __esModule: true,\n${getters.join('')}};\n`);
+    alias[name] = path;
+  }
+  return alias;
+}
+
+/** As `lateBuiltins`, for packages: they are in the bundle, and run when a name of them is first used. */
+export function latePackages(): Record<string, string> {
+  const folder = `${ROOT}.cache/late-builtins`;
+  mkdirSync(folder, { recursive: true });
+  const require = createRequire(import.meta.url);
+  const alias: Record<string, string> = {};
+  for (const name of LATE_PACKAGES) {
+    const path = `${folder}/package-${name}.cjs`;
+    const from = JSON.stringify(require.resolve(name));
+    const getters = Object.keys(require(name)).map((one) => `  get ${one}() { return require(${from}).${one}; },\n`);
     writeFileSync(path, `module.exports = {\n  __esModule: true,\n${getters.join('')}};\n`);
     alias[name] = path;
   }

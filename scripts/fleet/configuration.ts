@@ -1,11 +1,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { limitsSchema } from '../../src/limits/options.ts';
 import { ROOT } from '../tools.ts';
-
-/** Whether this version shares limits through Redis. Where it does not, the fleet runs with limits of each instance. */
-export const KNOWS_STORE: boolean = limitsSchema.safeParse({ store: 'redis://127.0.0.1:6379' } as object).success;
 
 const DEPLOY = join(ROOT, 'deploy');
 export const SECRETS_SCRIPT: string = join(DEPLOY, 'fleet/secrets.sh');

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { build, isStale } from '../build.ts';
 import { nodeOfMajor } from '../other-nodes.ts';
 import { ROOT } from '../tools.ts';
-import { commandFiles, PACKAGES, product } from './product.ts';
+import { COMMAND_FILES, PACKAGES, product } from './product.ts';
 
 /** Packages that are not part of the bundle, since they load a binary for the machine. */
 const WITH_BINARIES = ['@napi-rs/keyring*', '@node-rs/bcrypt*', 'koffi', '@koromix/koffi*'];
@@ -18,7 +18,7 @@ const WITH_BINARIES = ['@napi-rs/keyring*', '@node-rs/bcrypt*', 'koffi', '@korom
 /** Every file of the program by its path; with its hash, so that what was unpacked can be checked before it is run. */
 function assetsOf(): Map<string, string> {
   const assets = new Map<string, string>();
-  for (const file of commandFiles()) assets.set(`dist/${file}`, `${ROOT}dist/${file}`);
+  for (const file of COMMAND_FILES) assets.set(`dist/${file}`, `${ROOT}dist/${file}`);
   const more = [
     'dist/dashboard/**/*',
     `dist/native/linux-${process.arch}.node`,

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { systemdUnit } from '../../src/cli/service/systemd.ts';
+import { systemdSocket, systemdUnit } from '../../src/cli/service/systemd.ts';
 import { build, isStale } from '../build.ts';
 import { ROOT } from '../tools.ts';
 import { buildExecutable } from './executable.ts';
@@ -46,7 +46,9 @@ function filesOf(executable: string, kind: 'deb' | 'rpm'): PackedFile[] {
   const zsh = kind === 'deb' ? 'usr/share/zsh/vendor-completions/_viaduct' : 'usr/share/zsh/site-functions/_viaduct';
   return [
     { path: 'usr/bin/viaduct', mode: 0o755, from: executable },
-    text('usr/lib/systemd/user/viaduct.service', systemdUnit(['/usr/bin/viaduct', 'run'])),
+    text('usr/lib/systemd/user/viaduct.service', systemdUnit(['/usr/bin/viaduct', 'run'], 'alone')),
+    // Apart from the unit, to be enabled by hand: what the configuration of a user listens on is not known here.
+    text('usr/lib/systemd/user/viaduct.socket', systemdSocket(['127.0.0.1:3128'])),
     text('usr/share/bash-completion/completions/viaduct', completion(executable, 'bash')),
     text(zsh, completion(executable, 'zsh')),
     text('usr/share/fish/vendor_completions.d/viaduct.fish', completion(executable, 'fish')),

@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { build, isStale } from '../build.ts';
 import { compileAddon } from '../native.ts';
 import { ROOT } from '../tools.ts';
-import { commandFiles, PACKAGES } from './product.ts';
+import { COMMAND_FILES, PACKAGES } from './product.ts';
 
 /** The machines that get a binary. `compiler`: Debian's for another processor; without one only that machine builds it. */
 const MACHINES = [
@@ -33,7 +33,7 @@ export function stageNpm(folder = `${PACKAGES}npm`): string[] {
   const manifest: Manifest = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
   const program = join(folder, 'viaduct');
   mkdirSync(join(program, 'dist'), { recursive: true });
-  for (const file of commandFiles()) cpSync(`${ROOT}dist/${file}`, join(program, 'dist', file));
+  for (const file of COMMAND_FILES) cpSync(`${ROOT}dist/${file}`, join(program, 'dist', file));
   for (const part of ['lib', 'dashboard'])
     cpSync(`${ROOT}dist/${part}`, join(program, 'dist', part), { recursive: true });
   for (const file of LICENSE_FILES) cpSync(`${ROOT}${file}`, join(program, file));

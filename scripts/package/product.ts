@@ -35,16 +35,7 @@ export function product(): Product {
 /** Where packages are written. */
 export const PACKAGES: string = `${ROOT}.cache/packages/`;
 
-/** Files of dist/ that the command consists of: the build leaves chunks of earlier builds there for programs that still run. */
-export function commandFiles(): string[] {
-  const found = new Set(['cli.js', 'command.js', 'pac-worker.js', 'reader-thread.js', 'quickjs.wasm']);
-  const open = ['command.js'];
-  for (let file = open.pop(); file !== undefined; file = open.pop()) {
-    for (const [name] of readFileSync(`${ROOT}dist/${file}`, 'utf8').matchAll(/\bchunk-[A-Z0-9]+\.js\b/g)) {
-      if (found.has(name)) continue;
-      found.add(name);
-      open.push(name);
-    }
-  }
-  return [...found].sort();
-}
+/** Files of dist/ that the command consists of. */
+export const COMMAND_FILES: readonly string[] = [
+  ...['cli.js', 'command.js', 'pac-worker.js', 'quickjs.wasm', 'reader-thread.js', 'start.js'],
+];

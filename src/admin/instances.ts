@@ -3,7 +3,7 @@ import type { RequestOptions, Server } from 'node:http';
 import { join } from 'node:path';
 import { readFileBounded } from '../files/read-file.ts';
 import { replaceFile } from '../files/replace-file.ts';
-import { request } from '../util/node-http.ts';
+import { nodeHttp } from '../util/node-http.ts';
 
 /** What a running proxy writes down about itself, for the other commands of its user. */
 export interface Instance {
@@ -112,7 +112,7 @@ export function askAdmin(
 }
 
 async function ask(to: RequestOptions, fields: Readonly<Record<string, string>>, json: unknown): Promise<ApiAnswer> {
-  const send = to.protocol === 'https:' ? (await import('node:https')).request : request;
+  const send = to.protocol === 'https:' ? (await import('node:https')).request : nodeHttp().request;
   return new Promise((resolve, reject) => {
     const body = json === undefined ? undefined : JSON.stringify(json);
     const headers = { ...fields, ...(body !== undefined && { 'content-type': 'application/json' }) };

@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { ListenError } from '../clients/listening.ts';
 import type { Listen } from '../clients/options.ts';
-import { createServer } from '../util/node-http.ts';
+import { nodeHttp } from '../util/node-http.ts';
 
 type TcpListen = Extract<Listen, { readonly kind: 'tcp' }>;
 
@@ -33,7 +33,7 @@ export function newServer(tls: TlsFiles | undefined): Server {
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
-  const server = tls === undefined ? createServer(limits) : createTlsServer({ ...limits, ...tls });
+  const server = tls === undefined ? nodeHttp().createServer(limits) : createTlsServer({ ...limits, ...tls });
   server.maxConnections = CONNECTIONS_MAX;
   return server;
 }

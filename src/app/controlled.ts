@@ -5,7 +5,7 @@ import type { RequestCounts } from '../observe/request-counter.ts';
 import type { RequestSteps } from '../observe/request-steps.ts';
 import type { TrafficTotals } from '../observe/traffic-totals.ts';
 import { activeRelay } from '../relay/choose-relay.ts';
-import type { RunningProxy } from './start.ts';
+import type { RunningProxy } from './running-proxy.ts';
 
 /** The number of this process where there is only one. */
 const ONLY = 0;

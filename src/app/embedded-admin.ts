@@ -8,7 +8,8 @@ import { RequestSteps } from '../observe/request-steps.ts';
 import { TrafficTotals } from '../observe/traffic-totals.ts';
 import { systemClock } from '../util/clock.ts';
 import { controlledHere } from './controlled.ts';
-import type { RunningProxy, StartOptions } from './start.ts';
+import type { RunningProxy } from './running-proxy.ts';
+import type { StartOptions } from './start.ts';
 
 /** The admin server of a proxy that a program embeds. */
 export interface EmbeddedAdmin extends AsyncDisposable {

@@ -3,7 +3,9 @@ import type { Observe } from '../contracts/event.ts';
 import type { Resolver } from '../contracts/resolver.ts';
 import type { Router } from '../contracts/routing.ts';
 import { watchFile } from '../files/watch-file.ts';
+import { type NetworkSnapshot, networkSnapshot } from '../network/network-snapshot.ts';
 import { networkWatch } from '../network/network-watch.ts';
+import { settingsStamp } from '../pac/discovery/settings-stamp.ts';
 import { systemWorld } from '../pac/discovery/world.ts';
 import { createPacEngine } from '../pac/engine/engine.ts';
 import { localAddresses } from '../pac/engine/local-addresses.ts';
@@ -53,12 +55,16 @@ export interface PacService extends AsyncDisposable {
   onNewNetwork(changed: () => void): Disposable;
 }
 
+const withSettings = (snapshot: NetworkSnapshot | undefined, settings: string | undefined) =>
+  snapshot && { ...snapshot, settings };
+
 const NOT_YET: PacState = { at: 'unreachable', source: 'the configuration', failure: 'it has not been read yet' };
 
 export function createPacService(options: PacServiceOptions): PacService {
   const { clock, observe, resolver, listenAddresses, secure, stateDir, environment, trace } = options;
   const engine = createPacEngine({ clock, localAddresses: localAddresses, resolve: resolver.resolve });
-  const network = networkWatch({ clock });
+  const settings = settingsStamp(process.platform);
+  const network = networkWatch({ clock, snapshot: () => withSettings(networkSnapshot(), settings()) });
   let active: PacConfiguration | undefined;
   /** The PAC that a call of `configure` still reads; the same as `active` when none does. */
   let requested: PacConfiguration | undefined;

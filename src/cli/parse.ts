@@ -23,6 +23,8 @@ export function parse(words: readonly string[]): ParsedCommandLine {
   let parsed: ParsedCommandLine | undefined;
   const root = parser('viaduct').enablePositionalOptions();
   for (const command of COMMANDS) {
+    // A thousand options take as long as the rest of the start; those of a command whose name is not there are not asked for.
+    if (command !== COMMANDS[0] && !kept.includes(command.name)) continue;
     const sub = parser(command.name).passThroughOptions(command.words === 'of another command');
     const settings: FlagValue[] = [];
     const options = new Map<string, string[]>();

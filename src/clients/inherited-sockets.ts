@@ -27,7 +27,7 @@ export class InheritedSockets {
 
   /** By name, or by position counted from 0; without either there must be one only. */
   take(which: string | undefined): InheritedSocket {
-    const found = this.#names.flatMap((name, at) => (isMeant(which, name, at) ? [at] : []));
+    const found = this.#names.flatMap((name, at) => (isNamed(which, name, at) ? [at] : []));
     const [at, ...others] = found;
     const all = this.#names.map((name, position) => name || position).join(', ');
     if (at === undefined) return { why: `the service manager has passed no such socket, but: ${all || 'none'}` };
@@ -39,9 +39,17 @@ export class InheritedSockets {
     this.#taken.add(at);
     return { fd: FIRST_FD + at };
   }
+
+  /** The first one that is not taken and is meant by `isMeant`; `undefined`: there is none. */
+  takeWhere(isMeant: (fd: number) => boolean): number | undefined {
+    const at = this.#names.findIndex((_, position) => !this.#taken.has(position) && isMeant(FIRST_FD + position));
+    if (at < 0) return undefined;
+    this.#taken.add(at);
+    return FIRST_FD + at;
+  }
 }
 
-const isMeant = (which: string | undefined, name: string, at: number): boolean =>
+const isNamed = (which: string | undefined, name: string, at: number): boolean =>
   which === undefined || which === name || which === String(at);
 
 /**

@@ -4,6 +4,7 @@ import type { Wire } from '../contracts/wire.ts';
 import { type EpollListener, isUnspecified } from '../net/epoll-listener.ts';
 import type { EpollSockets } from '../net/epoll-sockets.ts';
 import { adopt } from './adopt.ts';
+import { isListeningOn } from './bound-address.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
 import { addressText, type Listen, type SocketListen } from './options.ts';
 import { applySocketFileRules, bindPrivately } from './socket-file.ts';
@@ -68,14 +69,19 @@ export async function openListening(
   listen: SocketListen,
   { sharing, epollSockets, inherited }: OpenOptions,
 ): Promise<ListeningSocket> {
+  // An address that the service manager has bound for us: the configuration names it as on every other machine.
+  const bound =
+    listen.kind === 'tcp' ? inherited?.takeWhere((fd) => isListeningOn(fd, listen.host, listen.port)) : undefined;
+  if (bound !== undefined) return listenOnDescriptor(listen, bound);
   // The sockets of the addon bind addresses only; Node's bind names and Unix sockets as well.
   if (epollSockets !== undefined && listen.kind === 'tcp' && isIP(listen.host) !== 0)
     return listenOnEpoll(listen, sharing, epollSockets);
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
   if (listen.kind === 'systemd') {
-    await takeOver(server, listen, inherited);
-    return listenOnNode(asOpened(listen, server), server);
+    const taken = inherited?.take(listen.name) ?? { why: 'the service manager has passed no socket (LISTEN_FDS)' };
+    if ('why' in taken) throw new ListenError(listen, new Error(taken.why));
+    return listenOnDescriptor(listen, taken.fd);
   }
+  const server = createServer(ACCEPT);
   try {
     await bind(server, listen, sharing);
   } catch (error) {
@@ -96,20 +102,17 @@ function applyRules(server: Server, listen: Listen & { readonly kind: 'unix' }):
   }
 }
 
-/** Listens on a socket that is bound already. */
-function takeOver(
-  server: Server,
-  listen: Listen & { readonly kind: 'systemd' },
-  inherited: InheritedSockets | undefined,
-): Promise<void> {
+const ACCEPT = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true } as const;
+
+/** On a socket that is bound already. */
+function listenOnDescriptor(listen: SocketListen, fd: number): Promise<ListeningSocket> {
+  const server = createServer(ACCEPT);
   return new Promise((resolve, reject) => {
     const fail = (cause: Error) => reject(new ListenError(listen, cause));
-    const taken = inherited?.take(listen.name) ?? { why: 'the service manager has passed no socket (LISTEN_FDS)' };
-    if ('why' in taken) return fail(new Error(taken.why));
     server.once('error', fail);
-    server.listen({ fd: taken.fd, backlog: BACKLOG }, () => {
+    server.listen({ fd, backlog: BACKLOG }, () => {
       server.off('error', fail);
-      resolve();
+      resolve(listenOnNode(asOpened(listen, server), server));
     });
   });
 }

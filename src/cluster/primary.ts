@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { Modes, NamedRule } from '../admin/controlled-proxy.ts';
+import { rulesOf } from '../app/running-proxy.ts';
 import { modesIn } from '../app/set-mode.ts';
 import { latchSharing } from '../app/shared-latches.ts';
 import { randomSuffix } from '../app/shared-services.ts';
-import { rulesOf } from '../app/start.ts';
 import { StartSettings } from '../app/start-settings.ts';
 import { listenUrl } from '../clients/listening.ts';
 import type { Listen } from '../clients/options.ts';

@@ -1,5 +1,6 @@
 import type { PreparedReload } from '../app/reload.ts';
-import { type RunningProxy, startProxy } from '../app/start.ts';
+import type { RunningProxy } from '../app/running-proxy.ts';
+import { startProxy } from '../app/start.ts';
 import type { Config } from '../config/config.ts';
 import { Unpacker } from '../config/reload/parcels.ts';
 import type { DrainReport } from '../contracts/drain-report.ts';

@@ -117,7 +117,7 @@ export function resolveOptions(
 }
 
 /** Settings are data: a module that changed them would change them for all others too. */
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {
     for (const item of value) deepFreeze(item);

@@ -52,13 +52,16 @@ interface MergedSettings {
   readonly notices: readonly string[];
 }
 
-/** Merges flags > environment > file > defaults. Throws ConfigError with one line for everything that is wrong. */
-export function load(sources: Sources): LoadedConfig {
+/**
+ * Merges flags > environment > file > defaults. Throws ConfigError with one line for everything that is wrong. `check` does what
+ * `checkInput` does.
+ */
+export function load(sources: Sources, check: typeof checkInput = checkInput): LoadedConfig {
   const name = fileName(sources);
   const bytes = name === undefined ? undefined : readBytes(name, sources.pipes);
   const file = name === undefined || bytes === undefined ? undefined : readConfig(bytes, name);
   const { values, provenance, notices } = merge(sources, file);
-  const checked = checkInput(values);
+  const checked = check(values);
   // The file must be valid by itself: a mistake that a flag hides would appear when the flag is left out.
   const alone = file && (checked.config === undefined ? file.values : hiddenPart(file.values, provenance));
   if (file !== undefined && alone !== undefined && checkInput(alone).problems.length > 0) {

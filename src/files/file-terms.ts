@@ -72,6 +72,7 @@ const WHY: Readonly<Record<string, string>> = {
   ENOTDIR: 'there is no such file',
   EACCES: 'this user may not read it',
   EPERM: 'this user may not read it',
+  EBUSY: 'another program has locked it',
   EISDIR: 'it is a folder',
   ENXIO: 'it is not a regular file',
   ENAMETOOLONG: 'the name is too long',

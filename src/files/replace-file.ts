@@ -27,13 +27,13 @@ export function replaceFile(path: string, text: string, encoding: BufferEncoding
 }
 
 /** As `replaceFile`, and also after a power failure the old text or the new one: it is on the disk before the rename. */
-export async function replaceFileDurably(path: string, text: string): Promise<void> {
+export async function replaceFileDurably(path: string, text: string, encoding: BufferEncoding = 'utf8'): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
   const temporary = temporaryPath(path);
   try {
     await using file = await open(temporary, 'wx', FILE_MODE);
-    await file.writeFile(text);
+    await file.writeFile(text, encoding);
     await file.sync();
     await file.close();
     await rename(temporary, path);

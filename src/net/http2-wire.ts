@@ -5,7 +5,6 @@ import { BaseWire } from './base-wire.ts';
 import { hasEndArrived } from './node-internals.ts';
 
 const NOTHING = Buffer.alloc(0);
-const { NGHTTP2_NO_ERROR, NGHTTP2_CONNECT_ERROR } = constants;
 
 /** How the peer has ended its stream, for the code that reads or writes there. */
 export class Http2StreamError extends Error {
@@ -54,7 +53,7 @@ export class Http2Wire extends BaseWire {
 
   /** With CONNECT_ERROR, as the proxy has to (RFC 9113 §8.5). */
   reset(): void {
-    this.resetWith(NGHTTP2_CONNECT_ERROR);
+    this.resetWith(constants.NGHTTP2_CONNECT_ERROR);
   }
 
   /** With a code of RFC 9113 §7. */
@@ -86,7 +85,7 @@ export class Http2Wire extends BaseWire {
   /** The peer has reset the stream, and this side had not ended it. */
   #aborted(): void {
     if (this.#reset !== 'none') return;
-    const isClean = this.#http2.rstCode === NGHTTP2_NO_ERROR && hasEndArrived(this.#http2);
+    const isClean = this.#http2.rstCode === constants.NGHTTP2_NO_ERROR && hasEndArrived(this.#http2);
     this.#reset = isClean ? 'clean' : 'error';
     if (isClean) this.stream.discard();
     else this.#fail();
@@ -162,7 +161,7 @@ export class Http2Sink implements Sink {
   /** Only when all is out: a `close` of a stream that is still ending keeps Node 24 in a loop for ever. */
   #close(): void {
     const { destroyed, closed } = this.#http2;
-    if (!destroyed && !closed && !hasEndArrived(this.#http2)) this.#http2.close(NGHTTP2_NO_ERROR);
+    if (!destroyed && !closed && !hasEndArrived(this.#http2)) this.#http2.close(constants.NGHTTP2_NO_ERROR);
   }
 
   once(_event: 'close', listener: () => void): void {

@@ -7,6 +7,8 @@ export interface NetworkSnapshot {
   readonly addresses: string;
   readonly routes: string;
   readonly resolver: string;
+  /** When the system's proxy settings were written; `undefined`: that is not known (yet). */
+  readonly settings?: string | undefined;
 }
 
 /** The default route and those of a VPN are at the beginning; a router with the full Internet table has a hundred megabytes. */

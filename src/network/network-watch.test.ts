@@ -107,3 +107,13 @@ test('a listener may dispose the watch', () => {
   clock.advance(60_000);
   assert.equal(clock.pending, 0);
 });
+
+test('proxy settings that were written are a change; that they can be asked for now is none', () => {
+  const { clock, network, reported } = watching();
+  network.now = { ...HOME, settings: 'written then' };
+  clock.advance(5_000);
+  assert.deepEqual(reported, []);
+  network.now = { ...HOME, settings: 'written now' };
+  clock.advance(5_000);
+  assert.deepEqual(reported, ['6500: settings']);
+});

@@ -12,7 +12,10 @@ const SETTLE_MS_MAX = 3_000;
 /** When a timer is late by more wall time than this, the machine slept. On a busy machine it is late by less. */
 const SLEPT_MS = 10_000;
 
-/** What has changed. `wake`: the machine slept, and may be in another network. */
+/**
+ * What has changed. `wake`: the machine slept, and may be in another network. `settings`: the user, a VPN or the administrator
+ * wants other proxies; what was learned before does not hold for them.
+ */
 export type NetworkPart = keyof NetworkSnapshot | 'wake';
 
 export interface NetworkWatch extends Disposable {
@@ -79,7 +82,7 @@ class PollingWatch implements NetworkWatch {
     const [seen, snapshot] = [this.#seen, this.#snapshot()];
     const changed = [...known];
     if (seen !== undefined && snapshot !== undefined)
-      changed.push(...PARTS.filter((part) => snapshot[part] !== seen[part]));
+      changed.push(...PARTS.filter((part) => seen[part] !== undefined && snapshot[part] !== seen[part]));
     this.#seen = snapshot ?? seen;
     if (changed.length === 0) return;
     const now = this.#clock.now();
@@ -99,4 +102,4 @@ class PollingWatch implements NetworkWatch {
   }
 }
 
-const PARTS = ['addresses', 'routes', 'resolver'] as const satisfies readonly (keyof NetworkSnapshot)[];
+const PARTS = ['addresses', 'routes', 'resolver', 'settings'] as const satisfies readonly (keyof NetworkSnapshot)[];

@@ -3,7 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Authority } from '../contracts/request.ts';
 import type { RouteChoice } from '../routing/hook.ts';
-import { Agent } from '../util/node-http.ts';
+import { nodeHttp } from '../util/node-http.ts';
 import { openTls } from './open-tls.ts';
 import { createProxyTunnel, type ProxyTunnel, type ViaHttpOptions } from './proxy-tunnel.ts';
 
@@ -26,7 +26,7 @@ export function agentsVia(route: RouteChoice, options: ViaHttpOptions & AgentOpt
 
 type Done = (error: Error | null, socket: Duplex) => void;
 
-class ViaHttpAgent extends Agent {
+class ViaHttpAgent extends nodeHttp().Agent {
   readonly #tunnel: ProxyTunnel;
   readonly #tunnelled: ViaHttpOptions['tunnel'];
 

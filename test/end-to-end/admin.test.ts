@@ -12,6 +12,7 @@ import { rawClient } from '../support/raw-client.ts';
 import { missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { until } from '../support/until.ts';
 
 test('a running proxy writes down where it is, for its user alone, and takes that back', async () => {
   using at = await admin();
@@ -60,8 +61,7 @@ test('the control socket needs no token; --no-admin leaves it alone', async () =
   const control = join(folder.path, 'viaduct', `control-${running.child.pid}.sock`);
   // The record is written after the line.
   const record = join(folder.path, 'viaduct', 'instances', `${running.child.pid}.json`);
-  for (let tries = 0; !existsSync(record) && tries < 1_000; tries++)
-    await new Promise((resolve) => setImmediate(resolve));
+  await until(() => existsSync(record), 'the record of the proxy');
   assert.equal((await askControl(control, 'GET', '/api/status')).status, 200);
   running.child.kill('SIGTERM');
   const { err } = await running.ended;

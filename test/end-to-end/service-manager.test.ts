@@ -100,6 +100,22 @@ test('a TCP socket of systemd has its own address, and the protocol that its set
   await service.says(`listening on any://127.0.0.1:${port}\n`);
 });
 
+test('a listener takes the socket of systemd that is bound to its address, and judges clients as on any other', {
+  skip: missing('systemd'),
+}, async () => {
+  await using origin = await RawOrigin.listen(echo);
+  const [port = 0, other = 0] = await freePorts(2);
+  await using service = activated(['--port', `${port}`], [`127.0.0.1:${other}`, `127.0.0.1:${port}`]);
+  await service.says('Listening on');
+  const client = await rawClient(port);
+  client.send(connectTo(origin.authority));
+  // On loopback every port is open; with its own socket beside that of systemd the proxy could not have listened.
+  assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 200 /);
+  client.socket.destroy();
+  await service.says(`listening on http://127.0.0.1:${port}\n`);
+  await service.says('systemd has passed systemd:0, and no listener takes it');
+});
+
 test('a socket that no listener takes is reported, and one that was not passed is an error', {
   skip: missing('systemd'),
 }, async () => {

@@ -15,15 +15,26 @@ test('a dry run prints the unit and the commands, and systemd finds no fault wit
   const words = ['service', 'install', '--dry-run', '--port', '8080', '--pac', 'none'];
   const { code, out, err } = await viaductEnds(words, { XDG_CONFIG_HOME: folder.path, HOME: folder.path });
   assert.deepEqual([code, err], [0, '']);
-  const [, path, unit = '', commands] = /^# systemd --user\n# (.*)\n([\s\S]*?)(\$ systemctl[\s\S]*)$/.exec(out) ?? [];
-  assert.equal(path, join(folder.path, 'systemd/user/viaduct.service'));
-  assert.match(unit, new RegExp(`^ExecStart=${process.execPath} ${builtCommand()} run --port=8080 --pac=none$`, 'm'));
-  assert.match(
-    commands ?? '',
-    /^\$ systemctl --user daemon-reload\n\$ systemctl --user enable viaduct\.service\n\$ systemctl --user restart viaduct\.service\n/,
+  const units = [...out.matchAll(/^# (\/.*\/(viaduct\.\w+))\n([\s\S]*?)(?=^(?:# \/|\$ ))/gm)].map(
+    ([, path, name = '', unit = '']) => {
+      return { path, name, unit };
+    },
   );
-  const file = folder.write('viaduct.service', unit);
-  const verified = await run('systemd-analyze', ['verify', '--user', '--man=no', file], {
+  const own = join(folder.path, 'systemd/user');
+  assert.deepEqual(
+    units.map(({ path }) => path),
+    [join(own, 'viaduct.socket'), join(own, 'viaduct.service')],
+  );
+  const [socket, service] = units;
+  assert.match(socket?.unit ?? '', /^ListenStream=127\.0\.0\.1:8080$/m);
+  const command = `${process.execPath} ${builtCommand()} run --port=8080 --pac=none`;
+  assert.match(service?.unit ?? '', new RegExp(`^ExecStart=${command}$`, 'm'));
+  assert.match(
+    out,
+    /^\$ systemctl --user disable --now .*\n\$ systemctl --user daemon-reload\n\$ systemctl --user enable viaduct\.service\n\$ systemctl --user restart viaduct\.service\n/m,
+  );
+  const files = units.map(({ name, unit }) => folder.write(name, unit));
+  const verified = await run('systemd-analyze', ['verify', '--user', '--man=no', ...files], {
     environment: { XDG_RUNTIME_DIR: folder.path },
   });
   assert.deepEqual([verified.code, `${verified.out}${verified.err}`], [0, '']);

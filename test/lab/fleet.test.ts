@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { KNOWS_STORE } from '../../scripts/fleet/configuration.ts';
 import { type DrillReport, killOne, rollingRestart } from '../../scripts/fleet/drills.ts';
 import { Fleet } from '../../scripts/fleet/fleet.ts';
 import { isLong } from '../support/bulk.ts';
@@ -23,7 +22,7 @@ let fleet: Fleet;
 before(async () => {
   if (skip === false)
     fleet = await Fleet.start({
-      store: KNOWS_STORE ? 'redis' : 'local',
+      store: 'redis',
       drain: `${DRAIN_MS}ms`,
       drainDelay: `${DRAIN_DELAY_MS}ms`,
     });
@@ -97,9 +96,8 @@ test('Prometheus watches every instance', { skip }, async () => {
   );
 });
 
-if (KNOWS_STORE)
-  test('the instances keep their limits in Redis', { skip }, async () => {
-    using client = await rawClient(fleet.places.redis ?? 0);
-    client.send('DBSIZE\r\n');
-    assert.match(await client.until('\r\n'), /^:[1-9]/);
-  });
+test('the instances keep their limits in Redis', { skip }, async () => {
+  using client = await rawClient(fleet.places.redis ?? 0);
+  client.send('DBSIZE\r\n');
+  assert.match(await client.until('\r\n'), /^:[1-9]/);
+});

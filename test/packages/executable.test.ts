@@ -148,6 +148,7 @@ if (isLong) {
       '/usr/lib/systemd/system/viaduct.service',
       '/usr/lib/systemd/system/viaduct.socket',
       '/usr/lib/systemd/user/viaduct.service',
+      '/usr/lib/systemd/user/viaduct.socket',
       '/usr/share/bash-completion/completions/viaduct',
       '/usr/share/doc/viaduct/examples/viaduct.yaml',
       '/usr/share/fish/vendor_completions.d/viaduct.fish',

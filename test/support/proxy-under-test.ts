@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type RunningProxy, type StartOptions, startProxy } from '../../src/app/start.ts';
+import type { RunningProxy } from '../../src/app/running-proxy.ts';
+import { type StartOptions, startProxy } from '../../src/app/start.ts';
 import { type ConfigInput, resolveOptions } from '../../src/config/schema.ts';
 import type { Exporter, ProxyEvent } from '../../src/contracts/event.ts';
 import type { ProxyRecord } from '../../src/contracts/record.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -14,7 +14,7 @@ import { NTLM_DOMAIN, startWinbind, type Winbind } from '../lab/winbind.ts';
 import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { until } from '../support/until.ts';
-import { noWine, Wine, type WineProgram, windowsPath } from './wine.ts';
+import { noWine, PROGRAM_PACKAGES, Wine, type WineProgram, windowsPath } from './wine.ts';
 
 const skip = noWine() || noLab();
 const stack = new AsyncDisposableStack();
@@ -138,6 +138,107 @@ test('without an account it logs in as the user of Windows, with no password typ
   const port = await through(`http://localhost:${upstream.port}`, {});
   assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
 });
+
+const SETTINGS = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
+
+/** As `netsh winhttp set proxy` writes it: version, counter, flags (3: by proxy), and each text behind its length. */
+function winHttpSettings(proxy: string): string {
+  const bytes = Buffer.alloc(12 + 4 + proxy.length + 4);
+  bytes.writeUInt32LE(0x28);
+  bytes.writeUInt32LE(3, 8);
+  bytes.writeUInt32LE(proxy.length, 12);
+  bytes.write(proxy, 16, 'latin1');
+  return bytes.toString('hex');
+}
+
+test('the proxy of WinHTTP is used where the user has none', { skip, timeout: 60_000 }, async () => {
+  const wine = await windows();
+  const key = `HKLM\\${SETTINGS}\\Connections`;
+  const value = winHttpSettings('winhttp.example:8080');
+  await wine.reg('add', key, '/v', 'WinHttpSettings', '/t', 'REG_BINARY', '/d', value, '/f');
+  const { out } = await wine.viaduct(['why', 'http://a.example/']).ended;
+  await wine.reg('delete', key, '/v', 'WinHttpSettings', '/f');
+  assert.match(out, /^ {2}by +the system's settings \(WinHTTP\)\n {2}route +http:\/\/winhttp\.example:8080$/m);
+});
+
+test('a change of the settings is noticed', { skip, timeout: 60_000 }, async () => {
+  const wine = await windows();
+  const program = wine.viaduct(QUIET);
+  await portOf(program);
+  let isNoticed = false;
+  const noticed = program.says(/the network has changed \(settings\)/).then(() => {
+    isNoticed = true;
+  });
+  let written = 0;
+  // What is written before the first look at the registry is no change.
+  const write = async () => {
+    written += 1;
+    await wine.reg('add', `HKCU\\${SETTINGS}`, '/v', 'ProxyOverride', '/d', `${written}.example`, '/f');
+    return isNoticed;
+  };
+  await until(write, 'the change is noticed', 25_000);
+  await noticed;
+});
+
+test('setup points Windows at the proxy, and gives back what was there', { skip, timeout: 60_000 }, async () => {
+  const wine = await windows();
+  const settings = async () => (await wine.reg('query', `HKCU\\${SETTINGS}`)).out;
+  const before = await settings();
+  assert.equal((await wine.viaduct(['setup', 'wininet', '--port', '3128']).ended).code, 0);
+  assert.match(await settings(), /^ {4}AutoConfigURL {4}REG_SZ {4}http:\/\/127\.0\.0\.1:3128\/proxy\.pac$/m);
+  assert.equal((await wine.viaduct(['setup', '--undo', 'wininet']).ended).code, 0);
+  assert.equal(await settings(), before);
+});
+
+test('a password is kept by the Credential Manager, found by the next process, and removed', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const wine = await windows();
+  const config = join(wine.folder, 'keyring.json');
+  const credentials = { corp: { user: 'alice', domain: 'LAB', from: 'keyring' } };
+  const upstreams = [{ host: 'localhost', credentials: 'corp', auth: ['ntlm'] }];
+  writeFileSync(config, JSON.stringify({ routes: { proxy: ['http://localhost:9'] }, credentials, upstreams }));
+  const at = ['--config', windowsPath(config)];
+  const accountLine = async () =>
+    /^ {2}account +(.*)$/m.exec((await wine.viaduct(['why', 'a.example', ...at]).ended).out);
+  const stored = await wine.viaduct(['login', 'LAB\\alice', '--no-test', ...at], {}, 'secret\n').ended;
+  assert.equal(stored.code, 0, stored.err);
+  assert.equal((await accountLine())?.[1], 'LAB\\alice (keyring), by ntlm');
+  assert.equal((await wine.viaduct(['logout', 'LAB\\alice', ...at]).ended).code, 0);
+  assert.equal((await accountLine())?.[1], 'none');
+});
+
+test('a configuration is found by a long path, and read when an editor has let go of it', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const wine = await windows();
+  const deep = join(wine.folder, ...Array.from({ length: 6 }, (_, at) => `${at}`.repeat(50)));
+  mkdirSync(deep, { recursive: true });
+  const config = join(deep, 'viaduct.yaml');
+  writeFileSync(config, 'name: one\r\n');
+  const program = wine.viaduct([...QUIET, '--config', windowsPath(config)]);
+  await portOf(program);
+  const editor = join(wine.folder, 'editor.cjs');
+  writeFileSync(editor, EDITOR);
+  const done = wine.node([windowsPath(editor), windowsPath(`${PROGRAM_PACKAGES}koffi`), windowsPath(config)]);
+  assert.match(await program.says(/reloaded/), /viaduct\.yaml: reloaded: name$/m);
+  assert.deepEqual((await done.ended).code, 0);
+});
+
+/** Opens a file by a long path so that no other program may read it, writes it, and keeps it open for a while. */
+const EDITOR = `
+const koffi = require(process.argv[2]);
+const kernel = koffi.load('kernel32.dll');
+const open = kernel.func('CreateFileW', 'int64', ['str16', 'uint32', 'uint32', 'void *', 'uint32', 'uint32', 'void *']);
+const write = kernel.func('WriteFile', 'int32', ['int64', 'void *', 'uint32', 'void *', 'void *']);
+const close = kernel.func('CloseHandle', 'int32', ['int64']);
+const file = open('\\\\\\\\?\\\\' + process.argv[3], 0xc0000000, 0, null, 5, 0, null);
+const text = Buffer.from('name: two\\r\\n');
+if (file === -1n || write(file, text, text.length, Buffer.alloc(4), null) === 0) process.exit(1);
+setTimeout(() => close(file), 3000);
+`;
 
 test('a program of the same user is served, and one whose user Windows does not know is refused', {
   skip,

@@ -71,6 +71,9 @@ export interface WineResult {
 /** A start under Wine takes seconds on a loaded machine. */
 const SAYS_MS_MAX = 30_000;
 
+/** Packages that the program has, for Windows. */
+export const PROGRAM_PACKAGES = `${APP}node_modules/`;
+
 /** A program that runs; what it has printed so far can be read. */
 export interface WineProgram {
   readonly ended: Promise<WineResult>;
@@ -115,16 +118,18 @@ export class Wine implements Disposable {
     return this.#run([WINE, NODE, ...words], environment);
   }
 
-  viaduct(words: readonly string[], environment: Readonly<Record<string, string>> = {}): WineProgram {
-    return this.node([windowsPath(`${APP}dist/cli.js`), ...words], environment);
+  /** `input`: what it reads from standard input. */
+  viaduct(words: readonly string[], environment: Readonly<Record<string, string>> = {}, input = ''): WineProgram {
+    return this.#run([WINE, NODE, windowsPath(`${APP}dist/cli.js`), ...words], environment, input);
   }
 
-  #run(words: readonly string[], environment: Readonly<Record<string, string>> = {}): WineProgram {
+  #run(words: readonly string[], environment: Readonly<Record<string, string>> = {}, input = ''): WineProgram {
     const at = mkdtempSync(join(this.folder, 'run-'));
-    const [out, err] = [join(at, 'out'), join(at, 'err')];
+    const [out, err, stdin] = [join(at, 'out'), join(at, 'err'), join(at, 'in')];
+    writeFileSync(stdin, input);
     const [program = '', ...rest] = this.#view === undefined ? words : privately(words, this.#view);
     const child = spawn(program, rest, {
-      stdio: ['ignore', openSync(out, 'w'), openSync(err, 'w')],
+      stdio: [openSync(stdin, 'r'), openSync(out, 'w'), openSync(err, 'w')],
       env: {
         PATH: process.env.PATH,
         HOME: this.folder,

@@ -27,7 +27,10 @@ export class PromptCancelledError extends Error {
 const SECRET_BYTES_MAX = 64 * 1024;
 
 export const processPrompt = (): PromptOptions => ({
-  input: process.stdin,
+  // Node takes some milliseconds to make it, and most starts ask for nothing.
+  get input() {
+    return process.stdin;
+  },
   output: process.stderr,
   isInBackground,
 });

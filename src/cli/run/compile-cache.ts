@@ -1,24 +1,40 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
-import { flushCompileCache, getCompileCacheDir } from 'node:module';
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { replaceFileDurably } from '../../files/replace-file.ts';
 import type { Clock } from '../../util/clock.ts';
+import type { CheckedBefore } from './checked-before.ts';
+import { type CompiledCode, compiledCode } from './compiled-code.ts';
+import { withFlagsOfStart } from './limit-young-generation.ts';
 
 /** What the start needed has been compiled, and requests have a moment for themselves. */
 const AFTER_MS = 5000;
 /** A cache that no start has used for so long belongs to a version that is gone. */
 const UNUSED_MS = 30 * 86_400_000;
-
-/**
- * Keeps what V8 has compiled for the next start: Node would write it at the exit only, without what V8 has dropped by then. Removes
- * the caches of builds that are not used any more. dist/cli.js says where they are.
- */
-export function keepCompileCache(clock: Clock): Disposable {
+/** Keeps for the next start the settings that were checked, and what V8 has compiled. Removes the caches of builds that are not used any more. */
+export function keepCaches(clock: Clock, settings: CheckedBefore): Disposable {
   return clock.after(AFTER_MS, () => {
-    const own = getCompileCacheDir();
+    const own = compiledCode();
     if (own === undefined) return;
-    flushCompileCache();
-    removeUnused(dirname(dirname(own)), basename(dirname(own)), clock.wallMs() - UNUSED_MS);
+    // A start that has checked its settings has compiled that as well. The next one knows them.
+    if (!settings.keep()) {
+      void keepCode(own).catch(() => {
+        // The next start compiles it again.
+      });
+    }
+    removeUnused(dirname(own.folder), basename(own.folder), clock.wallMs() - UNUSED_MS);
   });
+}
+
+async function keepCode(own: CompiledCode): Promise<void> {
+  if (own.isKnown) {
+    // It is in use.
+    const now = new Date();
+    return utimesSync(own.folder, now, now);
+  }
+  mkdirSync(own.folder, { recursive: true, mode: 0o700 });
+  const bytes = withFlagsOfStart(() => own.bytes());
+  // Durably: V8 does not look whether it is whole.
+  await replaceFileDurably(own.file, bytes.toString('latin1'), 'latin1');
 }
 
 function removeUnused(folder: string, kept: string, oldestMs: number): void {

@@ -16,18 +16,34 @@ export function limitYoungGeneration(): void {
   // The middle one of its three compilers saves a tenth or more of the CPU of the first few thousand requests, until the
   // last has had its turn, and keeps 10 MB for good.
   setFlagsFromString('--no-maglev');
-  boundYoungSpace();
 }
 
-/** V8 takes its bound only before it starts; by how much the space grows it asks each time. */
-function boundYoungSpace(): void {
-  let growth: 'doubles' | 'stays' = 'doubles';
+/** How the space for young objects grows now. Of the process, as V8's flags are. */
+let growth: 'doubles' | 'stays' = 'doubles';
+const setGrowth = (now: typeof growth): void =>
+  setFlagsFromString(`--semi-space-growth-factor=${now === 'doubles' ? 2 : 1}`);
+
+/**
+ * V8 takes its bound only before it starts; by how much the space grows it asks each time. For when the proxy listens: it takes a
+ * millisecond.
+ */
+export function boundYoungSpace(): void {
   new PerformanceObserver(() => {
     const bytes = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
     // A full collection shrinks it, and it may grow again.
     const wanted = bytes < YOUNG_BYTES_MAX ? 'doubles' : 'stays';
     if (wanted === growth) return;
     growth = wanted;
-    setFlagsFromString(`--semi-space-growth-factor=${growth === 'doubles' ? 2 : 1}`);
+    setGrowth(growth);
   }).observe({ entryTypes: ['gc'] });
+}
+
+/** With the flags of the start: compiled code is good only for a process with the same. */
+export function withFlagsOfStart<T>(task: () => T): T {
+  setGrowth('doubles');
+  try {
+    return task();
+  } finally {
+    setGrowth(growth);
+  }
 }

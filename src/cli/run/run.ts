@@ -13,17 +13,19 @@ import { durationText } from '../../observe/units.ts';
 import type { ListenAddress } from '../../policy/listen-addresses.ts';
 import { activeRelay } from '../../relay/choose-relay.ts';
 import { systemClock } from '../../util/clock.ts';
+import { DisposerStack } from '../../util/disposer-stack.ts';
 import { printHash } from '../account/hash.ts';
 import { credentialSources } from '../account/prompt-accounts.ts';
 import type { Call } from '../command.ts';
 import { logLine } from '../print.ts';
-import { openAdmin } from './admin.ts';
+import type { CommandAdmin } from './admin.ts';
+import { CheckedBefore } from './checked-before.ts';
 import { collectAfterReload } from './collect-heap.ts';
 import { commandLogger, levelFrom } from './command-logger.ts';
-import { keepCompileCache } from './compile-cache.ts';
+import { keepCaches } from './compile-cache.ts';
 import { DelayedDrain } from './delayed-drain.ts';
 import { accountAtHand, firstRunLines } from './first-run.ts';
-import { limitYoungGeneration } from './limit-young-generation.ts';
+import { boundYoungSpace, limitYoungGeneration } from './limit-young-generation.ts';
 import { serve } from './serve.ts';
 import { inheritedSockets, ServiceManager } from './service-manager.ts';
 import { reportText, waitForShutdown } from './signals.ts';
@@ -39,7 +41,8 @@ export async function run(call: Call): Promise<number> {
   const { settings } = call;
   const sources: Sources = { flags: settings, environment: process.env, isTerminal: process.stdout.isTTY === true };
   // No other variable may hold a configuration: after a reload the memory of the old one must be free.
-  let { config, from, notices: readNotices } = firstRead(sources);
+  const settingsBefore = new CheckedBefore();
+  let { config, from, notices: readNotices } = firstRead(sources, settingsBefore);
   const logger = commandLogger(logLine, () => config);
   for (const notice of readNotices) logLine(`viaduct: ${notice}`);
 
@@ -53,44 +56,57 @@ export async function run(call: Call): Promise<number> {
   const options = { ...config.credentials, upstreams: config.upstreams };
   const credentials = await credentialSources(options, process.env, stateDir);
   const stopAsked = Promise.withResolvers<void>();
-  await using admin = await openAdmin(config, {
-    stateDir,
-    environment: process.env,
-    observe: noticeExporter.observe,
-    logger,
-    owner: {
-      reload: async () => {
-        const outcome = await reloader.reloadNow();
-        followFiles();
-        return outcome;
+  await using later = new DisposerStack((name, error) =>
+    logger.warn(`${name}: ${error instanceof Error ? error.message : String(error)}`),
+  );
+  let admin: CommandAdmin | undefined;
+  const openedAdmin = async (): Promise<CommandAdmin> => {
+    if (admin !== undefined) return admin;
+    const { openAdmin } = await import('./admin.ts');
+    const opened = await openAdmin(config, {
+      stateDir,
+      environment: process.env,
+      observe: noticeExporter.observe,
+      logger,
+      owner: {
+        reload: async () => {
+          const outcome = await reloader.reloadNow();
+          followFiles();
+          return outcome;
+        },
+        drain: (then) => {
+          if (then === 'ends') return stopAsked.resolve();
+          void starting
+            .then((proxy) => proxy.close({ drainMs: config.timeouts.drainMs }))
+            .then((report) => {
+              const message = reportText(report, 'drained');
+              if (message !== undefined) admin?.server.observe({ type: 'notice', level: 'info', message });
+            })
+            .catch(() => undefined);
+        },
+        explain: async (url) => {
+          // Most proxies never explain anything: what it needs is loaded when it is asked for.
+          const { explainedPage } = await import('../explain/explained-page.ts');
+          const { urls } = await starting;
+          const ownAddresses = () => [...addressesOf(urls), ...(admin?.server.addresses ?? [])];
+          return explainedPage(url, { config, credentials, stateDir, ownAddresses });
+        },
+        settings: () => settingsOf(sources, reloader.current),
       },
-      drain: (then) => {
-        if (then === 'ends') return stopAsked.resolve();
-        void starting
-          .then((proxy) => proxy.close({ drainMs: config.timeouts.drainMs }))
-          .then((report) => {
-            const message = reportText(report, 'drained');
-            if (message !== undefined) admin.server.observe({ type: 'notice', level: 'info', message });
-          })
-          .catch(() => undefined);
-      },
-      explain: async (url) => {
-        // Most proxies never explain anything: what it needs is loaded when it is asked for.
-        const { explainedPage } = await import('../explain/explained-page.ts');
-        const { urls } = await starting;
-        const ownAddresses = () => [...addressesOf(urls), ...admin.server.addresses];
-        return explainedPage(url, { config, credentials, stateDir, ownAddresses });
-      },
-      settings: () => settingsOf(sources, reloader.current),
-    },
-    isTerminal: process.stderr.isTTY === true,
-  });
+      isTerminal: process.stderr.isTTY === true,
+    });
+    admin = later.use('admin', opened);
+    return opened;
+  };
+  // The primary sends its workers the address of the dashboard at their start: no route leads there. Alone, the proxy listens
+  // first: an HTTP server and the API take as long to load as all that it needs itself.
+  if (config.workers !== 1) await openedAdmin();
   const delayedDrain = new DelayedDrain({
     clock: systemClock,
     delayMs: () => config.timeouts.drainDelayMs,
     announce(delayMs) {
       manager.notify('STOPPING=1');
-      admin.server.drain();
+      admin?.server.drain();
       if (delayMs > 0) logger.status(`stopping: new connections are served for ${durationText(delayMs)} more`);
     },
   });
@@ -102,8 +118,8 @@ export async function run(call: Call): Promise<number> {
       credentials,
       logger,
       inherited,
-      adminAddresses: () => admin.server.addresses,
-      onEvent: (event) => admin.server.show(event),
+      adminAddresses: () => admin?.server.addresses ?? [],
+      onEvent: (event) => admin?.server.show(event),
       delayedDrain,
     }),
   );
@@ -141,13 +157,15 @@ export async function run(call: Call): Promise<number> {
   const proxy = await starting;
   for (const url of proxy.urls) logger.status(`listening on ${url}`);
   logger.status(`relay: ${activeRelay(config.relay)}`);
-  using _compiled = keepCompileCache(systemClock);
-  await admin.serve(proxy.controlled);
+  boundYoungSpace();
+  using _caches = keepCaches(systemClock, settingsBefore);
+  const { server: dashboard, serve: showProxy } = await openedAdmin();
+  await showProxy(proxy.controlled);
   manager.ready();
   if (from.name === undefined && config.routes.pac === 'system' && process.stderr.isTTY === true) {
     const { urls } = proxy;
     const account = await accountAtHand(process.env, loginFile(stateDir));
-    const firstRun = { pac: (await proxy.controlled.ways()).pac, account, urls, dashboard: admin.server.url };
+    const firstRun = { pac: (await proxy.controlled.ways()).pac, account, urls, dashboard: dashboard.url };
     for (const line of firstRunLines(firstRun)) logger.status(line);
   }
   const report = reportText(await openAtShutdown);
@@ -174,7 +192,10 @@ function settingsOf(sources: Sources, { name, bytes }: ConfigFiles): ShownSettin
 }
 
 /** Of all that was read for it nothing else is kept: of a large configuration that is much. */
-function firstRead(sources: Sources): { config: Config; from: ConfigFiles; notices: readonly string[] } {
-  const loaded = load(sources);
+function firstRead(
+  sources: Sources,
+  { check }: CheckedBefore,
+): { config: Config; from: ConfigFiles; notices: readonly string[] } {
+  const loaded = load(sources, check);
   return { config: loaded.config, from: configFilesOf(loaded), notices: loaded.notices };
 }

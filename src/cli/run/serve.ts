@@ -53,7 +53,7 @@ export interface ServeOptions {
 
 /** In this process, or in as many as the configuration wants where the system can distribute connections to them. */
 export async function serve(config: Config, options: ServeOptions): Promise<RunningProxy> {
-  const workers = await workersFor(config, options.logger);
+  const workers = await workersFor(config, options);
   warnOfFewFiles(workers, options.logger);
   return workers === 1 ? await serveHere(config, options) : await serveInWorkers(config, workers, options);
 }
@@ -65,8 +65,14 @@ const borrowed = ({ name, observe }: Exporter): Exporter => ({
   [Symbol.asyncDispose]: () => Promise.resolve(),
 });
 
-async function workersFor({ workers }: Config, logger: Logger): Promise<number> {
+async function workersFor({ workers }: Config, { logger, inherited }: ServeOptions): Promise<number> {
   const wanted = workers === 'auto' ? availableParallelism() : workers;
+  if (wanted > 1 && inherited.count > 0) {
+    logger.warn(
+      'one process serves: systemd passes its sockets to one alone; `viaduct service install` again writes units for workers',
+    );
+    return 1;
+  }
   if (wanted === 1 || (await canSharePorts())) return wanted;
   logger.warn('one process serves: workers share ports (SO_REUSEPORT), which this system does not support');
   return 1;

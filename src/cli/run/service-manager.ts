@@ -15,6 +15,9 @@ export const inheritedSockets = (environment: Environment, pid: number = process
 /** How long `systemd-notify` may take; the proxy does not wait for it. */
 const COMMAND_MS = 5_000;
 
+/** A watchdog that is fed more often would cost too many processes. */
+const COMMAND_EVERY_MS = 5_000;
+
 /** The service manager that has started this process, where it wants to know how it is. */
 export class ServiceManager implements Disposable {
   readonly #notify: Notify | undefined;
@@ -34,10 +37,13 @@ export class ServiceManager implements Disposable {
     for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete environment[name];
     if (socket === undefined || socket === '') return new ServiceManager(undefined, undefined, clock);
     const { addon } = loadAddon();
-    if (addon === undefined) return new ServiceManager(byCommand(socket, environment), undefined, clock);
-    const path = Buffer.from(socket);
     const isWatched = /^\d{1,15}$/.test(microseconds) && (watched === undefined || watched === String(pid));
     const watchdogMs = isWatched ? Number(microseconds) / 1000 / 2 : undefined;
+    if (addon === undefined) {
+      const fedMs = watchdogMs !== undefined && watchdogMs >= COMMAND_EVERY_MS ? watchdogMs : undefined;
+      return new ServiceManager(byCommand(socket, environment), fedMs, clock);
+    }
+    const path = Buffer.from(socket);
     return new ServiceManager((text) => void addon.notify(path, Buffer.from(`${text}\n`)), watchdogMs, clock);
   }
 
@@ -61,10 +67,7 @@ export class ServiceManager implements Disposable {
   }
 }
 
-/**
- * Without the addon a command sends the line. It is another process, which the unit has to admit (`NotifyAccess=all`), and it
- * would cost too much for a watchdog.
- */
+/** Without the addon a command sends the line: another process, which the unit has to admit (`NotifyAccess=all`). */
 const byCommand =
   (socket: string, environment: Environment): Notify =>
   (text) =>

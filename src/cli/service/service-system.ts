@@ -8,6 +8,8 @@ export interface ServiceTarget {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly uid: number;
   readonly user: string;
+  /** Addresses that the service manager can keep open for it, as `HOST:PORT`. */
+  readonly addresses: readonly string[];
   /** Where a system without a journal leaves what the proxy prints. */
   readonly logFile: string;
 }

@@ -12,6 +12,7 @@ const target: ServiceTarget = {
   environment: {},
   uid: 501,
   user: 'me',
+  addresses: ['127.0.0.1:3128', '[::1]:3128'],
   logFile: '/home/me/Library/Logs/viaduct.log',
 };
 const onWindows: ServiceTarget = {
@@ -27,25 +28,31 @@ const linesOf = (system: ServiceSystem, where: ServiceTarget) =>
     return [action, files.map(({ path }) => path), commands.map(({ words }) => words.join(' ')), removed];
   });
 
-test('systemd gets a unit of the user whose words survive its own quoting', () => {
-  const unit = '/home/me/.config/systemd/user/viaduct.service';
+test('systemd gets a socket and a unit of the user, whose words survive its own quoting', () => {
+  const [unit, socket] = ['service', 'socket'].map((kind) => `/home/me/.config/systemd/user/viaduct.${kind}`);
+  const both = 'viaduct.service viaduct.socket';
   assert.deepEqual(linesOf(systemd, target), [
     [
       'install',
-      [unit],
+      [socket, unit],
       [
+        `systemctl --user disable --now ${both}`,
         'systemctl --user daemon-reload',
         'systemctl --user enable viaduct.service',
         'systemctl --user restart viaduct.service',
       ],
       [],
     ],
-    ['uninstall', [], ['systemctl --user disable --now viaduct.service', 'systemctl --user daemon-reload'], [unit]],
+    ['uninstall', [], [`systemctl --user disable --now ${both}`, 'systemctl --user daemon-reload'], [unit, socket]],
     ['status', [], ['systemctl --user status --no-pager viaduct.service'], []],
     ['restart', [], ['systemctl --user restart viaduct.service'], []],
     ['logs', [], ['journalctl --user --unit viaduct.service --lines 200 --no-pager'], []],
   ]);
-  const [file] = systemd.plan('install', target).files;
+  // Without an address on loopback the proxy opens its listeners itself, and a socket of before goes.
+  const alone = systemd.plan('install', { ...target, addresses: [] });
+  assert.deepEqual([alone.files.map(({ path }) => path), alone.removed], [[unit], [socket]]);
+  assert.doesNotMatch(alone.files[0]?.text ?? '', /viaduct\.socket/);
+  const [, file] = systemd.plan('install', target).files;
   assert.match(
     file?.text ?? '',
     /^ExecStart=\/opt\/node "\/home\/me\/my tools\/cli\.js" run --rate=50%% --noproxy=\$\$x$/m,

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, rmSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir, networkInterfaces, userInfo } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
+import { addressText } from '../../clients/options.ts';
 import { suggestion } from '../../config/nearest.ts';
+import { load } from '../../config/sources.ts';
 import { replaceFile } from '../../files/replace-file.ts';
 import { stateFolder } from '../../files/state-folder.ts';
 import { redact } from '../../util/redact.ts';
@@ -31,7 +33,8 @@ export async function run({ operands: [word = ''], settings, options }: Call): P
   }
   const system = systemHere();
   const words = settings.map(({ flag, text }) => (text === '' ? `--${flag.name}` : `--${flag.name}=${text}`));
-  const plan = system.plan(action, targetHere(words));
+  const addresses = action === 'install' && system === systemd ? loopbackAddresses(settings) : [];
+  const plan = system.plan(action, targetHere(words, addresses));
   if (options.has('dry-run')) {
     printPlan(system, plan);
     return 0;
@@ -48,7 +51,7 @@ export async function run({ operands: [word = ''], settings, options }: Call): P
 
 /** Whether the files are there that `install` writes, or a package's unit is enabled. */
 export function isServiceInstalled(): boolean {
-  const { removed } = systemHere().plan('uninstall', targetHere([]));
+  const { removed } = systemHere().plan('uninstall', targetHere([], []));
   const enabled = removed.map((path) => join(dirname(path), 'default.target.wants', basename(path)));
   return [...removed, ...enabled].some((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
 }
@@ -64,8 +67,26 @@ function systemHere(): ServiceSystem {
   }
 }
 
+/**
+ * Listeners on loopback, which systemd can open before anything else; those that this machine lacks would keep it from
+ * opening the others. Throws ConfigError: a service with a wrong configuration would only fail. The variables of this shell
+ * are not those of the service.
+ */
+function loopbackAddresses(flags: Call['settings']): string[] {
+  const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('VIADUCT_')));
+  const { listen, workers } = load({ flags, environment, isTerminal: false }).config;
+  // systemd passes its sockets to one process.
+  if (workers !== 1) return [];
+  const own = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
+  return listen.flatMap((one) => {
+    if (one.kind !== 'tcp' || one.port === 0) return [];
+    const isLoopback = /^127\.\d+\.\d+\.\d+$/.test(one.host) || (one.host === '::1' && own.includes('::1'));
+    return isLoopback ? [addressText(one)] : [];
+  });
+}
+
 /** The program as it was started: an executable of one file, or Node with the command's path. */
-function targetHere(words: readonly string[]): ServiceTarget {
+function targetHere(words: readonly string[], addresses: readonly string[]): ServiceTarget {
   const { uid, username: user } = userInfo();
   const home = homedir();
   const command = isSea() ? [] : [process.argv[1] ?? ''];
@@ -76,6 +97,7 @@ function targetHere(words: readonly string[]): ServiceTarget {
     environment: process.env,
     uid,
     user,
+    addresses,
     logFile: join(logFolder, 'viaduct.log'),
   };
 }

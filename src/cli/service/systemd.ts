@@ -1,17 +1,47 @@
 import { join } from 'node:path';
-import { LOG_LINES, optional, required, type ServiceSystem, type ServiceTarget } from './service-system.ts';
+import {
+  LOG_LINES,
+  optional,
+  required,
+  type ServicePlan,
+  type ServiceSystem,
+  type ServiceTarget,
+} from './service-system.ts';
 
 const UNIT = 'viaduct.service';
+const SOCKET = 'viaduct.socket';
 
-/** The unit that packages carry as well, with /usr/bin/viaduct for the program. */
-export function systemdUnit(program: readonly string[]): string {
+/**
+ * The addresses that systemd keeps open: clients wait while the proxy starts or is restarted, and are not refused. The proxy
+ * takes them where its configuration listens there. All of them must be there, or nothing starts.
+ */
+export const systemdSocket = (addresses: readonly string[]): string => `[Unit]
+Description=Addresses of Viaduct, a forward proxy
+Documentation=man:viaduct(1)
+
+[Socket]
+${addresses.map((address) => `ListenStream=${address}`).join('\n')}
+Backlog=4096
+NoDelay=yes
+
+[Install]
+WantedBy=sockets.target
+`;
+
+/** The unit that packages carry as well, with /usr/bin/viaduct for the program, and sockets apart. */
+export function systemdUnit(program: readonly string[], sockets: 'with sockets' | 'alone'): string {
+  const socket = sockets === 'with sockets' ? `\nRequires=${SOCKET}` : '';
   return `[Unit]
 Description=Viaduct, a forward proxy
 Documentation=man:viaduct(1)
-After=network-online.target
+After=network-online.target${socket}
 
 [Service]
-Type=exec
+Type=notify
+# Without the addon \`systemd-notify\` speaks for it.
+NotifyAccess=all
+# Its event loop has not turned for so long.
+WatchdogSec=60
 ExecStart=${program.map(unitWord).join(' ')}
 # SIGHUP reads the configuration again, and tries rejected passwords again.
 ExecReload=/bin/kill -HUP $MAINPID
@@ -26,7 +56,7 @@ UMask=0077
 NoNewPrivileges=yes
 
 [Install]
-WantedBy=default.target
+WantedBy=default.target${sockets === 'with sockets' ? `\nAlso=${SOCKET}` : ''}
 `;
 }
 
@@ -36,10 +66,32 @@ function unitWord(word: string): string {
   return /^[\w@%+=:,./$-]+$/.test(text) ? text : `"${text.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`;
 }
 
-const unitPath = ({ home, environment }: ServiceTarget): string =>
-  join(environment.XDG_CONFIG_HOME || join(home, '.config'), 'systemd', 'user', UNIT);
+const pathOf = ({ home, environment }: ServiceTarget, unit: string): string =>
+  join(environment.XDG_CONFIG_HOME || join(home, '.config'), 'systemd', 'user', unit);
 
 const user = (...words: string[]) => required('systemctl', '--user', ...words);
+
+/** A socket cannot be restarted beside a service that holds its address. */
+function installed(target: ServiceTarget): Pick<ServicePlan, 'files' | 'removed' | 'commands'> {
+  const { addresses, program } = target;
+  const [unit, socket] = [pathOf(target, UNIT), pathOf(target, SOCKET)];
+  const stop = optional('systemctl', '--user', 'disable', '--now', UNIT, SOCKET);
+  if (addresses.length === 0) {
+    return {
+      files: [{ path: unit, text: systemdUnit(program, 'alone'), encoding: 'utf8' }],
+      removed: [socket],
+      commands: [stop, user('daemon-reload'), user('enable', UNIT), user('restart', UNIT)],
+    };
+  }
+  return {
+    files: [
+      { path: socket, text: systemdSocket(addresses), encoding: 'utf8' },
+      { path: unit, text: systemdUnit(program, 'with sockets'), encoding: 'utf8' },
+    ],
+    removed: [],
+    commands: [stop, user('daemon-reload'), user('enable', UNIT), user('restart', UNIT)],
+  };
+}
 
 export const systemd: ServiceSystem = {
   name: 'systemd --user',
@@ -49,8 +101,7 @@ export const systemd: ServiceSystem = {
       case 'install':
         return {
           ...nothing,
-          files: [{ path: unitPath(target), text: systemdUnit(target.program), encoding: 'utf8' }],
-          commands: [user('daemon-reload'), user('enable', UNIT), user('restart', UNIT)],
+          ...installed(target),
           notes: [
             `it runs while you are logged in; \`loginctl enable-linger ${target.user}\` keeps it running after a log-out`,
             'viaduct setup points the programs of this machine at it',
@@ -59,8 +110,8 @@ export const systemd: ServiceSystem = {
       case 'uninstall':
         return {
           ...nothing,
-          removed: [unitPath(target)],
-          commands: [optional('systemctl', '--user', 'disable', '--now', UNIT), user('daemon-reload')],
+          removed: [pathOf(target, UNIT), pathOf(target, SOCKET)],
+          commands: [optional('systemctl', '--user', 'disable', '--now', UNIT, SOCKET), user('daemon-reload')],
           notes: ['viaduct setup --undo takes the proxy out of the settings of your programs'],
         };
       case 'status':

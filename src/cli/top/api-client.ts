@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { request as httpRequest } from '../../util/node-http.ts';
+import { nodeHttp } from '../../util/node-http.ts';
 
 /** How the API is reached: by the control socket of the same user, or by its address with a token. */
 export type ApiAddress =
@@ -84,10 +84,10 @@ export class ApiClient {
 
   #request(options: RequestOptions, onResponse: (response: IncomingMessage) => void) {
     if (this.#address.kind === 'socket')
-      return httpRequest({ ...options, socketPath: this.#address.path, host: 'localhost' }, onResponse);
+      return nodeHttp().request({ ...options, socketPath: this.#address.path, host: 'localhost' }, onResponse);
     const { url, token } = this.#address;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const request = url.protocol === 'https:' ? httpsRequest : nodeHttp().request;
     return request({ ...options, headers, host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port }, onResponse);
   }
 }

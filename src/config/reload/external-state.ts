@@ -4,14 +4,15 @@ import { readFileAsync } from '../../files/read-file.ts';
 import { filesOfTls } from '../../net/tls-material.ts';
 import type { Config } from '../config.ts';
 import { FILE_BYTES_MAX } from '../file.ts';
+import type { FileDigest } from './reload.ts';
 
-/** The digest of a file as `digestOf` has it, worked out beside the event loop; `undefined` while it cannot be read. */
-export async function digestOfFile(file: string): Promise<string | undefined> {
+/** The digest of a file as `digestOf` has it, worked out beside the event loop. */
+export async function digestOfFile(file: string): Promise<FileDigest> {
   try {
     const bytes = await readFileAsync(file, { bytesMax: FILE_BYTES_MAX });
-    return Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('base64');
+    return { at: 'read', digest: Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('base64') };
   } catch (error) {
-    if (error instanceof FileError) return undefined;
+    if (error instanceof FileError) return { at: error.code === 'EBUSY' ? 'locked' : 'unreadable' };
     throw error;
   }
 }

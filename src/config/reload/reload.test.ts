@@ -8,11 +8,11 @@ import type { Config } from '../config.ts';
 import { FLAGS } from '../flags.ts';
 import { load } from '../sources.ts';
 import { digestOfFile, externalStateOf } from './external-state.ts';
-import { Reloader } from './reload.ts';
+import { type FileDigest, Reloader } from './reload.ts';
 import { configFilesOf, reread } from './reread.ts';
 
 /** A configuration file in a folder of its own, and a reloader that writes down what happens. */
-function reloaderFor(text: string) {
+function reloaderFor(text: string, digest: (file: string) => Promise<FileDigest> = digestOfFile) {
   const folder = temporaryFolder();
   const path = join(folder.path, 'viaduct.yaml');
   writeFileSync(path, text);
@@ -29,7 +29,7 @@ function reloaderFor(text: string) {
   const reloader = new Reloader(configFilesOf(first), {
     clock,
     read: async (before) => reread(sources, before),
-    digest: digestOfFile,
+    digest,
     externalState: () => externalStateOf(reloader.files, config),
     async apply(next) {
       if (refuse !== undefined) throw refuse;
@@ -132,6 +132,20 @@ for (const [what, text] of [
     await at.touched();
     assert.deepEqual(at.lines.slice(2), ['viaduct.yaml: nothing changed']);
   });
+
+test('a file that an editor has locked is read when the lock is gone, although no event says so', async () => {
+  let isLocked = true;
+  using at = reloaderFor('name: a\n', async (file) => (isLocked ? { at: 'locked' } : digestOfFile(file)));
+  writeFileSync(at.path, 'name: b\n');
+  await at.touched();
+  await at.touched();
+  await at.clock.pass(5000);
+  assert.deepEqual([at.applied.length, at.lines, at.clock.pending], [0, [], 1]);
+  isLocked = false;
+  await at.clock.pass(1000);
+  await at.touched();
+  assert.deepEqual([at.lines, at.clock.pending], [['viaduct.yaml: reloaded: name'], 0]);
+});
 
 test('a file that is gone is a mistake too', async () => {
   using at = reloaderFor(FULL);

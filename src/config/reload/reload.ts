@@ -9,6 +9,15 @@ const REQUESTS_MS = 1000;
 /** `requested`: by SIGHUP, or by a call of `reload`. `changed`: a watched file has other bytes. */
 export type ReloadCause = 'requested' | 'changed';
 
+/** `locked`: on Windows another program has the file open and lets no one read it. */
+export type FileDigest =
+  | { readonly at: 'read'; readonly digest: string }
+  | { readonly at: 'unreadable' }
+  | { readonly at: 'locked' };
+
+/** An editor keeps its lock for as long as it writes; no event says that it is gone. */
+const LOCKED_RETRY_MS = 1000;
+
 /** What became of a reload; `applied`: the configuration that was read is in force. */
 export interface ReloadOutcome {
   readonly applied: boolean;
@@ -20,8 +29,8 @@ export interface ReloaderOptions {
   readonly clock: Clock;
   /** Reads all sources again. Rejects with ConfigError when they are not valid. */
   read(before: ConfigFiles): Promise<RereadResult>;
-  /** The digest of a watched file as it is now; `undefined` while it cannot be read. */
-  digest(file: string): Promise<string | undefined>;
+  /** The digest of a watched file as it is now. */
+  digest(file: string): Promise<FileDigest>;
   /**
    * Differs when a reload would find something else: `files` that it reads, and the log `output` that it opens anew.
    */
@@ -40,6 +49,8 @@ export class Reloader {
   #current: ConfigFiles;
   /** Digests of watched files as they were last seen, those of a file with a mistake too. */
   #seen: Map<string, string>;
+  /** Files that are read again in a moment. */
+  readonly #locked = new Set<string>();
   #running: Promise<void> = Promise.resolve();
   /** Since a request, for `REQUESTS_MS`: whether another one has come. */
   #requests: 'none' | 'one' | 'more' = 'none';
@@ -83,11 +94,21 @@ export class Reloader {
   /** Something happened to a watched file: reloads when its bytes are others. */
   fileTouched(file: string): Promise<void> {
     return this.#next(async () => {
-      const digest = await this.#options.digest(file);
+      const found = await this.#options.digest(file);
+      if (found.at === 'locked') this.#retryWhileLocked(file);
       // Between the two steps of a save there may be no file: the next event follows.
-      if (digest === undefined || digest === this.#seen.get(file)) return;
-      this.#seen.set(file, digest);
+      if (found.at !== 'read' || found.digest === this.#seen.get(file)) return;
+      this.#seen.set(file, found.digest);
       await this.#reload('changed');
+    });
+  }
+
+  #retryWhileLocked(file: string): void {
+    if (this.#locked.has(file)) return;
+    this.#locked.add(file);
+    this.#options.clock.after(LOCKED_RETRY_MS, () => {
+      this.#locked.delete(file);
+      if (this.files.includes(file)) void this.fileTouched(file);
     });
   }
 

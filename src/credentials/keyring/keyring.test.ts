@@ -9,7 +9,8 @@ import { temporaryFolder } from '../../../test/support/temporary.ts';
 import { Secret } from '../../contracts/secret.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Environment } from '../environment.ts';
-import { type EntryOf, type Keyring, systemKeyring } from './keyring.ts';
+import { type Keyring, systemKeyring } from './keyring.ts';
+import type { EntryOf } from './keyring-entry.ts';
 
 const skip = missing(...KEYRING_PACKAGES);
 

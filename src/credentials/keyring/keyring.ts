@@ -1,6 +1,8 @@
 import { Secret } from '../../contracts/secret.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Environment } from '../environment.ts';
+import { credentialManager } from './credential-manager.ts';
+import type { Entry, EntryOf } from './keyring-entry.ts';
 import { checkReadable, checkWritable, type ServiceState } from './secret-service.ts';
 
 /** The keyring of the operating system. No program is started for it, and the user is not asked to unlock it. */
@@ -26,23 +28,15 @@ export const KEYRING_SERVICE = 'viaduct';
 /** A keyring is a program on the same machine; one that takes longer hangs, or waits for a person. */
 const KEYRING_MS = 5000;
 
-/** What is used of `@napi-rs/keyring`, which may be missing: it has no build for every machine. */
-interface Entry {
-  getPassword(signal: AbortSignal): Promise<string | null>;
-  setPassword(password: string, signal: AbortSignal): Promise<void>;
-  deletePassword(signal: AbortSignal): Promise<boolean>;
-}
-export type EntryOf = (service: string, entry: string) => Entry;
-
 export interface KeyringDeps {
   readonly clock: Clock;
   readonly environment: Environment;
   readonly platform: NodeJS.Platform;
-  /** The client library; `undefined`: there is none for this machine. Default: `@napi-rs/keyring`. */
+  /** The client library; `undefined`: there is none for this machine. Default: `@napi-rs/keyring`, on Windows the system's own functions. */
   readonly load?: () => Promise<EntryOf | undefined>;
 }
 
-export function systemKeyring({ clock, environment, platform, load = keyringLibrary }: KeyringDeps): Keyring {
+export function systemKeyring({ clock, environment, platform, load = () => clientOf(platform) }: KeyringDeps): Keyring {
   /** Only Linux and the BSDs reach their keyring by a bus; elsewhere it is a part of the system. */
   const isOnBus = platform !== 'darwin' && platform !== 'win32';
 
@@ -112,6 +106,10 @@ function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     );
   });
 }
+
+/** Windows is called without a library in between: that one fails to load on systems that lack one of the functions which it wants. */
+const clientOf = async (platform: NodeJS.Platform): Promise<EntryOf | undefined> =>
+  (platform === 'win32' ? await credentialManager() : undefined) ?? (await keyringLibrary());
 
 async function keyringLibrary(): Promise<EntryOf | undefined> {
   try {

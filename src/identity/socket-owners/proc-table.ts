@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { TcpEnd } from '../../net/peer-uid.ts';
-import type { IpAddress } from '../../protocol/addresses/ip-address.ts';
+import { hexDigits, kernelAddress } from '../../protocol/addresses/kernel-address.ts';
 
 /** The kernel's tables of TCP sockets (proc(5)). */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'] as const;
@@ -70,19 +70,9 @@ function uidIn(table: string, from: string, to: string): number | undefined {
 
 /** A socket for both families has an IPv4 address in the form that is mapped into IPv6. */
 const FORMS: readonly ((end: TcpEnd) => string)[] = [
-  ({ address, port }) => `${kernelAddress(address)}:${hex(port, 4)}`,
-  ({ address, port }) => `0000000000000000FFFF0000${kernelAddress(address)}:${hex(port, 4)}`,
+  ({ address, port }) => `${kernelAddress(address)}:${hexDigits(port, 4)}`,
+  ({ address, port }) => `0000000000000000FFFF0000${kernelAddress(address)}:${hexDigits(port, 4)}`,
 ];
-
-const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, '0');
-
-/** As the kernel prints it: each 32 bits in the order of this machine's bytes, which is the least significant first. */
-function kernelAddress({ octets }: IpAddress): string {
-  const bytes = Buffer.from(octets);
-  const words: string[] = [];
-  for (let at = 0; at < bytes.length; at += 4) words.push(hex(bytes.readUInt32LE(at), 8));
-  return words.join('');
-}
 
 /** The text of a small file of this machine; empty where there is none, or none may read it. */
 export function readOrEmpty(path: string): string {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { OPEN } from '../../files/file-terms.ts';
@@ -46,6 +47,8 @@ export const systemWorld = (environment: NodeJS.ProcessEnv): SystemWorld => ({
       execFile(file, words, options, (error, stdout) => resolve(error === null ? stdout : undefined));
     }),
   read: async (path) => {
+    // Most of these files are not there, and to learn that by the pool takes ten times as long.
+    if (!existsSync(path)) return undefined;
     try {
       await using file = await open(path, OPEN);
       const status = await file.stat();

@@ -125,7 +125,8 @@ async function scriptOf(response: HttpResponse): Promise<Buffer> {
   }
 }
 
-const gunzip = promisify<Buffer, ZlibOptions, Buffer>(gunzipNow);
+const gunzip = (bytes: Buffer, options: ZlibOptions): Promise<Buffer> =>
+  promisify<Buffer, ZlibOptions, Buffer>(gunzipNow)(bytes, options);
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 40));
 
 function freshFor(cacheControl: string | undefined): number {

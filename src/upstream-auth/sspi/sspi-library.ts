@@ -1,4 +1,5 @@
 import type { Secret } from '../../contracts/secret.ts';
+import { loadKoffi } from '../../native/koffi.ts';
 
 /** `Negotiate` chooses Kerberos where it can, and NTLM in SPNEGO else. */
 export type SspiPackage = 'Negotiate' | 'NTLM';
@@ -44,7 +45,7 @@ export async function openSspiLibrary(
   platform: NodeJS.Platform,
 ): Promise<SspiLibrary | { readonly unavailable: string }> {
   if (platform !== 'win32') return { unavailable: 'SSPI is a part of Windows' };
-  const koffi = await import('koffi').catch(() => undefined);
+  const koffi = await loadKoffi();
   if (koffi === undefined)
     return { unavailable: 'the package koffi, which calls SSPI, is not installed for this machine' };
   const library = koffi.load('secur32.dll');

@@ -1,0 +1,19 @@
+/**
+ * What `dist/start.js` gives to the command that it runs: where the code is that V8 has compiled of it, and more of it as time goes
+ * on. From the sources there is none.
+ */
+export interface CompiledCode {
+  /** Of this build and of this user; also for other files that are no use to another build. */
+  readonly folder: string;
+  readonly file: string;
+  /** The command was started with what an earlier one has left there. */
+  readonly isKnown: boolean;
+  /** All that is compiled by now. */
+  bytes(): Buffer;
+}
+
+/** A parameter of the function that the command is in (scripts/build.ts). */
+declare const viaductCompiled: CompiledCode | undefined;
+
+export const compiledCode = (): CompiledCode | undefined =>
+  typeof viaductCompiled === 'undefined' ? undefined : viaductCompiled;
