@@ -93,7 +93,7 @@ test('a port alone is that port of this machine', () => {
   );
 });
 
-test('a value that is of no known form is told every form', () => {
+test('for a value of no known form, the error names every form', () => {
   assert.throws(() => resolveOptions(JSON.parse('{ "listen": 8000 }')), {
     message: /^listen: is 8000; write a text, settings of the form `key: value` or a list: Where to listen/,
   });

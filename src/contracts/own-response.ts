@@ -45,7 +45,7 @@ export function responseHead({ status, reason = '', headers = [] }: ResponseInpu
 }
 
 function fieldsOf(input: FieldsInput): Headers {
-  if (typeof input !== 'object' || input === null) throw new TypeError(`headers: ${WRITE_FIELDS}`);
+  if (typeof input !== 'object' || input === null) throw new TypeError(`the fields: ${WRITE_FIELDS}`);
   const fields: (readonly [string, string])[] = [];
   for (const [name, value] of pairsOf(input)) {
     if (typeof name !== 'string' || !NAME.test(name)) throw new TypeError('a field name is not a token');
@@ -62,7 +62,7 @@ function* pairsOf(input: FieldsInput): Iterable<readonly [string, string]> {
     if (value === undefined) continue;
     if (typeof value === 'string' || typeof value === 'number') yield [name, String(value)];
     else if (Array.isArray(value)) for (const one of value) yield [name, one];
-    else throw new TypeError(`headers: the value of ${inspect(name)} is none; ${WRITE_FIELDS}`);
+    else throw new TypeError(`the value of the field ${name} is none; ${WRITE_FIELDS}`);
   }
 }
 

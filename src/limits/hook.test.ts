@@ -40,7 +40,7 @@ for (const [answer, why] of [
     /priority of the budget all is neither normal nor background$/,
   ],
 ] as const) {
-  test(`budgets that nobody could mean refuse the request, and name what is wrong: ${inspect(answer)}`, async () => {
+  test(`what is no budgets refuses the request, and the error names what is wrong: ${inspect(answer)}`, async () => {
     const at = world(() => JSON.parse(JSON.stringify(answer)));
     await assert.rejects(at.open(), (error) => {
       assert.ok(error instanceof ProxyError);

@@ -7,10 +7,10 @@ const ofAnn = sessionOf({
   step: 'relay',
   record: { ...recordOf('a'), principal: 'ann', target: { host: 'a.example', port: 443 } },
 });
-const ofNobody = sessionOf({ step: 'relay', record: { ...recordOf('b'), principal: undefined } });
+const withoutUser = sessionOf({ step: 'relay', record: { ...recordOf('b'), principal: undefined } });
 
 /** Those of both that the filter picks. */
-const picked = (filter: SessionFilter) => [ofAnn, ofNobody].filter(sessionTest(filter)).map(({ id }) => id);
+const picked = (filter: SessionFilter) => [ofAnn, withoutUser].filter(sessionTest(filter)).map(({ id }) => id);
 
 test('a filter picks the sessions that match all that it gives', () => {
   assert.deepEqual(picked({}), ['a', 'b']);
@@ -26,7 +26,7 @@ test('a user that is given as undefined is not every user', () => {
   assert.deepEqual(picked({ user: undefined }), ['b']);
 });
 
-test('a filter that nobody could mean picks no session, but throws', () => {
+test('a filter with another key, or that is no object, throws and picks no session', () => {
   for (const [text, why] of [
     ['{ "users": "ann" }', /^TypeError: a filter of sessions has no users: write a function, or an object with user, /],
     ['"ann"', /^TypeError: a filter of sessions: write a function/],

@@ -87,8 +87,8 @@ const KEYS: Readonly<
 };
 
 /**
- * Throws a TypeError for a filter that nobody could mean. A program may be written in JavaScript, and a key that is spelled
- * wrong would pick every session.
+ * Throws a TypeError for a filter with other keys. A program may be written in JavaScript, and a key that is spelled wrong
+ * would pick every session.
  */
 export function sessionTest(filter: SessionFilter): (session: Session) => boolean {
   if (typeof filter === 'function') return filter;

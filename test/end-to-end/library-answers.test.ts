@@ -288,11 +288,11 @@ test(
       ['{ "status": 200, "body": 42 }', 'body: write text, bytes or a stream'],
       [
         '{ "status": 200, "headers": null }',
-        "headers: write an object of text, numbers and lists of text, as { 'X-A': '1' }",
+        "the fields: write an object of text, numbers and lists of text, as { 'X-A': '1' }",
       ],
       [
         '{ "status": 200, "headers": { "a": {} } }',
-        "headers: the value of 'a' is none; write an object of text, numbers and lists of text, as { 'X-A': '1' }",
+        "the value of the field a is none; write an object of text, numbers and lists of text, as { 'X-A': '1' }",
       ],
     ] as const) {
       const { records } = await ask({ respond: () => JSON.parse(answer) }, get());
