@@ -17,7 +17,7 @@ import type { StoreClient } from './limits/store/store-client.ts';
 import { eventListeners } from './observe/event-listeners.ts';
 import { type AuthorizeHook, hookPolicy } from './policy/hook.ts';
 import { hookRouter, type RouteHook } from './routing/hook.ts';
-import { matchesFilter, type Session, type SessionFilter, sessionOf } from './sessions/session.ts';
+import { type Session, type SessionFilter, sessionOf, sessionTest } from './sessions/session.ts';
 import { parseDuration } from './settings/units.ts';
 import { type LookupHook, lookupOf } from './upstream/dial/lookup-hook.ts';
 
@@ -177,15 +177,15 @@ export interface SessionHandle {
 const BY_PROGRAM = 'ended by the program that runs the proxy';
 
 /**
- * Starts a proxy in this process: on a free port of 127.0.0.1 unless `listen` is set, and without an access log unless
- * `log` is set.
+ * Starts a proxy in this process: on `port` of 127.0.0.1, by default a free one, unless `listen` is set, and without an
+ * access log unless `log` is set.
  * Rejects with an Error that names the option when one is wrong, and with a ListenError when an address is taken.
  */
 export async function startProxy(options: ProxyOptions = {}): Promise<ViaductProxy> {
   const { authenticate, authorize, route, limit, limitStore, respond, tunnel, lookup, signal, ...settings } = options;
-  signal?.throwIfAborted();
   const hooks = { authenticate, authorize, route, limit, respond, tunnel, lookup };
-  const config = resolveOptions(settings, hooks);
+  const config = resolveOptions(settings, { ...hooks, limitStore, signal });
+  signal?.throwIfAborted();
   const events = new EventEmitter();
   const listeners = eventListeners(events);
   const complete = {
@@ -281,7 +281,7 @@ class Embedded implements ViaductProxy {
   }
 
   closeSessions(filter: SessionFilter = {}, reason: string = BY_PROGRAM): number {
-    const wanted = this.sessions().filter((session) => matchesFilter(session, filter));
+    const wanted = this.sessions().filter(sessionTest(filter));
     return this.#running.sessions.endAll(new Set(wanted.map(({ id }) => id)), reason);
   }
 

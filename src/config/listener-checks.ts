@@ -15,7 +15,10 @@ const EXPOSURE_ADVICE = {
 } as const;
 
 /** An open proxy is found within hours, and used for what its operator is liable for. */
-export function checkExposure({ listen, open, clients }: Config, usedBy: keyof typeof EXPOSURE_ADVICE): Problem[] {
+export function checkExposure(
+  { listen, open, clients, access }: Config,
+  usedBy: keyof typeof EXPOSURE_ADVICE,
+): Problem[] {
   if (open || clients.users !== undefined || clients.allow !== undefined) return [];
   const exposed = listen.find(
     (one) => isExposed(one) && !requiresCertificate(one) && one.settings?.negotiate === undefined,
@@ -23,7 +26,8 @@ export function checkExposure({ listen, open, clients }: Config, usedBy: keyof t
   if (exposed === undefined) return [];
   const where = exposed.kind === 'tcp' ? exposed.host : 'the socket of the service manager';
   const advice = EXPOSURE_ADVICE[usedBy];
-  return [{ path: ['listen'], message: `everyone who reaches ${where} could use this proxy: ${advice}` }];
+  const but = access.length > 0 ? ', and `access` says only where to' : '';
+  return [{ path: ['listen'], message: `everyone who reaches ${where} could use this proxy${but}: ${advice}` }];
 }
 
 /** `any` serves clients without TLS too. */

@@ -78,13 +78,16 @@ function explainUnion(
   const describe = isSecretPlace(path) ? describeKind : describeValue;
   const near = branches.filter((issues) => !isOfOtherType(issues)).sort((a, b) => weight(a) - weight(b))[0];
   if (near !== undefined) return near.flatMap((issue) => explain(issue, path, values, jsonSchema));
-  const kinds = branches.flatMap((issues) =>
-    issues.map((issue) => ('expected' in issue ? String(issue.expected) : '')),
-  );
-  const wanted = [...new Set(kinds)].filter(Boolean).map(kindName);
+  const wanted = [...new Set(branches.flat().flatMap(formsIn))];
   const hint = shortHint(schemaAt(jsonSchema, path).description);
   const forms = wanted.length === 0 ? 'write another value' : `write ${orList(wanted)}`;
   return [{ path, message: `${describe(value)}; ${forms}${hint === undefined ? '' : `: ${hint}`}` }];
+}
+
+/** Of which kinds a value could have been, in words. */
+function formsIn(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'invalid_union') return issue.errors.flat().flatMap(formsIn);
+  return issue.code === 'invalid_type' ? [kindName(issue.expected)] : [];
 }
 
 /** Also where the form is one of several, and none of them is of this type. */

@@ -64,6 +64,41 @@ test('a hook that is no function is an error, and so is a name that is nearly th
   assert.ok(resolveOptions({ limits: {}, routes: {} }, hooks));
 });
 
+test('a name that is near nothing gets the names of all options, hooks too', () => {
+  assert.throws(
+    () => resolveOptions({ ['onRequest' as 'name']: 'x' }, { authenticate: undefined, signal: undefined }),
+    {
+      message: /^onRequest: no such option; known here: authenticate, signal, listen, port, (?!.*workers)/,
+    },
+  );
+});
+
+test('a signal or a client of a store that is none is an error', () => {
+  assert.throws(() => resolveOptions({}, { signal: 5, limitStore: {} }), {
+    message: [
+      'signal: is 5; write the signal of an AbortController',
+      'limitStore: has settings under it; write a client of ioredis, iovalkey, redis or @redis/client',
+    ].join('\n'),
+  });
+  const { signal } = new AbortController();
+  assert.ok(resolveOptions({}, { signal, limitStore: { sendCommand: async () => null } }));
+});
+
+test('a port alone is that port of this machine', () => {
+  assert.deepEqual(
+    [{}, { port: 8000 }, { listen: 'localhost' }, { listen: '127.0.0.2', port: 8000 }].map((options) =>
+      resolveOptions(options).listen.map((one) => one.kind === 'tcp' && `${one.host} ${one.port}`),
+    ),
+    [['127.0.0.1 0'], ['127.0.0.1 8000'], ['127.0.0.1 3128', '::1 3128'], ['127.0.0.2 8000']],
+  );
+});
+
+test('for a value of no known form, the error names every form', () => {
+  assert.throws(() => resolveOptions(JSON.parse('{ "listen": 8000 }')), {
+    message: /^listen: is 8000; write a text, settings of the form `key: value` or a list: Where to listen/,
+  });
+});
+
 test('a certificate that is written where its file belongs is not repeated', () => {
   const pem = '-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n';
   assert.throws(() => resolveOptions({ listen: { url: 'https://127.0.0.1:0', tls: { cert: pem, key: pem } } }), {
@@ -75,6 +110,10 @@ test('options may not open the proxy to everyone by accident either', () => {
   assert.throws(
     () => resolveOptions({ listen: '0.0.0.0:0' }),
     /^ConfigError: listen: everyone who reaches 0\.0\.0\.0.* an `authenticate` hook/,
+  );
+  assert.throws(
+    () => resolveOptions({ listen: '0.0.0.0:0', access: 'all' }),
+    /0\.0\.0\.0 could use this proxy, and `access` says only where to: add an `authenticate` hook/,
   );
   assert.equal(resolveOptions({ listen: '0.0.0.0:0', open: true }).open, true);
   assert.ok(

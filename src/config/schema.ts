@@ -5,7 +5,7 @@ import type { Environment } from './environment.ts';
 import { expandHostLists, type HostList, placedInList } from './host-lists.ts';
 import { defaultsOf, type JsonSchema } from './json-schema.ts';
 import { suggestion } from './nearest.ts';
-import { ConfigError, describeValue, type Problem, pathText, problemsOf } from './problems.ts';
+import { ConfigError, describeValue, isRecord, type Problem, pathText, problemsOf } from './problems.ts';
 
 export type { ConfigInput };
 
@@ -53,51 +53,65 @@ export function checkInput(values: unknown): CheckResult {
  * The library's own defaults: a program that embeds a proxy wants a free port, decides about logs itself, and goes the
  * same way on every machine.
  */
-const LIBRARY_DEFAULTS: ConfigInput = {
-  listen: 'http://127.0.0.1:0',
-  quiet: true,
-  admin: false,
-  routes: { pac: 'none' },
-};
+const LIBRARY_DEFAULTS: ConfigInput = { quiet: true, admin: false, routes: { pac: 'none' } };
+/** Where `listen` is not set: `port` alone means that port here. */
+const LIBRARY_LISTENER: ConfigInput = { listen: 'http://127.0.0.1', port: 0 };
 
 const isSetting = (name: string): boolean => Object.hasOwn(configSchema.in.shape, name);
 
-/** Options of a program that are functions, all of them by name: `undefined` where it has not set one. */
-export type HookOptions = Readonly<Record<string, unknown>>;
+/** What a program gives besides settings, all of it by name: `undefined` where it has not set one. Functions but for those of OBJECTS. */
+export type ProgramOptions = Readonly<Record<string, unknown>>;
 
-/** Throws ConfigError for a hook that is no function, and for a setting whose name is nearly that of a hook. */
-function checkHooks(hooks: HookOptions, settings: readonly string[]): void {
-  const problems = Object.entries(hooks)
-    .filter(([, hook]) => hook !== undefined && typeof hook !== 'function')
-    .map(([name, value]) => `${name}: ${describeValue(value)}; write a function`);
+interface ObjectOption {
+  readonly fits: (value: unknown) => boolean;
+  readonly write: string;
+}
+const has = (value: unknown, method: string): boolean => isRecord(value) && typeof value[method] === 'function';
+/** By shape: a signal of another realm, as in a test runner, is no `instanceof` ours. */
+const OBJECTS: Readonly<Record<string, ObjectOption>> = {
+  signal: { fits: (value) => has(value, 'throwIfAborted'), write: 'write the signal of an AbortController' },
+  limitStore: {
+    fits: (value) => has(value, 'call') || has(value, 'sendCommand'),
+    write: 'write a client of ioredis, iovalkey, redis or @redis/client',
+  },
+};
+
+/** Throws ConfigError for what is of another kind than its option, and for a name that is no option. */
+function checkProgram(program: ProgramOptions, settings: readonly string[]): void {
+  const problems = Object.entries(program).flatMap(([name, value]) => {
+    const { fits, write } = OBJECTS[name] ?? { fits: (hook) => typeof hook === 'function', write: 'write a function' };
+    return value === undefined || fits(value) ? [] : [`${name}: ${describeValue(value)}; ${write}`];
+  });
+  const known = [...Object.keys(program), ...Object.keys(configSchema.in.shape).filter((name) => name !== 'workers')];
   for (const name of settings) {
-    // `limits` is near `limit`, and a setting all the same.
-    const meant = isSetting(name) ? '' : suggestion(name, Object.keys(hooks));
-    if (meant !== '') problems.push(`${pathText([name])}: no such option${meant}`);
+    if (isSetting(name)) continue;
+    const meant = suggestion(name, known) || `; known here: ${known.join(', ')}`;
+    problems.push(`${pathText([name])}: no such option${meant}`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
 /**
- * The same settings from a plain object, for `startProxy()`, and the hooks beside them. Throws ConfigError, whose message
+ * The same settings from a plain object, for `startProxy()`, and what else it takes. Throws ConfigError, whose message
  * names each path.
  */
 export function resolveOptions(
   given: ConfigInput = {},
-  hooks: HookOptions = {},
+  program: ProgramOptions = {},
   environment: Environment = process.env,
 ): Config {
   const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   // The types have no `workers`, but JavaScript programs could set it, and no worker would be started.
   if ('workers' in written) throw new ConfigError(['workers: is for the command alone; hooks do not cross processes']);
-  checkHooks(hooks, Object.keys(written));
+  checkProgram(program, Object.keys(written));
   const { routes = {} } = given;
-  const checked = checkInput({ ...LIBRARY_DEFAULTS, ...written, routes: { ...LIBRARY_DEFAULTS.routes, ...routes } });
+  const defaults = { ...LIBRARY_DEFAULTS, ...(given.listen === undefined && LIBRARY_LISTENER) };
+  const checked = checkInput({ ...defaults, ...written, routes: { ...LIBRARY_DEFAULTS.routes, ...routes } });
   const { config } = checked;
   const problems =
     config === undefined
       ? checked.problems
-      : crossCheck(config, { environment, program: { hasAuthenticate: hooks.authenticate !== undefined } });
+      : crossCheck(config, { environment, program: { hasAuthenticate: program.authenticate !== undefined } });
   if (config !== undefined && problems.length === 0) return config;
   throw new ConfigError(problems.map(({ path, message }) => `${pathText(path) || 'options'}: ${message}`));
 }

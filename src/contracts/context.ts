@@ -13,6 +13,8 @@ export interface RequestContext {
   readonly url: string | undefined;
   /** As received: `Proxy-Authorization` is among them. */
   readonly headers: Headers;
+  /** Of `headers`, in any case of the name: several fields of one name as a list (RFC 9110 §5.3). `undefined`: there is none. */
+  header(name: string): string | undefined;
   /** The same object for all requests of one client connection, and in the events of that connection. */
   readonly client: ClientInfo;
   /** `undefined` where clients need no account, and before `authenticate` has answered. */
@@ -55,6 +57,14 @@ export class HookContext implements RequestContext {
     this.client = request.client;
     this.user = principal === undefined || principal.scheme === 'none' ? undefined : { id: principal.name };
     this.#request = request;
+  }
+
+  /** Given, and not called, so that a hook can take it out of its context as it takes the rest. */
+  get header(): (name: string) => string | undefined {
+    return (wanted) => {
+      const values = this.headers.filter(([name]) => name.toLowerCase() === wanted.toLowerCase());
+      return values.length === 0 ? undefined : values.map(([, value]) => value).join(', ');
+    };
   }
 
   get state(): RequestState {

@@ -10,24 +10,27 @@ const NEVER = new Promise<string>(() => undefined);
 
 test('who never decides has failed after a minute, and not before', async () => {
   const clock = new ManualClock();
-  const late = awaitDecision(NEVER, new Stop(), clock).catch((error: unknown) => error);
+  const late = awaitDecision(NEVER, { signal: new Stop(), clock }, 'route').catch((error: unknown) => error);
   clock.advance(59_999);
   const soon = await Promise.race([late, Promise.resolve('waits')]);
   assert.equal(soon, 'waits');
   clock.advance(1);
   const error = await late;
   assert.ok(error instanceof ProxyError);
-  assert.equal(error.code, 'hook_failed');
+  assert.deepEqual([error.code, error.detail], ['hook_failed', 'route: no decision after 60000 ms']);
 });
 
 test('a decision in time is passed on, and so is the end of its request; no timer is left', async () => {
   const clock = new ManualClock();
-  assert.equal(await awaitDecision(Promise.resolve('yes'), new Stop(), clock), 'yes');
+  assert.equal(await awaitDecision(Promise.resolve('yes'), { signal: new Stop(), clock }, 'route'), 'yes');
   const failed = new Error('of the hook');
-  await assert.rejects(awaitDecision(Promise.reject(failed), new Stop(), clock), (error) => error === failed);
+  await assert.rejects(
+    awaitDecision(Promise.reject(failed), { signal: new Stop(), clock }, 'route'),
+    (error) => error === failed,
+  );
   const stop = new Stop();
   const reason = new ProxyError('client_gone', 'test');
-  const waiting = awaitDecision(NEVER, stop, clock);
+  const waiting = awaitDecision(NEVER, { signal: stop, clock }, 'route');
   stop.abort(reason);
   await assert.rejects(waiting, (error) => error === reason);
   assert.equal(clock.pending, 0);
@@ -43,7 +46,10 @@ test('what fails after its request has ended is handled, so that it does not end
   const late = Promise.withResolvers<string>();
   await assert.rejects(unlessAborted(late.promise, stop), (error) => error === reason);
   const decision = Promise.withResolvers<string>();
-  await assert.rejects(awaitDecision(decision.promise, stop, new ManualClock()), (error) => error === reason);
+  await assert.rejects(
+    awaitDecision(decision.promise, { signal: stop, clock: new ManualClock() }, 'route'),
+    (error) => error === reason,
+  );
   late.reject(new Error('too late'));
   decision.reject(new Error('too late as well'));
   await nextTurn();

@@ -1,6 +1,7 @@
 import type { Clock } from '../util/clock.ts';
 import { Stop, type StopSignal } from '../util/stop.ts';
 import { type FailureCode, ProxyError } from './failure.ts';
+import type { HookName } from './hook-failure.ts';
 
 /** A signal that aborts with its own ProxyError, so that the code that waits need not know why it stopped. */
 export interface Deadline extends Disposable {
@@ -54,13 +55,14 @@ export function unlessAborted<T>(promise: Promise<T>, signal: StopSignal): Promi
 const DECISION_MS_MAX = 60_000;
 
 /**
- * A decision about a request. Rejects with the signal's reason, or with `hook_failed` when that takes
- * too long: a hook of a program may never answer, and its request would hold a place for as long as its client waits.
+ * A decision about a request, which the hook `by` makes where a program has it. Rejects with the signal's reason, or with
+ * `hook_failed` when that takes too long: a hook of a program may never answer, and its request would hold a place for as
+ * long as its client waits.
  */
-export async function awaitDecision<T>(decision: Promise<T>, signal: StopSignal, clock: Clock): Promise<T> {
+export async function awaitDecision<T>(decision: Promise<T>, { signal, clock }: WaitScope, by: HookName): Promise<T> {
   const late = Promise.withResolvers<never>();
   using _timer = clock.after(DECISION_MS_MAX, () =>
-    late.reject(new ProxyError('hook_failed', `no decision after ${DECISION_MS_MAX} ms`)),
+    late.reject(new ProxyError('hook_failed', `${by}: no decision after ${DECISION_MS_MAX} ms`)),
   );
   return await unlessAborted(Promise.race([decision, late.promise]), signal);
 }

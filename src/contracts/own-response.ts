@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { ResponseHead } from './message.ts';
 import type { Headers } from './request.ts';
 
@@ -30,10 +31,12 @@ const FRAMING: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+const WRITE_FIELDS = "write an object of text, numbers and lists of text, as { 'X-A': '1' }";
+
 /** Throws a TypeError that names what is wrong. Framing is left out. */
 export function responseHead({ status, reason = '', headers = [] }: ResponseInput, statusMin: number): ResponseHead {
   if (!Number.isInteger(status) || status < statusMin || status > 599) {
-    throw new TypeError(`status: ${String(status)} is not a whole number from ${statusMin} to 599`);
+    throw new TypeError(`status: ${inspect(status, { depth: 0 })} is not a whole number from ${statusMin} to 599`);
   }
   if (typeof reason !== 'string' || !REASON.test(reason) || reason.length > REASON_CHARS_MAX) {
     throw new TypeError(`reason: write at most ${REASON_CHARS_MAX} characters of visible ASCII`);
@@ -42,6 +45,7 @@ export function responseHead({ status, reason = '', headers = [] }: ResponseInpu
 }
 
 function fieldsOf(input: FieldsInput): Headers {
+  if (typeof input !== 'object' || input === null) throw new TypeError(`the fields: ${WRITE_FIELDS}`);
   const fields: (readonly [string, string])[] = [];
   for (const [name, value] of pairsOf(input)) {
     if (typeof name !== 'string' || !NAME.test(name)) throw new TypeError('a field name is not a token');
@@ -57,7 +61,8 @@ function* pairsOf(input: FieldsInput): Iterable<readonly [string, string]> {
   for (const [name, value] of Object.entries(input)) {
     if (value === undefined) continue;
     if (typeof value === 'string' || typeof value === 'number') yield [name, String(value)];
-    else for (const one of value) yield [name, one];
+    else if (Array.isArray(value)) for (const one of value) yield [name, one];
+    else throw new TypeError(`the value of the field ${name} is none; ${WRITE_FIELDS}`);
   }
 }
 

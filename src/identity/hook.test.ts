@@ -65,6 +65,15 @@ test('requireLogin chooses realm and message; a realm that no field can carry fa
   );
 });
 
+test('an answer that is none is named as one, also where it is no object', async () => {
+  for (const answer of ['true', '"ann"', '42', '{}', '{ "id": "" }']) {
+    await assert.rejects(
+      identify(() => JSON.parse(answer)),
+      { detail: 'authenticate hook: returned none of { id }, null, ctx.requireLogin() and ctx.anonymous()' },
+    );
+  }
+});
+
 test('a context that is printed shows no password', async () => {
   await identify((ctx) => {
     assert.doesNotMatch(inspect(ctx, { depth: 1 }), /secret/);

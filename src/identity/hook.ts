@@ -121,6 +121,7 @@ function conclude(
   credentials: Credentials | undefined,
 ): Principal | Challenge {
   if (answer === null || answer === undefined) return { challenge: basicChallenge(), reason };
+  if (typeof answer !== 'object') throw new TypeError(NO_ANSWER);
   if ('id' in answer && typeof answer.id === 'string' && answer.id !== '') {
     return { name: answer.id, scheme: credentials === undefined ? 'program' : 'basic' };
   }
@@ -130,5 +131,7 @@ function conclude(
     if (!PRINTABLE.test(realm)) throw new TypeError('the realm of a login holds more than printable ASCII');
     return { challenge: basicChallenge(realm), reason, clientMessage: message };
   }
-  throw new TypeError('returned none of { id }, null, ctx.requireLogin() and ctx.anonymous()');
+  throw new TypeError(NO_ANSWER);
 }
+
+const NO_ANSWER = 'returned none of { id }, null, ctx.requireLogin() and ctx.anonymous()';

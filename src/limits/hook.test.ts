@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { bytesWithin, GateConsumer, jain, tunnelOf } from '../../test/support/gate-consumers.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { ProxyError } from '../contracts/failure.ts';
@@ -23,6 +24,31 @@ function world(hook: LimitHook, options: LimitsInput = {}) {
     return { limits: permit.limits, up, down };
   };
   return { clock, limits, open };
+}
+
+for (const [answer, why] of [
+  [42, /^limit hook: returned a number; write \{ down: /],
+  [{ rate: '1MiB' }, /what it returned has an unknown key rate; known here: up, down, both$/],
+  [{ down: { key: 'all', rate: '1MiB' } }, /down is no list; write \{ down: /],
+  [{ down: ['1MiB'] }, /down: no budget; write \{ down: /],
+  [
+    { down: [{ key: 'all', rate: '1MiB', size: 1 }] },
+    /has an unknown key size; known here: key, rate, burst, priority$/,
+  ],
+  [
+    { down: [{ key: 'all', rate: '1MiB', priority: 'low' }] },
+    /priority of the budget all is neither normal nor background$/,
+  ],
+] as const) {
+  test(`what is no budgets refuses the request, and the error names what is wrong: ${inspect(answer)}`, async () => {
+    const at = world(() => JSON.parse(JSON.stringify(answer)));
+    await assert.rejects(at.open(), (error) => {
+      assert.ok(error instanceof ProxyError);
+      assert.equal(error.code, 'hook_failed');
+      assert.match(error.detail, why);
+      return true;
+    });
+  });
 }
 
 test('requests that name one key share one bucket, and each direction has its own', async () => {

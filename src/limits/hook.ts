@@ -37,8 +37,8 @@ export interface RequestBudgets {
 
 /**
  * How fast? Called once for every request that the access rules allow, after the limits of the configuration have
- * admitted it. `undefined` or `null` sets no further limit. When it throws or returns an invalid rate, the client gets
- * 500 `hook_failed`; when it throws a `ProxyError`, the client gets the response to that.
+ * admitted it. `undefined` or `null` sets no further limit. When it throws or returns anything else that is no budgets, the
+ * client gets 500 `hook_failed`; when it throws a `ProxyError`, the client gets the response to that.
  */
 export type LimitHook = (
   context: RequestContext,
@@ -83,7 +83,9 @@ export class HookBudgets {
       (answer) => parseBudgets(answer),
     );
     if (!(asked instanceof Promise)) return this.#holdAll(asked);
-    return awaitDecision(asked, request.signal, this.#clock).then((budgets) => this.#holdAll(budgets));
+    return awaitDecision(asked, { signal: request.signal, clock: this.#clock }, 'limit').then((budgets) =>
+      this.#holdAll(budgets),
+    );
   }
 
   #holdAll(budgets: readonly ParsedBudget[]): BudgetHold {
@@ -120,14 +122,37 @@ interface ParsedBudget {
   readonly rate: FillRate;
 }
 
-/** A program may be written in JavaScript, so that a direction may hold anything. */
+/**
+ * A program may be written in JavaScript, so that this may be anything. What is not known is refused: a word that is spelled
+ * wrong would leave its client without a limit.
+ */
 function parseBudgets(answer: RequestBudgets | null | undefined): readonly ParsedBudget[] {
   if (answer === null || answer === undefined) return [];
-  return DIRECTIONS.flatMap((direction) => (answer[direction] ?? []).map((budget) => parseBudget(direction, budget)));
+  if (typeof answer !== 'object') throw new TypeError(`returned a ${typeof answer}; ${WRITE_BUDGETS}`);
+  checkKeys('what it returned', answer, DIRECTIONS);
+  return DIRECTIONS.flatMap((direction) => {
+    const budgets = answer[direction] ?? [];
+    if (!Array.isArray(budgets)) throw new TypeError(`${direction} is no list; ${WRITE_BUDGETS}`);
+    return budgets.map((budget) => parseBudget(direction, budget));
+  });
 }
 
+const WRITE_BUDGETS = "write { down: [{ key: 'all', rate: '1MiB' }] }";
+const BUDGET_KEYS = ['key', 'rate', 'burst', 'priority'] as const satisfies readonly (keyof Budget)[];
+const PRIORITIES: readonly unknown[] = ['normal', 'background', undefined] satisfies readonly (Priority | undefined)[];
+
 function parseBudget(direction: LimitDirection, budget: Budget): ParsedBudget {
+  if (typeof budget !== 'object' || budget === null) throw new TypeError(`${direction}: no budget; ${WRITE_BUDGETS}`);
+  checkKeys(`a budget under ${direction}`, budget, BUDGET_KEYS);
   if (typeof budget.key !== 'string' || budget.key === '') throw new Error(`a budget under ${direction} has no key`);
+  if (!PRIORITIES.includes(budget.priority))
+    throw new Error(`the priority of the budget ${budget.key} is neither normal nor background`);
   const burst = budget.burst === undefined ? undefined : parseBytes(budget.burst);
   return { direction, budget, rate: new FillRate(parseRate(budget.rate), burst) };
+}
+
+function checkKeys(what: string, value: object, known: readonly string[]): void {
+  for (const key in value) {
+    if (!known.includes(key)) throw new TypeError(`${what} has an unknown key ${key}; known here: ${known.join(', ')}`);
+  }
 }

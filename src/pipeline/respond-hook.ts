@@ -3,7 +3,7 @@ import { askHook } from '../contracts/ask-hook.ts';
 import { HookContext } from '../contracts/context.ts';
 import { awaitDecision } from '../contracts/deadline.ts';
 import type { ResponseHead } from '../contracts/message.ts';
-import { type ResponseInput, responseHead } from '../contracts/own-response.ts';
+import { type FieldsInput, type ResponseInput, responseHead } from '../contracts/own-response.ts';
 import type { ForwardRequest } from '../contracts/request.ts';
 import type { HookResponse, RespondHook } from '../contracts/respond-hook.ts';
 import type { AdmittedRequest } from '../contracts/stages.ts';
@@ -50,7 +50,7 @@ function settledInTime(
     if (signal.aborted) response?.body?.[Symbol.dispose]();
     return response;
   });
-  return awaitDecision(checked, signal, clock);
+  return awaitDecision(checked, { signal, clock }, 'respond');
 }
 
 interface Answered {
@@ -58,10 +58,11 @@ interface Answered {
   readonly body: StreamBody | undefined;
 }
 
+/** A program may be written in JavaScript, so the type of its answer is checked. */
 function responseOf(answer: HookResponse | Response, method: string): Answered {
-  const isWeb = answer instanceof Response;
-  const input: ResponseInput = isWeb
-    ? { status: answer.status, reason: answer.statusText, headers: answer.headers }
+  if (typeof answer !== 'object') throw new TypeError(`returned a ${typeof answer}; write { status, headers, body }`);
+  const input: ResponseInput = isWebResponse(answer)
+    ? { status: answer.status, reason: answer.statusText, headers: headersOf(answer) }
     : answer;
   const head = responseHead(input, 200);
   const content = answer.body ?? '';
@@ -78,8 +79,24 @@ function responseOf(answer: HookResponse | Response, method: string): Answered {
   return { head, body: new StreamBody(stream, bytes === undefined ? { kind: 'chunked' } : { kind: 'length', bytes }) };
 }
 
+/** By shape: that of the package undici is no `instanceof` Node's. */
+const isWebResponse = (answer: HookResponse | Response): answer is Response => 'bodyUsed' in answer;
+
+/** What `fetch` takes from the body that it gives. A coding that it does not know is left, with that field. */
+const DECODED: ReadonlySet<string> = new Set(['br', 'deflate', 'gzip', 'x-gzip', 'zstd']);
+
+/** A response of `fetch` has kept the fields of its origin, and its body is no longer as they say. */
+function headersOf({ url, headers }: Response): FieldsInput {
+  const coding = headers.get('content-encoding');
+  const isDecoded = coding?.split(',').every((one) => DECODED.has(one.trim().toLowerCase()));
+  if (url === '' || isDecoded !== true) return headers;
+  return [...headers].filter(([name]) => name !== 'content-encoding');
+}
+
 /** A stream itself, where it is one: around another one, destroying would wait for its next chunk. */
 function streamOf(content: AsyncIterable<string | Uint8Array>): Readable {
   if (content instanceof Readable) return content;
-  return content instanceof ReadableStream ? Readable.fromWeb(content) : Readable.from(content);
+  if (content instanceof ReadableStream) return Readable.fromWeb(content);
+  if (typeof content === 'object' && Symbol.asyncIterator in content) return Readable.from(content);
+  throw new TypeError('body: write text, bytes or a stream');
 }

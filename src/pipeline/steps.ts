@@ -1,6 +1,7 @@
 import { awaitDecision } from '../contracts/deadline.ts';
 import type { DialScope } from '../contracts/dialing.ts';
 import { ProxyError } from '../contracts/failure.ts';
+import type { HookName } from '../contracts/hook-failure.ts';
 import type { Challenge, IdentifiableRequest } from '../contracts/identity.ts';
 import type { ProxyRequest } from '../contracts/request.ts';
 import type {
@@ -15,7 +16,6 @@ import type {
 } from '../contracts/stages.ts';
 import { receivedProtocol, viaIncludes, viaList } from '../protocol/http1/via.ts';
 import { isBlockedRoute } from '../protocol/routes/pac-result.ts';
-import type { Clock } from '../util/clock.ts';
 import { andThen, type MaybeAsync } from '../util/maybe-async.ts';
 import type { StopSignal } from '../util/stop.ts';
 import { deniedTarget } from './literal-target.ts';
@@ -40,7 +40,7 @@ export const identifyUser = async (from: IdentifiableRequest, services: Services
   userOf(from, services);
 
 const userOf = (from: IdentifiableRequest, services: Services): MaybeAsync<Principal> =>
-  andThen(inTime(services.authenticator.identify(from), from.request.signal, services.clock), principalIn);
+  andThen(inTime(services.authenticator.identify(from), from.request, services, 'authenticate'), principalIn);
 
 function principalIn(found: Principal | Challenge): Principal {
   if (!('challenge' in found)) return found;
@@ -58,7 +58,7 @@ export function admit<R extends ProxyRequest>(
 ): MaybeAsync<AdmittedRequest<R>> {
   const { request } = identified;
   record.enter('admit');
-  return andThen(inTime(services.policy.decide(identified), request.signal, services.clock), (decision) => {
+  return andThen(inTime(services.policy.decide(identified), request, services, 'authorize'), (decision) => {
     record.decision = decision;
     services.observe({ type: 'decided', id: request.id, decision });
     if (decision.verdict === 'deny') {
@@ -82,7 +82,7 @@ export function route<R extends ProxyRequest>(
   record: RecordBuilder,
 ): MaybeAsync<RoutedRequest<R>> {
   record.enter('route');
-  const routing = inTime(services.router.route(admitted), admitted.request.signal, services.clock);
+  const routing = inTime(services.router.route(admitted), admitted.request, services, 'route');
   return andThen(routing, (found) => allowedRoutes(found, admitted, services));
 }
 
@@ -173,6 +173,10 @@ export const dialScope = (identified: IdentifiedRequest, services: Services): Di
   };
 };
 
-/** Most decisions are there at once, and cost no timer. */
-const inTime = <T>(decision: MaybeAsync<T>, signal: StopSignal, clock: Clock): MaybeAsync<T> =>
-  decision instanceof Promise ? awaitDecision(decision, signal, clock) : decision;
+/** Most decisions are there at once, and cost no timer. `by`: the hook that a program may have put there. */
+const inTime = <T>(
+  decision: MaybeAsync<T>,
+  { signal }: { readonly signal: StopSignal },
+  { clock }: Services,
+  by: HookName,
+): MaybeAsync<T> => (decision instanceof Promise ? awaitDecision(decision, { signal, clock }, by) : decision);

@@ -27,7 +27,7 @@ export function ownTunnel(
     if (request.signal.aborted) connection?.[Symbol.dispose]();
     return connection;
   });
-  return awaitDecision(checked, request.signal, clock);
+  return awaitDecision(checked, { signal: request.signal, clock }, 'tunnel');
 }
 
 /** A program may be written in JavaScript, so the type of its answer is checked. */

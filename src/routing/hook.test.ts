@@ -61,6 +61,11 @@ test('a return value that is not a valid route fails with no_route, and says why
     ],
     [null, /^the route hook returned null/],
     [42, /^the route hook returned a number/],
+    [
+      { url: 'http://proxy.corp', from: '192.0.2.1' },
+      /^the route hook's result: from beside url: .* terms stand beside via: \{ via: \{ url \}, from \}$/,
+    ],
+    [{ via: ['direct', { url: 'https://proxy.corp', TLS: {} }] }, /^the route hook's result: TLS beside url/],
     [[['direct', 7]], /^the route hook returned a number/],
     [
       'ftp://me:hunter2@proxy.corp',

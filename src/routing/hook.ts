@@ -144,6 +144,8 @@ function parseHop(hop: unknown): ParsedHop {
   if (typeof hop === 'string') return { text: hop };
   if (hop instanceof URL) return { text: hop.href };
   if (typeof hop !== 'object' || hop === null || !('url' in hop)) throw invalidHop(hop);
+  // Left out without a word, a term that is written here would not hold.
+  for (const key in hop) if (!HOP_KEYS.has(key)) throw unknownHopKey(key);
   const { url } = hop;
   const auth = parsed(z.optional(loginTerms), 'auth' in hop ? hop.auth : undefined, ['auth']);
   const tls = parsed(z.optional(hopTls), 'tls' in hop ? hop.tls : undefined, ['tls']);
@@ -151,6 +153,14 @@ function parseHop(hop: unknown): ParsedHop {
   if (url instanceof URL) return { text: url.href, auth, tls };
   throw invalidHop(url);
 }
+
+const HOP_KEYS: ReadonlySet<string> = new Set(['url', 'auth', 'tls'] satisfies (keyof ProxyHop)[]);
+
+const unknownHopKey = (key: string): ProxyError =>
+  new ProxyError(
+    'no_route',
+    `the route hook's result: ${key} beside url: a proxy has url, auth and tls; terms stand beside via: { via: { url }, from }`,
+  );
 
 const invalidHop = (result: unknown): ProxyError =>
   new ProxyError(

@@ -1,6 +1,7 @@
 import type { TimedStep, WireBytes } from '../contracts/record.ts';
 import type { Authority, ClientInfo, RequestState } from '../contracts/request.ts';
 import type { Route } from '../contracts/stages.ts';
+import { hostKey } from '../protocol/addresses/authority.ts';
 import type { LiveRequest } from './sessions.ts';
 
 /** A request or a tunnel in progress, as it was when a program asked. */
@@ -36,7 +37,10 @@ export interface Session {
   readonly state: RequestState | undefined;
 }
 
-/** Which sessions: those for which the function returns true, or that match all that is given. */
+/**
+ * Which sessions: those for which the function returns true, or that match all that is given. What is given as `undefined`
+ * counts: `{ user: undefined }` are sessions without a user, not all of them.
+ */
 export type SessionFilter =
   | ((session: Session) => boolean)
   | {
@@ -73,11 +77,29 @@ export function sessionOf({ step, record, heldBy }: LiveRequest): Session {
   };
 }
 
-export function matchesFilter(session: Session, filter: SessionFilter): boolean {
-  if (typeof filter === 'function') return filter(session);
-  const { user = session.user, client = session.client.address } = filter;
-  const { host = session.target?.host, kind = session.kind } = filter;
-  return (
-    user === session.user && client === session.client.address && host === session.target?.host && kind === session.kind
-  );
+const KEYS: Readonly<
+  Record<keyof Exclude<SessionFilter, (session: Session) => boolean>, (session: Session) => unknown>
+> = {
+  user: ({ user }) => user,
+  client: ({ client }) => client.address,
+  host: ({ target }) => target && hostKey(target.host),
+  kind: ({ kind }) => kind,
+};
+
+/**
+ * Throws a TypeError for a filter with other keys. A program may be written in JavaScript, and a key that is spelled wrong
+ * would pick every session.
+ */
+export function sessionTest(filter: SessionFilter): (session: Session) => boolean {
+  if (typeof filter === 'function') return filter;
+  if (typeof filter !== 'object' || filter === null) throw new TypeError(`a filter of sessions: ${WRITE_FILTER}`);
+  const wanted = Object.entries(filter).map(([key, value]) => {
+    if (!isKey(key)) throw new TypeError(`a filter of sessions has no ${key}: ${WRITE_FILTER}`);
+    const asCompared = key === 'host' && typeof value === 'string' ? hostKey(value.toLowerCase()) : value;
+    return (session: Session) => KEYS[key](session) === asCompared;
+  });
+  return (session) => wanted.every((matches) => matches(session));
 }
+
+const isKey = (key: string): key is keyof typeof KEYS => Object.hasOwn(KEYS, key);
+const WRITE_FILTER = `write a function, or an object with ${Object.keys(KEYS).join(', ')}`;

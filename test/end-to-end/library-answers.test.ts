@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { duplexPair, Readable } from 'node:stream';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import * as undici from 'undici';
 import {
   connectVia,
   ProxyError,
@@ -246,6 +248,61 @@ for (const hook of ['authenticate', 'authorize', 'route', 'limit', 'respond', 't
     }),
   );
 }
+
+test(
+  'a response of fetch passes on as it is read, without the coding that fetch has taken from it',
+  leavesNothing(async () => {
+    const plain = 'of the origin '.repeat(100);
+    await using origin = createServer((request, response) => {
+      const isZipped = request.url === '/gzip';
+      response.setHeader('Content-Encoding', isZipped ? 'gzip' : 'rot13');
+      response.setHeader('Connection', 'close');
+      response.end(isZipped ? gzipSync(plain) : 'as it came');
+    });
+    origin.listen(0, '127.0.0.1');
+    await once(origin, 'listening');
+    const address = origin.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const ways = [fetch, fetch, undici.fetch];
+    const { texts } = await ask(
+      { respond: ({ url = '' }) => ways.shift()?.(url) },
+      ...['gzip', 'other', 'gzip'].map((path) =>
+        get().replace('http://a.test/page', `http://127.0.0.1:${address.port}/${path}`),
+      ),
+    );
+    const [zipped = '', other = '', ofUndici] = texts;
+    assert.ok(zipped.includes(plain), zipped);
+    assert.doesNotMatch(zipped, /content-encoding/i);
+    assert.match(other, /content-encoding: rot13\r\n[\s\S]*as it came/);
+    assert.equal(ofUndici, zipped);
+  }),
+);
+
+test(
+  'what respond returns and is no response is named',
+  leavesNothing(async () => {
+    for (const [answer, why] of [
+      ['"blocked"', 'returned a string; write { status, headers, body }'],
+      ['{ "status": "200" }', "status: '200' is not a whole number from 200 to 599"],
+      ['{ "status": 200, "body": { "a": 1 } }', 'body: write text, bytes or a stream'],
+      ['{ "status": 200, "body": 42 }', 'body: write text, bytes or a stream'],
+      [
+        '{ "status": 200, "headers": null }',
+        "the fields: write an object of text, numbers and lists of text, as { 'X-A': '1' }",
+      ],
+      [
+        '{ "status": 200, "headers": { "a": {} } }',
+        "the value of the field a is none; write an object of text, numbers and lists of text, as { 'X-A': '1' }",
+      ],
+    ] as const) {
+      const { records } = await ask({ respond: () => JSON.parse(answer) }, get());
+      assert.deepEqual(
+        records.map(({ failure, detail }) => [failure, detail]),
+        [['hook_failed', `respond hook: ${why}`]],
+      );
+    }
+  }),
+);
 
 test('ProxyError.custom names what is wrong', () => {
   for (const [refusal, message] of [
