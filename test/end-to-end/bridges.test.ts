@@ -10,6 +10,7 @@ import { viaduct, viaductEnds } from '../support/cli.ts';
 import { FarNetwork } from '../support/far-network.ts';
 import { Home } from '../support/home.ts';
 import { isInside, MACHINE_IP, noNamespace, runInside } from '../support/namespace.ts';
+import { openParts } from '../support/open-parts.ts';
 import { answering, ok, RawOrigin } from '../support/origin.ts';
 import { absent, missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
@@ -181,8 +182,8 @@ function tests(): void {
     });
     const docker = new Bridge('docker0', '172.17.0.1/16');
     const proxies = files.map((file) => viaduct(['--config', file('one'), '--log', 'off', '--pac', 'none']));
-    using end = new DisposableStack();
-    for (const proxy of proxies) end.use(proxy);
+    await using open = openParts();
+    for (const proxy of proxies) open.use('proxy', proxy);
     const all = (text: RegExp) => Promise.all(proxies.map((proxy) => proxy.says(text)));
     await all(listening('172.17.0.1'));
     ip('addr', 'add', '172.19.0.1/32', 'dev', 'lo');

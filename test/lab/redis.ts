@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { openParts } from '../support/open-parts.ts';
 import { until } from '../support/until.ts';
 import { Daemon, freePorts, LabFolder } from './daemon.ts';
 
@@ -44,12 +45,12 @@ export interface RedisCluster extends AsyncDisposable {
 const SLOTS = 16_384;
 
 export async function startRedisCluster(): Promise<RedisCluster> {
-  const open = new AsyncDisposableStack();
+  const open = openParts();
   const ports = await freePorts(3);
   const nodes: RedisServer[] = [];
   for (const bus of ports) {
     const settings = ['cluster-enabled yes', `cluster-port ${bus}`, 'cluster-node-timeout 2000'];
-    nodes.push(open.use(await startRedis(settings)));
+    nodes.push(open.use('redis', await startRedis(settings)));
   }
   const [first] = nodes;
   for (const [at, { admin }] of nodes.entries()) {
@@ -60,7 +61,7 @@ export async function startRedisCluster(): Promise<RedisCluster> {
   for (const { admin } of nodes) {
     await until(async () => /cluster_state:ok/.test(String(await admin.call('CLUSTER', 'INFO'))), 'the cluster is up');
   }
-  return { nodes, [Symbol.asyncDispose]: () => open.disposeAsync() };
+  return { nodes, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
 }
 
 /** A master, its replica, and a sentinel that replaces it when it is away for half a second. */
@@ -71,20 +72,20 @@ export interface RedisWithSentinel extends AsyncDisposable {
 }
 
 export async function startRedisWithSentinel(name: string): Promise<RedisWithSentinel> {
-  const open = new AsyncDisposableStack();
-  const master = open.use(await startRedis());
-  const replica = open.use(await startRedis([`replicaof 127.0.0.1 ${master.port}`]));
+  const open = openParts();
+  const master = open.use('redis', await startRedis());
+  const replica = open.use('redis', await startRedis([`replicaof 127.0.0.1 ${master.port}`]));
   await until(async () => /master_link_status:up/.test(await replica.admin.info('replication')), 'the replica follows');
   const settings = [
     `sentinel monitor ${name} 127.0.0.1 ${master.port} 1`,
     `sentinel down-after-milliseconds ${name} 500`,
     `sentinel failover-timeout ${name} 2000`,
   ];
-  const sentinel = open.use(await startRedis(settings, undefined, ['--sentinel']));
+  const sentinel = open.use('redis', await startRedis(settings, undefined, ['--sentinel']));
   const replicas = () => sentinel.admin.call('SENTINEL', 'REPLICAS', name);
   await until(
     async () => JSON.stringify(await replicas()).includes(`${replica.port}`),
     'the sentinel knows the replica',
   );
-  return { master, replica, sentinel, [Symbol.asyncDispose]: () => open.disposeAsync() };
+  return { master, replica, sentinel, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
 }

@@ -11,6 +11,7 @@ import type { StoreConnection } from '../../src/limits/store/store-client.ts';
 import { StoreLimits } from '../../src/limits/store/store-limits.ts';
 import { tunnelOf } from './gate-consumers.ts';
 import { ManualClock } from './manual-clock.ts';
+import { openParts } from './open-parts.ts';
 import { numbers } from './pace.ts';
 
 /** The store's clock at the beginning of a test. */
@@ -35,7 +36,7 @@ export class Fleet implements AsyncDisposable {
   readonly #port: number;
   readonly #prefix: string;
   readonly #numbers = numbers(7);
-  readonly #open = new AsyncDisposableStack();
+  readonly #open = openParts();
   #inFlight = 0;
   /** Commands are so late, on the clock. */
   delayMs = 0;
@@ -50,7 +51,7 @@ export class Fleet implements AsyncDisposable {
   async instance(input: LimitsInput, onStoreDown: 'local' | 'deny' = 'local'): Promise<Instance> {
     const { clock } = this;
     const redis = new Redis({ host: '127.0.0.1', port: this.#port, maxRetriesPerRequest: 0 });
-    this.#open.defer(() => redis.disconnect());
+    this.#open.defer('redis', () => redis.disconnect());
     let isConnected = true;
     const connection: StoreConnection = {
       isCluster: false,
@@ -130,7 +131,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#open.disposeAsync();
+    await this.#open[Symbol.asyncDispose]();
   }
 }
 
