@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <new>
 
+#include "interface_addresses.h"
 #include "module.h"
 #include "service.h"
 #include "silence.h"
@@ -245,6 +246,25 @@ napi_value socket_owner(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/** interfaceAddresses(): an array of [name of the interface, address, length of the prefix]; empty when the system has no answer. */
+napi_value interface_addresses(napi_env env, napi_callback_info) {
+  napi_value all = nullptr;
+  napi_create_array(env, &all);
+  uint32_t count = 0;
+  viaduct::interface_addresses([&](const char* name, const char* address, int prefix) {
+    napi_value one = nullptr;
+    napi_value texts[2] = {};
+    napi_create_array_with_length(env, 3, &one);
+    napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &texts[0]);
+    napi_create_string_latin1(env, address, NAPI_AUTO_LENGTH, &texts[1]);
+    napi_set_element(env, one, 0, texts[0]);
+    napi_set_element(env, one, 1, texts[1]);
+    napi_set_element(env, one, 2, number(env, prefix));
+    napi_set_element(env, all, count++, one);
+  });
+  return all;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   // The relay's thread and the handle of the epoll sockets outlive this function; what they need is freed with the environment.
   Instance* instance = new (std::nothrow) Instance;
@@ -262,6 +282,7 @@ napi_value init(napi_env env, napi_value exports) {
       entry("notify", notify),
       entry("peerUid", peer_uid),
       entry("socketOwner", socket_owner),
+      entry("interfaceAddresses", interface_addresses),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   napi_set_named_property(env, exports, "abi", number(env, viaduct::kAbi));

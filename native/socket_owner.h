@@ -24,6 +24,8 @@ struct SocketEnd {
 
 constexpr size_t kFourBytes = 4;
 constexpr size_t kSixBytes = 16;
+/** The same number in each network namespace: LOOPBACK_IFINDEX of the kernel. */
+constexpr uint32_t kLoopbackInterface = 1;
 
 /**
  * The user in one message of the kernel, or a negative errno. An orphan (closed by its program, or in TIME_WAIT) has no inode, and
@@ -45,8 +47,9 @@ inline int64_t owner_in(const struct nlmsghdr* message) {
 }
 
 /**
- * The user whose socket is the `from` end of a connection to `to`, or a negative errno: sock_diag(7) finds that one socket in the
- * kernel's hash table, without the table as text (/proc/net/tcp). It does not wait: the kernel has answered when `send` returns.
+ * The user whose socket is the `from` end of a connection over loopback to `to`, or a negative errno: sock_diag(7) finds that one
+ * socket in the hash table of the kernel, without the table as text (/proc/net/tcp). It does not wait: the kernel has answered when
+ * `send` returns.
  */
 inline int64_t owner_of_socket(const SocketEnd& from, const SocketEnd& to) {
   if (from.size != to.size || (from.size != kFourBytes && from.size != kSixBytes)) return -EINVAL;
@@ -65,6 +68,8 @@ inline int64_t owner_of_socket(const SocketEnd& from, const SocketEnd& to) {
   memcpy(id.idiag_dst, to.address, to.size);
   id.idiag_sport = htons(from.port);
   id.idiag_dport = htons(to.port);
+  // Only this interface leads to loopback, and sockets that are bound to an interface are found by it alone.
+  id.idiag_if = kLoopbackInterface;
   id.idiag_cookie[0] = id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 
   const int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);

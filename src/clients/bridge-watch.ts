@@ -2,8 +2,14 @@ import type { NoticeLevel } from '../contracts/event.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Listen } from './options.ts';
 
-/** Containers wait this long for a bridge that has just been made; a look reads three small files. */
+/** Containers wait this long for a bridge that has just been made; a look asks for the addresses of this machine. */
 const LOOKED_AT_MS = 2_000;
+
+/** What is said when other bridges are listened on than before. */
+export const followedMessage = (urls: readonly string[]): string =>
+  urls.length === 0
+    ? 'listening on nothing: there is no bridge any more; it is listened on when there is one'
+    : `listening on ${urls.join(', ')}, as the bridges are now`;
 
 /** Calls `look` from time to time while there are listeners on bridges, which come and go. */
 export class BridgeWatch {
@@ -28,24 +34,26 @@ export class BridgeWatch {
   }
 }
 
-/** Reports once why a bridge cannot be listened on: each look tries again, and would say the same. */
-export class BridgeProblem {
+/** Reports once why bridges cannot be listened on: each look tries again, and would say the same. */
+export class BridgeProblems {
   readonly #notice: (level: NoticeLevel, message: string) => void;
-  #last: string | undefined;
+  #last: ReadonlySet<string> = new Set();
 
   constructor(notice: (level: NoticeLevel, message: string) => void) {
     this.#notice = notice;
   }
 
-  report(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    // IPv6 addresses are tentative at first, and cannot be bound then (RFC 4862 section 5.4).
-    const isEarly = error instanceof Error && 'code' in error && error.code === 'EADDRNOTAVAIL';
-    this.#notice(message === this.#last || isEarly ? 'debug' : 'warn', `${message}; it is tried again every 2 s`);
-    this.#last = message;
-  }
-
-  clear(): void {
-    this.#last = undefined;
+  /** All that have failed at one look. */
+  report(errors: readonly unknown[]): void {
+    const messages = new Set<string>();
+    for (const error of errors) {
+      const message = error instanceof Error ? error.message : String(error);
+      messages.add(message);
+      // Tentative, see `socketsOf`.
+      const isEarly = error instanceof Error && 'code' in error && error.code === 'EADDRNOTAVAIL';
+      const level = this.#last.has(message) || isEarly ? 'debug' : 'warn';
+      this.#notice(level, `${message}; it is tried again every 2 s`);
+    }
+    this.#last = messages;
   }
 }

@@ -30,9 +30,12 @@ export const missingBridges = (wanted: readonly Listen[]): string[] =>
       : [],
   );
 
+export const isOnBridge = (listen: SocketListen): boolean => listen.kind === 'tcp' && listen.subnet !== undefined;
+
 /**
  * The sockets of listeners: for a bridge one on each address that this machine has there now. Those are optional: a bridge
- * may go while it is opened.
+ * may go while it is opened, and an address of IPv6 is tentative at first, on a bridge without a carrier until its first container
+ * runs, and cannot be bound then (RFC 4862 section 5.4).
  */
 export const socketsOf = (
   wanted: readonly Listen[],
@@ -43,7 +46,7 @@ export const socketsOf = (
     const { protocol, port, settings } = listen;
     const own = settings === undefined ? {} : { settings };
     return bridges(listen.bridge).map(({ address, cidr }) => {
-      return { kind: 'tcp', protocol, ...own, host: address, port, optional: false, subnet: cidr };
+      return { kind: 'tcp', protocol, ...own, host: address, port, optional: true, subnet: cidr };
     });
   });
 

@@ -1,10 +1,10 @@
 import type { ProxyError } from '../contracts/failure.ts';
 import { type AcceptOptions, Listener, type ListenerChange } from './accept.ts';
-import { BridgeProblem, BridgeWatch } from './bridge-watch.ts';
-import { missingBridges, socketsOf } from './bridges.ts';
+import { BridgeProblems, BridgeWatch, followedMessage } from './bridge-watch.ts';
+import { isOnBridge, missingBridges, socketsOf } from './bridges.ts';
 import type { ClientConnection } from './client-protocol.ts';
 import { numberedListeners } from './numbered-listeners.ts';
-import { openAll, requireSome } from './open-all.ts';
+import { openAll, openSome, requireSome } from './open-all.ts';
 import type { Listen, ListenSettings, SocketListen } from './options.ts';
 import { Places } from './places.ts';
 import { RejectedClients } from './rejected-clients.ts';
@@ -38,12 +38,12 @@ export class ListenerSet {
   /** The last change of bridges that is being followed. */
   #following: Promise<void> = Promise.resolve();
   #isFollowing = false;
-  readonly #bridgeProblem: BridgeProblem;
+  readonly #bridgeProblems: BridgeProblems;
   readonly #bridgeWatch: BridgeWatch;
 
   constructor({ connectionsMax, rejectedMax, ...options }: ListenerSetOptions) {
     const rejected = new RejectedClients(options.context.clock, rejectedMax);
-    this.#bridgeProblem = new BridgeProblem((level, message) => options.observe({ type: 'notice', level, message }));
+    this.#bridgeProblems = new BridgeProblems((level, message) => options.observe({ type: 'notice', level, message }));
     this.#bridgeWatch = new BridgeWatch(options.context.clock, () => this.#followBridges());
     this.#options = { ...options, places: new Places<ClientConnection>(connectionsMax), rejected };
   }
@@ -129,36 +129,38 @@ export class ListenerSet {
     }
   }
 
-  /** Listens on bridges that have come, and no more on those that are gone. Between two reloads only. */
+  /** Between two reloads only. */
   #followBridges(): void {
     if (this.#preparing > 0 || this.#isFollowing) return;
+    this.#isFollowing = true;
+    this.#following = this.#rebind()
+      .catch((error: unknown) => [error])
+      .then((failures) => {
+        this.#bridgeProblems.report(failures);
+        this.#isFollowing = false;
+      });
+  }
+
+  /** Listens on bridges that have come, and no more on those that are gone. Resolves with why others cannot be listened on. */
+  async #rebind(): Promise<readonly unknown[]> {
     const bridges = socketsOf(this.#wanted.filter(({ kind }) => kind === 'bridge'));
     const missing = bridges.filter((listen) => !this.#listeners.some(({ requested }) => isSame(requested, listen)));
     const isGone = ({ requested }: Listener) =>
       isOnBridge(requested) && !bridges.some((listen) => isSame(requested, listen));
     const gone = this.#listeners.filter(isGone);
-    if (missing.length === 0 && gone.length === 0) return;
-    const { observe } = this.#options;
-    const change = async () => {
-      const opened = await openAll(missing, bridges, (...listen) => Listener.open(listen, this.#options), observe);
-      this.#listeners = [...this.#listeners.filter((listener) => !gone.includes(listener)), ...opened];
-      for (const listener of gone) this.#retire(listener);
-      for (const listener of opened) listener.begin();
-      this.#bridgeProblem.clear();
-      const message = `listening on ${this.urls.join(', ')}, as the bridges are now`;
-      observe({ type: 'notice', level: 'info', message });
-    };
-    this.#isFollowing = true;
-    this.#following = change()
-      .catch((error: unknown) => this.#bridgeProblem.report(error))
-      .finally(() => {
-        this.#isFollowing = false;
-      });
+    const { opened, failures } = await openSome(missing, (listen) => Listener.open([listen, listen], this.#options));
+    if (opened.length === 0 && gone.length === 0) return failures;
+    this.#listeners = [...this.#listeners.filter((listener) => !gone.includes(listener)), ...opened];
+    for (const listener of gone) this.#retire(listener);
+    for (const listener of opened) listener.begin();
+    this.#options.observe({ type: 'notice', level: 'info', message: followedMessage(this.urls) });
+    return failures;
   }
 
   async #open(asked: readonly Listen[]): Promise<PreparedListeners> {
     const wanted = socketsOf(asked);
-    requireSome(asked, wanted);
+    // Where only bridges are listened on and all of them have gone since, a reload changes the rest.
+    if (this.#listeners.length > 0 || this.#wanted.length === 0) requireSome(asked, wanted);
     const asking = numberedListeners(wanted, (listen) => listen);
     const open = numberedListeners(this.#listeners, ({ requested }) => requested);
     const unchanged = [...open].flatMap(([key, listener]) => (asking.has(key) ? [listener] : []));
@@ -220,8 +222,6 @@ export class ListenerSet {
 }
 
 const withoutScheme = (url: string): string => url.replace(/^[a-z][a-z0-9]*:\/\//, '');
-
-const isOnBridge = (listen: SocketListen): boolean => listen.kind === 'tcp' && listen.subnet !== undefined;
 
 const isSame = (one: Listen, other: Listen): boolean => JSON.stringify(one) === JSON.stringify(other);
 

@@ -1,4 +1,5 @@
 import type { Observe } from '../contracts/event.ts';
+import { isOnBridge } from './bridges.ts';
 import { type BoundAddress, ListenError, openProbe } from './listening.ts';
 import { addressText, type Listen, type SocketListen } from './options.ts';
 
@@ -39,7 +40,12 @@ export async function openAll<L extends BoundAddress>(
       opened.push(await open(withSharedPort(listen, opened), listen));
     } catch (error) {
       if (error instanceof ListenError && mayBeMissing(listen, error, wanted, opened)) {
-        observe({ type: 'notice', level: 'info', message: `${addressText(listen)} is not there: ${error.code}` });
+        const next = isOnBridge(listen) ? '; it is tried again every 2 s' : '';
+        observe({
+          type: 'notice',
+          level: 'info',
+          message: `${addressText(listen)} is not there: ${error.code}${next}`,
+        });
         continue;
       }
       for (const listener of opened) listener.abandon();
@@ -49,7 +55,24 @@ export async function openAll<L extends BoundAddress>(
   return opened;
 }
 
-/** A machine may lack one family of `localhost`; a port that is taken is another matter. */
+/** Opens as many of `missing` as it can. */
+export async function openSome<L extends BoundAddress>(
+  missing: readonly SocketListen[],
+  open: (listen: SocketListen) => Promise<L>,
+): Promise<{ readonly opened: readonly L[]; readonly failures: readonly unknown[] }> {
+  const opened: L[] = [];
+  const failures: unknown[] = [];
+  for (const listen of missing) {
+    try {
+      opened.push(await open(listen));
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  return { opened, failures };
+}
+
+/** A machine may lack one family of `localhost`, or the address of a bridge; a port that is taken is another matter. */
 function mayBeMissing(
   listen: SocketListen,
   error: ListenError,
@@ -57,18 +80,21 @@ function mayBeMissing(
   opened: readonly BoundAddress[],
 ): boolean {
   if (listen.kind !== 'tcp' || !listen.optional || error.code === 'EADDRINUSE' || error.code === 'EACCES') return false;
-  const isLast = wanted.findLast((other) => other.kind === 'tcp' && other.optional) === listen;
-  return !isLast || opened.some((listener) => listener.requested.kind === 'tcp' && listener.requested.optional);
+  if (isOnBridge(listen)) return true;
+  return wanted.findLast(isHalf) !== listen || opened.some(({ requested }) => isHalf(requested));
 }
+
+/** One half of `localhost`. */
+const isHalf = (listen: SocketListen): boolean => listen.kind === 'tcp' && listen.optional && !isOnBridge(listen);
 
 /** Both halves of `localhost` take the same port when it is a free one that is asked for. */
 function withSharedPort(listen: SocketListen, opened: readonly BoundAddress[]): SocketListen {
-  if (listen.kind !== 'tcp' || !listen.optional || listen.port !== 0) return listen;
+  if (listen.kind !== 'tcp' || !isHalf(listen) || listen.port !== 0) return listen;
   const hasTaken = (host: string, port: number): boolean =>
     opened.some(({ listen: one }) => one.kind === 'tcp' && one.host === host && one.port === port);
   for (const { requested, listen: other } of opened) {
-    const isHalf = requested.kind === 'tcp' && requested.optional && requested.port === 0;
-    if (isHalf && other.kind === 'tcp' && !hasTaken(listen.host, other.port)) return { ...listen, port: other.port };
+    const isOther = requested.kind === 'tcp' && isHalf(requested) && requested.port === 0;
+    if (isOther && other.kind === 'tcp' && !hasTaken(listen.host, other.port)) return { ...listen, port: other.port };
   }
   return listen;
 }

@@ -67,7 +67,10 @@ export type SocketListen =
       readonly host: string;
       /** 0 picks a free one. */
       readonly port: number;
-      /** One half of `localhost`: it may fail when the other half listens, since a machine may lack a family. */
+      /**
+       * One half of `localhost`: it may fail when the other half listens, since a machine may lack a family. Or the address of a
+       * bridge, which comes and goes.
+       */
       readonly optional: boolean;
       /** Of a bridge: clients with other addresses are refused. */
       readonly subnet?: string;

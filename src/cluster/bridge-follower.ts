@@ -1,4 +1,4 @@
-import { BridgeProblem, BridgeWatch } from '../clients/bridge-watch.ts';
+import { BridgeProblems, BridgeWatch, followedMessage } from '../clients/bridge-watch.ts';
 import { missingBridges } from '../clients/bridges.ts';
 import { listenUrl } from '../clients/listening.ts';
 import type { Listen } from '../clients/options.ts';
@@ -8,7 +8,7 @@ import type { FoundAddresses, Ports } from './ports.ts';
 
 export interface BridgeFollowerDeps {
   readonly clock: Clock;
-  readonly ports: Ports;
+  readonly ports: Pick<Ports, 'follow'>;
   notice(level: NoticeLevel, message: string): void;
   /** Runs it while no reload runs and no worker is replaced. */
   serialize(task: () => Promise<void>): Promise<void>;
@@ -20,13 +20,14 @@ export interface BridgeFollowerDeps {
 export class BridgeFollower implements Disposable {
   readonly #deps: BridgeFollowerDeps;
   readonly #watch: BridgeWatch;
-  readonly #problem: BridgeProblem;
+  readonly #problems: BridgeProblems;
   #wanted: readonly Listen[] = [];
+  #isLooking = false;
 
   constructor(deps: BridgeFollowerDeps) {
     this.#deps = deps;
-    this.#watch = new BridgeWatch(deps.clock, () => void deps.serialize(() => this.#look()));
-    this.#problem = new BridgeProblem(deps.notice);
+    this.#watch = new BridgeWatch(deps.clock, () => this.#lookInTurn());
+    this.#problems = new BridgeProblems(deps.notice);
   }
 
   /** Those of this configuration from now on. What is not there is said once. */
@@ -41,16 +42,26 @@ export class BridgeFollower implements Disposable {
     this.#watch.watch([]);
   }
 
+  /** While a reload takes its time there is one look that waits for it, and no queue of them. */
+  #lookInTurn(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void this.#deps
+      .serialize(() => this.#look())
+      .catch((error: unknown) => this.#problems.report([error]))
+      .finally(() => {
+        this.#isLooking = false;
+      });
+  }
+
   async #look(): Promise<void> {
     const { ports, notice, rebind } = this.#deps;
-    if (this.#wanted.length === 0 || ports.isCurrent(this.#wanted)) return;
-    try {
-      const found = await ports.find(this.#wanted);
+    if (this.#wanted.length === 0) return;
+    const { found, failures } = await ports.follow(this.#wanted);
+    if (found !== undefined) {
       await rebind(found);
-      this.#problem.clear();
-      notice('info', `listening on ${found.listen.map(listenUrl).join(', ')}, as the bridges are now`);
-    } catch (error) {
-      this.#problem.report(error);
+      notice('info', followedMessage(found.listen.map(listenUrl)));
     }
+    this.#problems.report(failures);
   }
 }

@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:net';
-import { socketsOf } from '../clients/bridges.ts';
+import { isOnBridge, socketsOf } from '../clients/bridges.ts';
+import { openProbe } from '../clients/listening.ts';
 import { numberedListeners } from '../clients/numbered-listeners.ts';
-import { probeListeners, requireSome } from '../clients/open-all.ts';
+import { openSome, probeListeners, requireSome } from '../clients/open-all.ts';
 import type { Listen, SocketListen } from '../clients/options.ts';
 import type { Observe } from '../contracts/event.ts';
 
@@ -12,6 +13,14 @@ export interface FoundAddresses {
   keep(): void;
 }
 
+/** What has become of bridges. */
+export interface FollowedAddresses {
+  /** Absent: they are those in force. */
+  readonly found?: FoundAddresses;
+  /** Why others cannot be listened on. */
+  readonly failures: readonly unknown[];
+}
+
 /**
  * The addresses that all workers listen on. Sockets that share a port share it with any process of the same user: a second
  * proxy on that port would silently take half of the clients. So each address is first bound without sharing, for a
@@ -19,34 +28,55 @@ export interface FoundAddresses {
  */
 export class Ports {
   readonly #observe: Observe;
-  /** The address that was found for each setting, by its key; `undefined` for the half of `localhost` that this machine lacks. */
-  #known: ReadonlyMap<string, SocketListen | undefined> = new Map();
+  /**
+   * The address that was found for each setting, by its key; `undefined` for the half of `localhost` that this machine lacks.
+   * `undefined` instead of the map: none was asked for yet.
+   */
+  #known: ReadonlyMap<string, SocketListen | undefined> | undefined;
 
   constructor(observe: Observe) {
     this.#observe = observe;
-  }
-
-  /** Whether the addresses of `asked` are those in force: bridges come and go. */
-  isCurrent(asked: readonly Listen[]): boolean {
-    const wanted = [...numberedListeners(socketsOf(asked), (listen) => listen).keys()];
-    return wanted.length === this.#known.size && wanted.every((key) => this.#known.has(key));
   }
 
   /** Rejects with a ListenError. Addresses in use by the workers are not tried again. */
   async find(asked: readonly Listen[]): Promise<FoundAddresses> {
     const wanted = socketsOf(asked);
     // Where only bridges are asked for and all of them have gone since, the workers wait for the next one.
-    if (this.#known.size === 0) requireSome(asked, wanted);
-    const numbered = [...numberedListeners(wanted, (listen) => listen)];
-    const fresh = numbered.flatMap(([key, listen]) => (this.#known.has(key) ? [] : [listen]));
-    const found = await probeListeners(fresh, wanted, this.#observe);
-    const known = new Map(
-      numbered.map(([key, listen]) => {
-        const at = this.#known.has(key) ? this.#known.get(key) : found.get(listen);
-        // What is spoken there may be another matter than at the last time.
-        return [key, at && { ...at, protocol: listen.protocol, settings: listen.settings }] as const;
-      }),
-    );
+    if (this.#known?.size !== 0) requireSome(asked, wanted);
+    const found = await probeListeners(this.#missing(wanted), wanted, this.#observe);
+    return this.#keeping(wanted, found);
+  }
+
+  /**
+   * As `find`, where bridges alone may have come or gone; resolves without addresses where they are those in force. What cannot be
+   * bound is left out, and tried again by the next call.
+   */
+  async follow(asked: readonly Listen[]): Promise<FollowedAddresses> {
+    const wanted = socketsOf(asked);
+    const missing = this.#missing(wanted);
+    const { opened, failures } = await openSome(missing, openProbe);
+    for (const probe of opened) probe.abandon();
+    const isGone = (this.#known?.size ?? 0) > wanted.length - missing.length;
+    if (opened.length === 0 && !isGone) return { failures };
+    const found = new Map(opened.map(({ requested, listen }) => [requested, listen]));
+    return { found: this.#keeping(wanted, found), failures };
+  }
+
+  #missing(wanted: readonly SocketListen[]): readonly SocketListen[] {
+    const numbered = numberedListeners(wanted, (listen) => listen);
+    return [...numbered].flatMap(([key, listen]) => (this.#known?.has(key) === true ? [] : [listen]));
+  }
+
+  #keeping(wanted: readonly SocketListen[], found: ReadonlyMap<SocketListen, SocketListen>): FoundAddresses {
+    const known = new Map<string, SocketListen | undefined>();
+    for (const [key, listen] of numberedListeners(wanted, (one) => one)) {
+      const at = found.get(listen) ?? this.#known?.get(key);
+      // The address of a bridge that is not there yet may come.
+      if (at === undefined && isOnBridge(listen)) continue;
+      const { protocol, settings } = listen;
+      // What is spoken there may be another matter than at the last time. What was bound here each worker can bind.
+      known.set(key, at && { ...at, ...(at.kind === 'tcp' && { optional: false }), protocol, settings });
+    }
     const keep = () => {
       this.#known = known;
     };

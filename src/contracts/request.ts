@@ -18,6 +18,8 @@ export interface ClientInfo {
   readonly listener: string;
   /** Where that listener is on all addresses of this machine: the one that the client has connected to. */
   readonly localAddress?: string;
+  /** Address and port are those that a peer has named in a PROXY header. */
+  readonly isNamedByHeader?: true;
   /** A container, by a listener on a bridge: other addresses are denied to it than to programs of this machine. */
   readonly isOnBridge?: true;
   /** Absent without TLS between the client and this proxy. */

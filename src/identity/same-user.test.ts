@@ -16,6 +16,8 @@ const filter = sameUserFilter(
     '127.0.0.1:5000 127.0.0.1:3128': '1000',
     '127.0.0.1:5001 127.0.0.1:3128': '1001',
     '127.0.0.1:5000 127.0.0.2:3128': '1001',
+    '10.0.0.1:5003 127.0.0.1:3128': '1001',
+    '10.0.0.1:5004 127.0.0.1:3128': '1000',
   }),
 );
 const refusal = (address: string, port: number, more: Partial<ClientInfo> = {}) =>
@@ -41,8 +43,15 @@ describe('a client on loopback is served when the system says that its socket is
       `${REFUSED} an unknown user`,
     );
   });
+  test('also by another address of this machine: a program may bind one before it connects to loopback', () => {
+    assert.equal(refusal('10.0.0.1', 5003), `${REFUSED} the user 1001`);
+    assert.equal(refusal('10.0.0.1', 5004), undefined);
+    const onAll = { listener: 'http://0.0.0.0:3128', localAddress: '127.0.0.1' };
+    assert.equal(refusal('10.0.0.1', 5003, onAll), `${REFUSED} the user 1001`);
+  });
   test('clients of other machines are no matter of this rule', () => {
-    assert.equal(refusal('10.0.0.1', 1), undefined);
+    assert.equal(refusal('10.0.0.1', 1, { listener: 'http://10.0.0.2:3128' }), undefined);
+    assert.equal(refusal('10.0.0.1', 1, { isNamedByHeader: true }), undefined);
     assert.equal(refusal('', 0), undefined);
   });
 });

@@ -34,8 +34,8 @@ export function sameUserProblem(): string | undefined {
 }
 
 /**
- * Refuses clients on loopback whose socket belongs to another user, `root` included. To be asked when a connection is accepted: a
- * socket that its client has closed has no owner.
+ * Refuses programs of this machine whose socket belongs to another user, `root` included. To be asked when a connection is accepted:
+ * a socket that its client has closed has no owner.
  */
 export function sameUserFilter(
   owners: SocketOwners | { readonly unavailable: string } = openSocketOwners(),
@@ -45,8 +45,8 @@ export function sameUserFilter(
 
 function refusalOf(client: ClientInfo, owners: SocketOwners | undefined): ProxyError | undefined {
   const from = endOf(client.address, client.port);
-  if (from === undefined || classify(from.address) !== 'loopback') return undefined;
   const to = listenerEnd(client);
+  if (from === undefined || !isOnLoopback(client, from, to)) return undefined;
   const owner = to && owners?.ownerOf(from, to);
   if (owner !== undefined && owner === owners?.self) return undefined;
   const whose = owner === undefined ? 'of an unknown user' : `of the user ${owner}`;
@@ -54,6 +54,15 @@ function refusalOf(client: ClientInfo, owners: SocketOwners | undefined): ProxyE
     clientDetail: `The rule is called "${RULE}".`,
   });
 }
+
+/**
+ * A program of this machine may bind any address of the machine before it connects to loopback, so that one end is not enough. What a
+ * PROXY header names is no end of this connection.
+ */
+const isOnLoopback = ({ isNamedByHeader }: ClientInfo, from: TcpEnd, to: TcpEnd | undefined): boolean =>
+  isLoopback(from) || (to !== undefined && isLoopback(to) && isNamedByHeader === undefined);
+
+const isLoopback = ({ address }: TcpEnd): boolean => classify(address) === 'loopback';
 
 function endOf(text: string, port: number): TcpEnd | undefined {
   const parsed = parseIpWithZone(text);

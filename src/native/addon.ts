@@ -36,6 +36,8 @@ export interface Addon {
   peerUid(fd: number): number;
   /** The user whose socket is the `from` end of a TCP connection to `to`, or a negative errno. Addresses have 4 or 16 bytes. */
   socketOwner(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: number): number;
+  /** All IP addresses of this machine; empty when the system has no answer, as without a descriptor. */
+  interfaceAddresses(): readonly (readonly [interfaceName: string, address: string, prefix: number])[];
   readonly epollSockets: EpollAddon;
 }
 

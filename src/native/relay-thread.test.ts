@@ -16,7 +16,9 @@ import { type Direction, NativeThread, type OfferedDescriptor, type RelayedTunne
 type MadeUpEvent = readonly [kind: keyof typeof RELAY_EVENTS, slot: number, detail?: number];
 
 /** An addon whose events a test makes up. */
-class MadeUpAddon implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner'> {
+class MadeUpAddon
+  implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner' | 'interfaceAddresses'>
+{
   readonly abi = 0;
   readonly calls: string[] = [];
   /** What the next calls of `add` return. */
@@ -89,6 +91,7 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
     closeOnExec: () => 0,
     notify: () => 0,
     socketOwner: () => -1,
+    interfaceAddresses: () => [],
   });
   return {
     addon,
@@ -102,7 +105,9 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
 }
 
 /** As an object of functions, like the addon. */
-function bound(addon: MadeUpAddon): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner'> {
+function bound(
+  addon: MadeUpAddon,
+): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner' | 'interfaceAddresses'> {
   return {
     abi: addon.abi,
     start: (...args) => addon.start(...args),

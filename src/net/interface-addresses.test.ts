@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import type { networkInterfaces } from 'node:os';
+import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
+import { loadAddon } from '../native/addon.ts';
 import { type AddressSources, addressesOf, machineAddresses } from './interface-addresses.ts';
 
 const files: Readonly<Record<string, string>> = {
@@ -27,14 +28,15 @@ const eth0 = {
 } as const;
 const docker0 = { ...eth0, address: '172.17.0.1', cidr: '172.17.0.1/16' };
 const sources = (interfaces: ReturnType<typeof networkInterfaces>, texts = files): AddressSources => ({
+  all: () => [],
   interfaces: () => interfaces,
   read: (name) => texts[name] ?? '',
 });
 
-describe('an interface without a carrier', () => {
-  const six = { name: 'docker0', address: 'fd00::1', cidr: 'fd00::1/64' };
-  const four = { name: 'docker0', address: '172.17.0.1', cidr: '172.17.0.1/16' };
+const six = { name: 'docker0', address: 'fd00::1', cidr: 'fd00::1/64' };
+const four = { name: 'docker0', address: '172.17.0.1', cidr: '172.17.0.1/16' };
 
+describe('an interface without a carrier', () => {
   test('has the addresses of its subnets all the same, each once', () => {
     assert.deepEqual(addressesOf(/^docker/, sources({ eth0: [eth0] })), [four, six]);
     assert.deepEqual(addressesOf(/^docker/, sources({ eth0: [eth0], docker0: [docker0] })), [four, six]);
@@ -42,7 +44,28 @@ describe('an interface without a carrier', () => {
   test('is unknown where the system has no such files', () => {
     assert.deepEqual(addressesOf(/^docker/, sources({ eth0: [eth0] }, {})), []);
   });
+  test('has no address of another one, whose subnet lies within its own', () => {
+    const overlapping = { ...files, fib_trie: `${files.fib_trie}        |-- 172.17.5.5\n           /32 host LOCAL\n` };
+    const office = { ...eth0, address: '172.17.5.5', cidr: '172.17.5.5/24' };
+    assert.deepEqual(addressesOf(/^docker/, sources({ eth0: [office] }, overlapping)), [four, six]);
+  });
   test('counts among the addresses of this machine', () => {
     assert.deepEqual(machineAddresses(sources({ eth0: [eth0] })), ['10.0.0.5', '172.17.0.1', 'fd00::1', '::1']);
   });
+});
+
+test('the addon is believed where it has an answer, and no file is read', () => {
+  const read = () => assert.fail('a file');
+  const all = { all: () => [four, six, { ...four, name: 'eth0' }], interfaces: read, read };
+  assert.deepEqual(addressesOf(/^docker/, all), [four, six]);
+  assert.deepEqual(machineAddresses(all), ['172.17.0.1', 'fd00::1']);
+});
+
+test('it has all addresses that Node has', { skip: loadAddon().addon === undefined && 'no addon' }, () => {
+  const found = addressesOf(/(?:)/).map(({ name, cidr }) => `${name} ${cidr}`);
+  const byNode = Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
+    addresses.map(({ cidr }) => `${name} ${cidr}`),
+  );
+  assert.ok(byNode.length > 0);
+  for (const one of byNode) assert.ok(found.includes(one), `${one} in ${found}`);
 });

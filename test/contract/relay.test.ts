@@ -59,6 +59,7 @@ function full(addon: Addon): Addon {
     notify: () => 0,
     peerUid: () => -1,
     socketOwner: () => -1,
+    interfaceAddresses: () => [],
     epollSockets: addon.epollSockets,
   };
 }

@@ -13,6 +13,7 @@ import { isInside, MACHINE_IP, noNamespace, runInside } from '../support/namespa
 import { answering, ok, RawOrigin } from '../support/origin.ts';
 import { absent, missing } from '../support/requires.ts';
 import { run } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 
 const ip = (...words: string[]): void => void execFileSync('ip', words);
 
@@ -161,6 +162,49 @@ function tests(): void {
     ip('link', 'delete', 'idle');
   });
 
+  test('an address of IPv6 that has no carrier yet is listened on once it has, with one worker and with two', async () => {
+    using docker = new Bridge('docker0', '172.17.0.1/16');
+    ip('addr', 'add', 'fd00::1/64', 'dev', docker.name);
+    using one = viaduct(['--listen', 'docker:0', ...QUIET]);
+    using two = viaduct(['--listen', 'docker:0', '--workers', '2', ...QUIET]);
+    const both = (text: RegExp) => Promise.all([one, two].map((proxy) => proxy.says(text)));
+    await both(listening('172.17.0.1'));
+    await using _client = await docker.run('172.17.0.2/16');
+    await both(/listening on .*http:\/\/\[fd00::1\]:\d+, as the bridges are now/);
+  });
+
+  test('a port that is taken on one bridge keeps no other from being followed, and none at all no reload', async () => {
+    using folder = temporaryFolder();
+    const files = [1, 2].map((workers) => (name: string) => {
+      const listen = `docker:${workers}`;
+      return folder.write(`${workers}.yaml`, { listen, workers, name, admin: false });
+    });
+    const docker = new Bridge('docker0', '172.17.0.1/16');
+    const proxies = files.map((file) => viaduct(['--config', file('one'), '--log', 'off', '--pac', 'none']));
+    using end = new DisposableStack();
+    for (const proxy of proxies) end.use(proxy);
+    const all = (text: RegExp) => Promise.all(proxies.map((proxy) => proxy.says(text)));
+    await all(listening('172.17.0.1'));
+    ip('addr', 'add', '172.19.0.1/32', 'dev', 'lo');
+    const others = [1, 2].map((port) => createServer().listen(port, '172.19.0.1'));
+    await Promise.all(others.map((other) => once(other, 'listening')));
+    {
+      using _taken = new Bridge('br-aaaaaaaaaaaa', '172.19.0.1/16');
+      await all(/cannot listen on 172\.19\.0\.1:\d: EADDRINUSE; it is tried again every 2 s/);
+      using _free = new Bridge('br-0123456789ab', '172.18.0.1/16');
+      docker[Symbol.dispose]();
+      await all(/listening on http:\/\/172\.18\.0\.1:\d, as the bridges are now/);
+    }
+    ip('addr', 'del', '172.19.0.1/32', 'dev', 'lo');
+    for (const other of others) other.close();
+    await all(/listening on nothing: there is no bridge any more/);
+    for (const file of files) file('two');
+    for (const { child } of proxies) child.kill('SIGHUP');
+    await all(/reloaded: name/);
+    using _next = new Bridge('docker0', '172.17.0.1/16');
+    await all(/listening on http:\/\/172\.17\.0\.1:\d, as the bridges are now/);
+  });
+
   test('setup gives Docker the address that works from inside, and says who may then use the login', async () => {
     using docker = new Bridge('docker0', '172.17.0.1/16');
     assert.equal(docker.name, 'docker0');
@@ -238,7 +282,7 @@ else {
     'listeners on bridges, in a network of their own',
     {
       skip: noNamespace() || missing('curl', 'iproute2'),
-      timeout: 60_000,
+      timeout: 120_000,
     },
     () => runInside(import.meta.url),
   );

@@ -13,11 +13,12 @@ import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { until } from '../support/until.ts';
 import { Daemon, freePorts, LabFolder } from './daemon.ts';
+import { startRedis } from './redis.ts';
 
 const DEPLOY = new URL('../../deploy/', import.meta.url).pathname;
 const read = (path: string): string => readFileSync(join(DEPLOY, path), 'utf8');
 const RULES = read('prometheus/viaduct.rules.yml');
-const skip = missing('prometheus');
+const skip = missing('prometheus', 'redis-server');
 
 /** Every name of a metric in a text of queries, without the suffixes of a histogram. */
 const namesIn = (text: string): Set<string> =>
@@ -35,15 +36,15 @@ interface Answer {
   };
 }
 
-/** A proxy of several processes whose metrics need the token. */
-async function runningProxy(...words: string[]) {
+/** A proxy of two processes whose metrics need the token; with a `store` its limits are shared. */
+async function runningProxy(store?: string) {
   const folder = temporaryFolder();
   const config = folder.write(
     'viaduct.yaml',
     'listen: 127.0.0.1:0\nadmin: { listen: "127.0.0.1:0", metrics: token }\nroutes: { pac: "data:,function%20FindProxyForURL()%7Breturn%20%22DIRECT%22%7D" }\n' +
-      'limits: { bandwidth: { name: line, rate: 10MiB }, tunnels: { total: 100 } }\nlog: { format: off }\n',
+      `limits: { bandwidth: { name: line, rate: 10MiB }, tunnels: { total: 100 }${store === undefined ? '' : `, store: '${store}'`} }\nlog: { format: off }\n`,
   );
-  const running = viaduct(['-c', config, ...words], { XDG_STATE_HOME: folder.path });
+  const running = viaduct(['-c', config, '--workers', '2'], { XDG_STATE_HOME: folder.path });
   await running.says('dashboard on ');
   const state = join(folder.path, 'viaduct');
   const [name = ''] = readdirSync(join(state, 'instances'));
@@ -100,7 +101,8 @@ test('every reason that the alerts name is a failure of the table', () => {
 test('a running proxy has every metric of the page, the board and the alerts, and promtool finds nothing wrong with it', {
   skip,
 }, async () => {
-  using proxy = await runningProxy('--workers', '2');
+  await using redis = await startRedis();
+  using proxy = await runningProxy(redis.url);
   const text = await (await proxy.metrics()).text();
   const described = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name));
   assert.deepEqual([...described].sort(), Object.keys(METRICS).sort());
@@ -119,7 +121,7 @@ test('a running proxy has every metric of the page, the board and the alerts, an
 test('Prometheus scrapes a proxy of two processes with the token, and evaluates board and alerts', {
   skip,
 }, async () => {
-  using proxy = await runningProxy('--workers', '2');
+  using proxy = await runningProxy();
   const { host } = new URL(proxy.admin);
   const folder = new LabFolder();
   const [port = 0] = await freePorts(1);

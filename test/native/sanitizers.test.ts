@@ -32,8 +32,8 @@ const PROGRAMS: readonly Program[] = [
     work: { sanitizers: 500, valgrind: 50 },
   },
   {
-    of: 'the question whose a socket is',
-    sources: [here('socket-owner-harness.cc')],
+    of: 'the questions whose a socket is, and which addresses there are',
+    sources: [here('kernel-questions-harness.cc')],
     work: { sanitizers: 100, valgrind: 10 },
   },
 ];

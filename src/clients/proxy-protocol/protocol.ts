@@ -41,7 +41,8 @@ export function behindProxyHeader(inner: ClientProtocol, context: ClientContext)
             error: new ProxyError('bad_request', `${progress.why} from a peer that must send one`),
           };
         case 'header': {
-          const named: ClientInfo = { ...client, ...progress.client };
+          const named: ClientInfo =
+            progress.client === undefined ? client : { ...client, ...progress.client, isNamedByHeader: true };
           return { at: 'serve', protocol: inner, early: bytes.subarray(progress.length), client: named };
         }
       }

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { loadAddon } from '../../native/addon.ts';
 import { socketUid, type TcpEnd } from '../../net/peer-uid.ts';
 import { parseIp } from '../../protocol/addresses/ip-address.ts';
-import { LinuxSocketOwners } from './linux-socket-owners.ts';
+import { LinuxSocketOwners, openLinuxSocketOwners } from './linux-socket-owners.ts';
 import { ProcTable, readOrEmpty } from './proc-table.ts';
 
 const end = (text: string, port: number): TcpEnd => {
@@ -79,12 +79,37 @@ describe('the one socket is asked for first', () => {
     for (const answer of [undefined, -constants.errno.EPROTONOSUPPORT, missing])
       assert.equal(new LinuxSocketOwners(() => answer, read).ownerOf(from, to), '1000');
   });
+  test('and not asked again when the table has what the kernel has not found', () => {
+    let questions = 0;
+    const owners = new LinuxSocketOwners(() => {
+      questions += 1;
+      return missing;
+    }, read);
+    // Neither has this one: the kernel may be right.
+    assert.equal(owners.ownerOf(end('127.0.0.1', 1), to), undefined);
+    assert.equal(owners.ownerOf(from, to), '1000');
+    assert.equal(owners.ownerOf(from, to), '1000');
+    assert.equal(questions, 2);
+  });
   test('and believed when it is not there, once the kernel has found another', () => {
     const answers = [1001, missing];
     const owners = new LinuxSocketOwners(() => answers.shift(), read);
     assert.equal(owners.ownerOf(from, to), '1001');
     assert.equal(owners.ownerOf(from, to), undefined);
   });
+});
+
+test('where all other users of a user namespace have the number of this one, owners are not available', () => {
+  const isAvailable = (uid: number, map: string) => {
+    const files: Readonly<Record<string, string>> = {
+      '/proc/sys/kernel/overflowuid': '65534\n',
+      '/proc/self/uid_map': map,
+    };
+    return !('unavailable' in openLinuxSocketOwners((path) => files[path] ?? '', uid));
+  };
+  const all = '         0          0 4294967295\n';
+  assert.deepEqual([isAvailable(65534, all), isAvailable(1000, '1000 0 1\n')], [true, true]);
+  assert.equal(isAvailable(65534, '     65534          0          1\n'), false);
 });
 
 /** Both ends of a connection to a server at `host`; `to` names it as the client does. */
@@ -115,13 +140,15 @@ describe('the kernel of this machine, asked both ways', { skip }, () => {
     { name: 'the table', ask: byTable, gone: 'none', skip: false },
   ];
   for (const { name, ask, gone, skip } of ways) {
-    for (const [host, to] of [
+    for (const [host, to, target = to] of [
       ['127.0.0.1', '127.0.0.1'],
       ['::1', '::1'],
       ['::', '127.0.0.1'],
+      // As Java connects: its sockets are for both families.
+      ['127.0.0.1', '127.0.0.1', '::ffff:127.0.0.1'],
     ] as const) {
-      test(`${name}: ${to} at a listener on ${host}`, { skip }, async () => {
-        const { server, client, accepted } = await connected(host, to);
+      test(`${name}: ${target} at a listener on ${host}`, { skip }, async () => {
+        const { server, client, accepted } = await connected(host, target);
         try {
           const ends = [end(to, client.localPort ?? 0), end(to, client.remotePort ?? 0)] as const;
           assert.equal(ask(...ends), process.getuid?.());

@@ -11,8 +11,11 @@ export class LinuxSocketOwners implements SocketOwners {
   readonly self = String(process.getuid?.());
   readonly #table: ProcTable;
   readonly #ask: typeof socketUid;
-  /** Set when the kernel has found a socket: one without inet_diag says the same as one that has no such socket. */
-  #hasFound = false;
+  /**
+   * What the first connection has shown: a kernel without inet_diag says the same as one that has no such socket. It is not asked
+   * again, since it looks for a module at each question, and the loop waits for that.
+   */
+  #kernel: 'untried' | 'answers' | 'useless' = 'untried';
 
   constructor(ask: typeof socketUid = socketUid, read: (path: string) => string = readOrEmpty) {
     this.#ask = ask;
@@ -20,13 +23,32 @@ export class LinuxSocketOwners implements SocketOwners {
   }
 
   ownerOf(from: TcpEnd, to: TcpEnd): string | undefined {
-    const uid = this.#ask(from, to);
+    const uid = this.#kernel === 'useless' ? undefined : this.#ask(from, to);
     if (uid !== undefined && uid >= 0) {
-      this.#hasFound = true;
+      this.#kernel = 'answers';
       return String(uid);
     }
-    if (uid === -constants.errno.ENOENT && this.#hasFound) return undefined;
+    if (uid === -constants.errno.ENOENT && this.#kernel === 'answers') return undefined;
     const found = this.#table.ownerOf(from, to);
-    return found === undefined ? undefined : String(found);
+    if (found === undefined) return undefined;
+    if (this.#kernel === 'untried') this.#kernel = 'useless';
+    return String(found);
   }
+}
+
+/** A user namespace that has all users of the machine, as the first one has. */
+const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
+
+/**
+ * In a user namespace all users that it does not have appear as one (user_namespaces(7)). Where this process runs as
+ * that one, as in many containers, all of them would be of the same user.
+ */
+export function openLinuxSocketOwners(
+  read: (path: string) => string = readOrEmpty,
+  uid: number | undefined = process.getuid?.(),
+): SocketOwners | { readonly unavailable: string } {
+  const isNameOfOthers = uid === Number.parseInt(read('/proc/sys/kernel/overflowuid'), 10);
+  return isNameOfOthers && !ALL_USERS.test(read('/proc/self/uid_map'))
+    ? { unavailable: `in this user namespace ${uid} is the number of all other users too` }
+    : new LinuxSocketOwners();
 }

@@ -1,4 +1,4 @@
-import { LinuxSocketOwners } from './linux-socket-owners.ts';
+import { openLinuxSocketOwners } from './linux-socket-owners.ts';
 import type { SocketOwners } from './socket-owners.ts';
 import { openWindowsSocketOwners } from './windows-socket-owners.ts';
 
@@ -11,7 +11,7 @@ export function openSocketOwners(): SocketOwners | { readonly unavailable: strin
 }
 
 function open(): SocketOwners | { readonly unavailable: string } {
-  if (process.platform === 'linux') return new LinuxSocketOwners();
+  if (process.platform === 'linux') return openLinuxSocketOwners();
   if (process.platform === 'win32') return openWindowsSocketOwners();
   return { unavailable: 'this system does not tell whose a connection is' };
 }

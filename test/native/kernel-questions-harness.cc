@@ -1,8 +1,8 @@
 /**
- * Whose a socket is, without Node, for sanitizers to watch: connections of IPv4, IPv6 and both; ends that no process has; answers of
- * the kernel that are cut at every place. Exit code 0 and `ok` when each answer is right and no descriptor is left.
+ * What the kernel is asked about this machine, without Node, for sanitizers to watch. Whose a socket is: connections of IPv4, IPv6 and
+ * both; ends that no process has; answers of the kernel that are cut at every place. The addresses of all interfaces. Exit code 0 and `ok` when each answer is right and no descriptor is left.
  *
- *   socket-owner-harness CONNECTIONS SEED
+ *   kernel-questions-harness CONNECTIONS SEED
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -15,6 +15,7 @@
 #include <cstring>
 #include <vector>
 
+#include "../../native/interface_addresses.h"
 #include "../../native/socket_owner.h"
 
 using namespace viaduct;
@@ -129,6 +130,14 @@ void read_cut_messages() {
   }
 }
 
+void find_loopback() {
+  bool is_found = false;
+  const int error = interface_addresses([&](const char* name, const char* address, int prefix) {
+    is_found = is_found || (strcmp(name, "lo") == 0 && strcmp(address, "127.0.0.1") == 0 && prefix == 8);
+  });
+  check(error == 0 && is_found, "the address of loopback");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -144,6 +153,7 @@ int main(int argc, char** argv) {
   check(owner_of_socket({four, 4, 1}, {six, 16, 1}) == -EINVAL, "two families");
   check(owner_of_socket({four, 3, 1}, {four, 3, 1}) == -EINVAL, "no address");
   read_cut_messages();
+  find_loopback();
   check(open_descriptors() == before, "a descriptor is left");
   puts("ok");
   return 0;
