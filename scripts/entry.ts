@@ -51,7 +51,7 @@ if (!(${isSupported})) {
  * only what is compiled before the code runs, a third of what a start needs (src/cli/run/compiled-code.ts writes ours). V8 knows
  * by itself whether it is of the same version with the same flags, and of the source only its length: hence `build`, the hash of
  * the command, in the name of the folder. It does not see that a byte has changed, and would run what is not our code: hence the
- * hash at the end of the file. The file must belong to the user of this process, and nobody else may write it: with `sudo`, HOME
+ * hash at the end of the file. The file must belong to the user of this process, who alone may write it: with `sudo`, HOME
  * may be that of another user. Two flags that the proxy needs are part of V8's comparison, so they are set first
  * (src/cli/run/limit-young-generation.ts).
  */

@@ -107,7 +107,7 @@ export async function run(call: Call): Promise<number> {
     return opening;
   };
   // An address that another program has is refused before anything serves. The dashboard itself opens when the proxy listens, or
-  // when somebody asks for it: an HTTP server and the API take as long to load as all else.
+  // when a client asks for it: an HTTP server and the API take as long to load as all else.
   const reserving = reserveAdmin(config.admin, () => void openedAdmin().catch(() => undefined));
   const reserved = await reserving;
   later.defer('admin addresses', () => {
