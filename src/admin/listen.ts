@@ -49,6 +49,20 @@ export function newServer(tls: TlsFiles | undefined): Server {
   return server;
 }
 
+/** Closes a server with all its connections, also those on which TLS has not begun: Node waits two minutes for them. */
+export function closerOf(server: Server): () => Promise<void> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      for (const socket of sockets) socket.destroy();
+    });
+}
+
 /**
  * Takes every address, or none. Rejects with a ListenError; only the default address moves to a free port. `onWaiting`: a client
  * waits.

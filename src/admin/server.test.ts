@@ -343,6 +343,19 @@ test(
 );
 
 test(
+  'a client that connects and does not begin TLS does not hold up the end',
+  leavesNothing(async () => {
+    using folder = temporaryFolder();
+    const { key, cert } = selfSigned();
+    const tls = { cert: folder.write('cert.pem', cert), key: folder.write('key.pem', key) };
+    const at = await started({ listen: '0.0.0.0:0', tls });
+    using silent = await rawClient(at.port);
+    await at[Symbol.asyncDispose]();
+    assert.notEqual(await silent.ended(), 'open');
+  }),
+);
+
+test(
   'a client that connects before the server is there waits for it, and is answered',
   leavesNothing(async () => {
     const { admin } = resolveOptions({ admin: { listen: '127.0.0.1:0' } });

@@ -14,7 +14,7 @@ import { type AccessRules, checkAccess, type Entrance, type Purpose } from './ac
 import { AdminError, notFound } from './admin-error.ts';
 import { type Api, apiRoutes } from './api.ts';
 import type { ControlledProxy, ProxyOwner } from './controlled-proxy.ts';
-import { addressesOf, newServer, type ReservedAddress, type ReservedAdmin, reserveAdmin } from './listen.ts';
+import { addressesOf, closerOf, newServer, type ReservedAddress, type ReservedAdmin, reserveAdmin } from './listen.ts';
 import { OneTimeCodes } from './one-time-codes.ts';
 import { readJson } from './read-json.ts';
 import { protect, sendAnswer, sendError, sendFile } from './respond.ts';
@@ -33,11 +33,6 @@ export interface AdminServerOptions {
   readonly reserved?: ReservedAdmin;
 }
 
-/** An HTTP server on one address. */
-interface Opened extends Pick<ReservedAddress, 'listen'> {
-  readonly server: Server;
-}
-
 /** A PEM file; chains of certificates are a few kilobytes. */
 const PEM_BYTES_MAX = 1_048_576;
 
@@ -46,8 +41,8 @@ export class AdminServer implements AsyncDisposable {
   readonly #options: AdminServerOptions;
   readonly #config: AdminConfig | undefined;
   readonly #rules: AccessRules;
-  readonly #opened: Opened[] = [];
-  readonly #control = new Set<Server>();
+  readonly #opened: Pick<ReservedAddress, 'listen'>[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
   readonly #codes: OneTimeCodes;
   readonly #files: StaticFiles;
   #routes: readonly Route[];
@@ -139,7 +134,6 @@ export class AdminServer implements AsyncDisposable {
   /** Answers on this server too, which only this user can reach. */
   openControl(listen: (server: Server) => Promise<void>): Promise<void> {
     const server = newServer(undefined);
-    this.#control.add(server);
     server.on('connection', (socket) => this.#refuseOthers(socket));
     this.#attach(server, { reach: 'control', scheme: 'http' });
     return listen(server);
@@ -156,14 +150,7 @@ export class AdminServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#api?.[Symbol.dispose]();
-    const servers = [...this.#opened.map(({ server }) => server), ...this.#control];
-    await Promise.all(
-      servers.map((server) => {
-        const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-        server.closeAllConnections();
-        return closed;
-      }),
-    );
+    await Promise.all(this.#closers.map((close) => close()));
   }
 
   get #scheme(): 'http' | 'https' {
@@ -181,7 +168,7 @@ export class AdminServer implements AsyncDisposable {
         const server = newServer(files);
         this.#attach(server, { reach: isExposed(listen) ? 'exposed' : 'loopback', scheme: this.#scheme });
         one.serve(server);
-        this.#opened.push({ server, listen });
+        this.#opened.push(one);
       }
     } catch (error) {
       for (const one of reserved) one.release();
@@ -190,6 +177,7 @@ export class AdminServer implements AsyncDisposable {
   }
 
   #attach(server: Server, entrance: Entrance): void {
+    this.#closers.push(closerOf(server));
     server.on('request', (request, response) => void this.#answer(request, response, entrance));
     // By default Node hands the socket of a CONNECT to a listener, and closes it without a response where there is none.
     server.on('connect', (_request, socket) =>
