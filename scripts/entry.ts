@@ -6,6 +6,9 @@ interface Manifest {
   readonly engines: { readonly node: string };
 }
 
+/** What V8 compiles of the command takes 2 MB. */
+const KEPT_BYTES_MAX = 67_108_864;
+
 /**
  * The text of `dist/cli.js`: it looks at the version of Node and then loads the command. It stands in a file of its own,
  * in words that Node 10 can parse: an older Node refuses the command itself with a SyntaxError, which says nothing of the
@@ -47,13 +50,16 @@ if (!(${isSupported})) {
  * The text of `dist/start.js`, which runs `dist/command.js` with what V8 has compiled of it at an earlier start. Node's own cache holds
  * only what is compiled before the code runs, a third of what a start needs (src/cli/run/compiled-code.ts writes ours). V8 knows
  * by itself whether it is of the same version with the same flags, and of the source only its length: hence `build`, the hash of
- * the command, in the name of the folder. The folder is the user's own, since code is run from it. Two flags that the proxy needs
- * are part of that comparison, so they are set first (src/cli/run/limit-young-generation.ts).
+ * the command, in the name of the folder. It does not see that a byte has changed, and would run what is not our code: hence the
+ * hash at the end of the file. The file must belong to the user of this process, who alone may write it: with `sudo`, HOME
+ * may be that of another user. Two flags that the proxy needs are part of V8's comparison, so they are set first
+ * (src/cli/run/limit-young-generation.ts).
  */
-export const startText = (build: string): string => `const { readFileSync } = process.getBuiltinModule('node:fs');
+export const startText = (build: string): string => `const fs = process.getBuiltinModule('node:fs');
 const { createRequire } = process.getBuiltinModule('node:module');
 const { fileURLToPath } = process.getBuiltinModule('node:url');
 const { Script } = process.getBuiltinModule('node:vm');
+const { hash } = process.getBuiltinModule('node:crypto');
 const { env, platform, version, arch } = process;
 process.getBuiltinModule('node:v8').setFlagsFromString('--no-allocation-site-pretenuring');
 process.getBuiltinModule('node:v8').setFlagsFromString('--no-maglev');
@@ -62,14 +68,28 @@ const home = platform === 'win32' ? env.LOCALAPPDATA : env.HOME && env.HOME + '/
 const caches = env.XDG_CACHE_HOME || home;
 const folder = caches && caches + '/viaduct/compile-${build}';
 const file = folder && folder + '/' + version + '-' + arch;
-let cachedData;
-try {
-  if (file) cachedData = readFileSync(file);
-} catch {}
-const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+const isOurs = ({ uid, mode }) => platform === 'win32' || (uid === process.geteuid() && (mode & 0o022) === 0);
+function read(path) {
+  let fd;
+  try {
+    // A pipe must not hold up the start.
+    fd = fs.openSync(path, fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK || 0));
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile() || stat.size > ${KEPT_BYTES_MAX} || !isOurs(stat)) return undefined;
+    const bytes = fs.readFileSync(fd);
+    const kept = bytes.subarray(0, -32);
+    return hash('sha256', kept, 'buffer').equals(bytes.subarray(-32)) ? kept : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+let cachedData = file && read(file);
+const script = new Script(fs.readFileSync(filename, 'latin1'), { filename, cachedData });
 // Its memory is not kept for as long as the proxy runs.
 cachedData = undefined;
-const compiled = file && { folder, file, isKnown: script.cachedDataRejected === false, bytes: () => script.createCachedData() };
+const compiled = file && { folder, file, read, isKnown: script.cachedDataRejected === false, bytes: () => script.createCachedData() };
 script.runInThisContext()(import.meta.url, createRequire(import.meta.url), (name) => import(name), compiled);
 `;
 

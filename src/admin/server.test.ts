@@ -9,6 +9,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { leavesNothing } from '../../test/support/no-leaks.ts';
 import { rawClient } from '../../test/support/raw-client.ts';
 import { temporaryFolder } from '../../test/support/temporary.ts';
+import { until } from '../../test/support/until.ts';
 import { type ConfigInput, resolveOptions } from '../config/schema.ts';
 import type { ProxyEvent } from '../contracts/event.ts';
 import { adminToken } from '../credentials/admin-token.ts';
@@ -16,6 +17,7 @@ import { NOTHING_MEASURED } from '../observe/process-measures.ts';
 import { noCounts } from '../observe/request-counter.ts';
 import { systemClock } from '../util/clock.ts';
 import type { ControlledProxy } from './controlled-proxy.ts';
+import { addressesOf, reserveAdmin } from './listen.ts';
 import { AdminServer } from './server.ts';
 
 const PROXY: ControlledProxy = {
@@ -337,6 +339,57 @@ test(
     const { admin } = resolveOptions({ admin: { listen: `127.0.0.1:${port}` } });
     await assert.rejects(AdminServer.open(admin, options), { name: 'ListenError', code: 'EADDRINUSE' });
     await new Promise((resolve) => other.close(resolve));
+  }),
+);
+
+test(
+  'a client that connects and does not begin TLS does not hold up the end',
+  leavesNothing(async () => {
+    using folder = temporaryFolder();
+    const { key, cert } = selfSigned();
+    const tls = { cert: folder.write('cert.pem', cert), key: folder.write('key.pem', key) };
+    const at = await started({ listen: '0.0.0.0:0', tls });
+    using silent = await rawClient(at.port);
+    await at[Symbol.asyncDispose]();
+    assert.notEqual(await silent.ended(), 'open');
+  }),
+);
+
+test(
+  'a client that connects before the server is there waits for it, and is answered',
+  leavesNothing(async () => {
+    const { admin } = resolveOptions({ admin: { listen: '127.0.0.1:0' } });
+    let waiting = 0;
+    const reserved = await reserveAdmin(admin, () => waiting++);
+    const [address] = addressesOf(reserved);
+    using early = await rawClient(address?.port ?? 0);
+    early.send('GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await until(() => waiting === 1, 'the client at the reserved address');
+    const token = adminToken({ origin: undefined, environment: {}, stateDir: undefined });
+    await using server = await AdminServer.open(admin, {
+      ...{ clock: systemClock, observe: () => undefined, token, version: '1', reserved },
+    });
+    assert.deepEqual(server.addresses, [address]);
+    await early.until('"starting"');
+    using late = await rawClient(address?.port ?? 0);
+    late.send('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await late.until('"ok"');
+    assert.equal(waiting, 1);
+  }),
+);
+
+test(
+  'addresses that were reserved in vain are free again',
+  leavesNothing(async () => {
+    const { admin } = resolveOptions({ admin: { listen: '127.0.0.1:0' } });
+    const [address] = await reserveAdmin(admin);
+    assert.ok(admin !== undefined && address?.listen.kind === 'tcp');
+    await assert.rejects(reserveAdmin({ ...admin, listen: [address.listen] }), { code: 'EADDRINUSE' });
+    using client = await rawClient(address.listen.port);
+    address.release();
+    assert.notEqual(await client.ended(), 'open');
+    const [again] = await reserveAdmin({ ...admin, listen: [address.listen] });
+    again?.release();
   }),
 );
 

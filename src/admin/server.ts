@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { addressText, isExposed, type Listen } from '../clients/options.ts';
+import { addressText, isExposed } from '../clients/options.ts';
 import type { AdminConfig } from '../config/admin.ts';
 import type { Observe } from '../contracts/event.ts';
 import type { AdminToken } from '../credentials/admin-token.ts';
@@ -14,7 +14,7 @@ import { type AccessRules, checkAccess, type Entrance, type Purpose } from './ac
 import { AdminError, notFound } from './admin-error.ts';
 import { type Api, apiRoutes } from './api.ts';
 import type { ControlledProxy, ProxyOwner } from './controlled-proxy.ts';
-import { newServer, type Opened, openAll, openNear } from './listen.ts';
+import { addressesOf, closerOf, newServer, type ReservedAddress, type ReservedAdmin, reserveAdmin } from './listen.ts';
 import { OneTimeCodes } from './one-time-codes.ts';
 import { readJson } from './read-json.ts';
 import { protect, sendAnswer, sendError, sendFile } from './respond.ts';
@@ -29,6 +29,8 @@ export interface AdminServerOptions {
   readonly owner?: ProxyOwner;
   /** Where the built dashboard is. Default: beside the command. */
   readonly dashboard?: string;
+  /** Its addresses, where they were taken before. */
+  readonly reserved?: ReservedAdmin;
 }
 
 /** A PEM file; chains of certificates are a few kilobytes. */
@@ -39,8 +41,8 @@ export class AdminServer implements AsyncDisposable {
   readonly #options: AdminServerOptions;
   readonly #config: AdminConfig | undefined;
   readonly #rules: AccessRules;
-  readonly #opened: Opened[] = [];
-  readonly #control = new Set<Server>();
+  readonly #opened: Pick<ReservedAddress, 'listen'>[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
   readonly #codes: OneTimeCodes;
   readonly #files: StaticFiles;
   #routes: readonly Route[];
@@ -79,9 +81,7 @@ export class AdminServer implements AsyncDisposable {
 
   /** No route of the proxy may lead there. */
   get addresses(): readonly ListenAddress[] {
-    return this.#opened.flatMap(({ listen }) =>
-      listen.kind === 'tcp' ? [{ address: listen.host, port: listen.port }] : [],
-    );
+    return addressesOf(this.#opened);
   }
 
   get wasMoved(): boolean {
@@ -134,7 +134,6 @@ export class AdminServer implements AsyncDisposable {
   /** Answers on this server too, which only this user can reach. */
   openControl(listen: (server: Server) => Promise<void>): Promise<void> {
     const server = newServer(undefined);
-    this.#control.add(server);
     server.on('connection', (socket) => this.#refuseOthers(socket));
     this.#attach(server, { reach: 'control', scheme: 'http' });
     return listen(server);
@@ -151,35 +150,34 @@ export class AdminServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#api?.[Symbol.dispose]();
-    const servers = [...this.#opened.map(({ server }) => server), ...this.#control];
-    await Promise.all(
-      servers.map((server) => {
-        const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-        server.closeAllConnections();
-        return closed;
-      }),
-    );
+    await Promise.all(this.#closers.map((close) => close()));
   }
 
   get #scheme(): 'http' | 'https' {
     return this.#config?.tls === undefined ? 'http' : 'https';
   }
 
-  async #listen({ listen, tls, mayMove }: AdminConfig): Promise<void> {
-    const tcp = listen.filter((one) => one.kind === 'tcp');
-    const read = (path: string) => readFileBounded(path, { bytesMax: PEM_BYTES_MAX, pipes: 'refuse' });
-    const files = tls && { cert: read(tls.cert), key: read(tls.key) };
-    const opened = await (mayMove ? openNear(tcp, files) : openAll(tcp, files));
-    for (const one of opened) {
-      this.#opened.push(one);
-      this.#attach(one.server, {
-        reach: isExposed(one.listen as Listen) ? 'exposed' : 'loopback',
-        scheme: this.#scheme,
-      });
+  async #listen(config: AdminConfig): Promise<void> {
+    const reserved = this.#options.reserved ?? (await reserveAdmin(config));
+    try {
+      const { tls } = config;
+      const read = (path: string) => readFileBounded(path, { bytesMax: PEM_BYTES_MAX, pipes: 'refuse' });
+      const files = tls && { cert: read(tls.cert), key: read(tls.key) };
+      for (const one of reserved) {
+        const { listen } = one;
+        const server = newServer(files);
+        this.#attach(server, { reach: isExposed(listen) ? 'exposed' : 'loopback', scheme: this.#scheme });
+        one.serve(server);
+        this.#opened.push(one);
+      }
+    } catch (error) {
+      for (const one of reserved) one.release();
+      throw error;
     }
   }
 
   #attach(server: Server, entrance: Entrance): void {
+    this.#closers.push(closerOf(server));
     server.on('request', (request, response) => void this.#answer(request, response, entrance));
     // By default Node hands the socket of a CONNECT to a listener, and closes it without a response where there is none.
     server.on('connect', (_request, socket) =>

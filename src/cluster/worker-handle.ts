@@ -14,6 +14,8 @@ import { type FromWorker, isFromWorker, type SentError, type ToWorker, type Work
 
 /** A worker that has not loaded or responded in this time hangs. A `close` may take as long as its drain. */
 const RESPONSE_MS = 20_000;
+/** How long the last messages of a process that has ended are waited for: they are in its channel already. */
+const LAST_MESSAGES_MS = 1_000;
 
 export interface WorkerHandleDeps {
   readonly child: ChildProcess;
@@ -40,7 +42,7 @@ export class WorkerError extends Error {
 /** One worker process, as the primary sees it. */
 export class WorkerHandle {
   readonly pid: number;
-  /** Resolves when the process has ended, with its exit code or signal. */
+  /** Resolves when the process has ended and its last messages are read, with its exit code or signal. */
   readonly gone: Promise<string>;
   readonly #deps: WorkerHandleDeps;
   readonly #limitsSession: WorkerSession;
@@ -137,10 +139,12 @@ export class WorkerHandle {
 
   async #waitForExit(): Promise<string> {
     const { child } = this.#deps;
+    const lastRead = this.#lastMessagesRead();
     let how: string;
     try {
       const [code, signal]: unknown[] = await once(child, 'exit');
       how = signal === null ? `exit code ${code}` : String(signal);
+      await lastRead;
     } catch (error) {
       how = error instanceof Error ? error.message : String(error);
     }
@@ -151,6 +155,23 @@ export class WorkerHandle {
     for (const { failed } of this.#pending.values()) failed(new Error(`worker ${this.pid} ended: ${how}`));
     this.#pending.clear();
     return how;
+  }
+
+  /**
+   * Node reports the end of every child that has ended when it hears of one, before it has read what the others have sent: the
+   * response to `close` would be lost. `close` comes when the channel has ended as well.
+   */
+  #lastMessagesRead(): Promise<void> {
+    const { child, clock } = this.#deps;
+    return new Promise((resolve) => {
+      child.once('exit', () => {
+        const timer = clock.after(LAST_MESSAGES_MS, resolve);
+        child.once('close', () => {
+          timer[Symbol.dispose]();
+          resolve();
+        });
+      });
+    });
   }
 
   async #rejectOnExit(): Promise<never> {

@@ -140,6 +140,15 @@ test('workers know the admin address of the primary, too', async () => {
   assert.deepEqual([Object(json).workers, Object(json).draining], [2, false]);
 });
 
+for (const words of [[], ['--workers', '2']])
+  test(`an admin address that another program has is refused before anything is served ${words.join(' ')}`, async () => {
+    await using other = await RawOrigin.listen(() => undefined);
+    const address = `127.0.0.1:${other.port}`;
+    const ended = await viaductEnds(['run', '--port', '0', '--pac', 'none', '--admin', address, ...words]);
+    assert.deepEqual([ended.code, ended.out], [2, '']);
+    assert.match(ended.err, new RegExp(`^viaduct: cannot listen on ${address}: [^\\n]+\\n$`));
+  });
+
 test('an exposed admin listener without token and tls ends with exit code 2', async () => {
   const { code, err } = await viaductEnds(['run', '--port', '0', '--admin', '0.0.0.0:0']);
   assert.equal(code, 2);

@@ -1,5 +1,6 @@
 import type { ControlledProxy, ProxyOwner } from '../../admin/controlled-proxy.ts';
 import { listenOnControl, writeInstance } from '../../admin/instances.ts';
+import type { ReservedAdmin } from '../../admin/listen.ts';
 import { AdminServer } from '../../admin/server.ts';
 import type { Config } from '../../config/config.ts';
 import type { Observe } from '../../contracts/event.ts';
@@ -15,6 +16,7 @@ export interface CommandAdminOptions {
   readonly observe: Observe;
   readonly logger: CommandLogger;
   readonly owner: ProxyOwner;
+  readonly reserved: ReservedAdmin;
   /** Whether a person sees standard error: only then a link that signs in is printed. */
   readonly isTerminal: boolean;
 }
@@ -26,9 +28,9 @@ export interface CommandAdmin extends AsyncDisposable {
   serve(proxy: ControlledProxy): Promise<void>;
 }
 
-/** Opens the admin addresses, before the proxy has any. Rejects with a ListenError. */
+/** Serves at the admin addresses; `/readyz` says that the proxy starts. */
 export async function openAdmin(config: Config, options: CommandAdminOptions): Promise<CommandAdmin> {
-  const { stateDir, environment, observe, logger, owner, isTerminal } = options;
+  const { stateDir, environment, observe, logger, owner, reserved, isTerminal } = options;
   const parts = new DisposerStack((name, error) => logger.warn(`${name}: ${messageOf(error)}`));
   const token = adminToken({ origin: config.admin?.token, environment, stateDir });
   try {
@@ -39,7 +41,7 @@ export async function openAdmin(config: Config, options: CommandAdminOptions): P
   }
   const server = parts.use(
     'admin server',
-    await AdminServer.open(config.admin, { clock: systemClock, observe, token, version: version(), owner }),
+    await AdminServer.open(config.admin, { clock: systemClock, observe, token, version: version(), owner, reserved }),
   );
   return {
     server,

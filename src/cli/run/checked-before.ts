@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
@@ -6,7 +5,8 @@ import type { Config } from '../../config/config.ts';
 import { isRecord } from '../../config/problems.ts';
 import { type CheckResult, checkInput, deepFreeze } from '../../config/schema.ts';
 import { replaceFile } from '../../files/replace-file.ts';
-import { compiledCode } from './compiled-code.ts';
+import { type CompiledCode, compiledCode } from './compiled-code.ts';
+import { sealedFor } from './sealed-file.ts';
 
 /** Sections in which no secret can stand, and no name of a file that is read. */
 const PLAIN_SECTIONS: ReadonlySet<string> = new Set(['listen', 'port', 'log', 'admin', 'quiet', 'relay', 'workers']);
@@ -25,11 +25,13 @@ interface Checked {
  * a folder for this build alone, which is as trusted: code is run from there.
  */
 export class CheckedBefore {
-  readonly #path: string | undefined;
+  readonly #own: CompiledCode | undefined;
+  readonly #path: string;
   #fresh: Checked | undefined;
 
-  constructor(folder: string | undefined = compiledCode()?.folder) {
-    this.#path = folder && join(folder, `settings-${process.version}`);
+  constructor(own: CompiledCode | undefined = compiledCode()) {
+    this.#own = own;
+    this.#path = join(own?.folder ?? '', `settings-${process.version}`);
   }
 
   readonly check = (values: unknown): CheckResult => {
@@ -44,12 +46,12 @@ export class CheckedBefore {
 
   /** For the next start. Whether there was something to keep. */
   keep(): boolean {
-    if (this.#fresh === undefined || this.#path === undefined) return false;
+    if (this.#fresh === undefined || this.#own === undefined) return false;
     const bytes = serialize(this.#fresh);
     // An instance of a class would come back without its methods.
     if (!isDeepStrictEqual(deserialize(bytes), this.#fresh)) return false;
     try {
-      replaceFile(this.#path, bytes.toString('latin1'), 'latin1');
+      replaceFile(this.#path, sealedFor(this.#path, bytes), 'latin1');
       return true;
     } catch {
       // The next start checks them again.
@@ -58,9 +60,10 @@ export class CheckedBefore {
   }
 
   #read(): Checked | undefined {
-    if (this.#path === undefined) return undefined;
+    const bytes = this.#own?.read(this.#path);
+    if (bytes === undefined) return undefined;
     try {
-      const known: unknown = deserialize(readFileSync(this.#path));
+      const known: unknown = deserialize(bytes);
       return isChecked(known) ? known : undefined;
     } catch {
       return undefined;

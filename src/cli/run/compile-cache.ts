@@ -1,10 +1,11 @@
-import { mkdirSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { replaceFileDurably } from '../../files/replace-file.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { CheckedBefore } from './checked-before.ts';
 import { type CompiledCode, compiledCode } from './compiled-code.ts';
 import { withFlagsOfStart } from './limit-young-generation.ts';
+import { sealedFor } from './sealed-file.ts';
 
 /** What the start needed has been compiled, and requests have a moment for themselves. */
 const AFTER_MS = 5000;
@@ -31,10 +32,9 @@ async function keepCode(own: CompiledCode): Promise<void> {
     const now = new Date();
     return utimesSync(own.folder, now, now);
   }
-  mkdirSync(own.folder, { recursive: true, mode: 0o700 });
   const bytes = withFlagsOfStart(() => own.bytes());
-  // Durably: V8 does not look whether it is whole.
-  await replaceFileDurably(own.file, bytes.toString('latin1'), 'latin1');
+  // Beside the event loop, which a slow disk would block.
+  await replaceFileDurably(own.file, sealedFor(own.file, bytes), 'latin1');
 }
 
 function removeUnused(folder: string, kept: string, oldestMs: number): void {

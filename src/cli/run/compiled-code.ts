@@ -6,6 +6,8 @@ export interface CompiledCode {
   /** Of this build and of this user; also for other files that are no use to another build. */
   readonly folder: string;
   readonly file: string;
+  /** What was written as `sealedFor` has it: whole, of this user, and as it was. */
+  read(path: string): Buffer | undefined;
   /** The command was started with what an earlier one has left there. */
   readonly isKnown: boolean;
   /** All that is compiled by now. */

@@ -1,3 +1,4 @@
+import { addressesOf as adminAddressesOf, reserveAdmin } from '../../admin/listen.ts';
 import type { Config } from '../../config/config.ts';
 import { readConfig } from '../../config/file.ts';
 import type { ShownSetting } from '../../config/provenance.ts';
@@ -60,14 +61,15 @@ export async function run(call: Call): Promise<number> {
     logger.warn(`${name}: ${error instanceof Error ? error.message : String(error)}`),
   );
   let admin: CommandAdmin | undefined;
-  const openedAdmin = async (): Promise<CommandAdmin> => {
-    if (admin !== undefined) return admin;
+  let isStopping = false;
+  const openOnce = async (): Promise<CommandAdmin> => {
     const { openAdmin } = await import('./admin.ts');
     const opened = await openAdmin(config, {
       stateDir,
       environment: process.env,
       observe: noticeExporter.observe,
       logger,
+      reserved: await reserving,
       owner: {
         reload: async () => {
           const outcome = await reloader.reloadNow();
@@ -88,24 +90,38 @@ export async function run(call: Call): Promise<number> {
           // Most proxies never explain anything: what it needs is loaded when it is asked for.
           const { explainedPage } = await import('../explain/explained-page.ts');
           const { urls } = await starting;
-          const ownAddresses = () => [...addressesOf(urls), ...(admin?.server.addresses ?? [])];
-          return explainedPage(url, { config, credentials, stateDir, ownAddresses });
+          const own = [...addressesOf(urls), ...ownAddresses];
+          return explainedPage(url, { config, credentials, stateDir, ownAddresses: () => own });
         },
         settings: () => settingsOf(sources, reloader.current),
       },
       isTerminal: process.stderr.isTTY === true,
     });
     admin = later.use('admin', opened);
+    if (isStopping) opened.server.drain();
     return opened;
   };
-  // The primary sends its workers the address of the dashboard at their start: no route leads there. Alone, the proxy listens
-  // first: an HTTP server and the API take as long to load as all that it needs itself.
-  if (config.workers !== 1) await openedAdmin();
+  let opening: Promise<CommandAdmin> | undefined;
+  const openedAdmin = (): Promise<CommandAdmin> => {
+    opening ??= openOnce();
+    return opening;
+  };
+  // An address that another program has is refused before anything serves. The dashboard itself opens when the proxy listens, or
+  // when a client asks for it: an HTTP server and the API take as long to load as all else.
+  const reserving = reserveAdmin(config.admin, () => void openedAdmin().catch(() => undefined));
+  const reserved = await reserving;
+  later.defer('admin addresses', () => {
+    for (const address of reserved) address.release();
+  });
+  const ownAddresses = adminAddressesOf(reserved);
+  // Its certificate may be wrong.
+  if (config.admin?.tls !== undefined) await openedAdmin();
   const delayedDrain = new DelayedDrain({
     clock: systemClock,
     delayMs: () => config.timeouts.drainDelayMs,
     announce(delayMs) {
       manager.notify('STOPPING=1');
+      isStopping = true;
       admin?.server.drain();
       if (delayMs > 0) logger.status(`stopping: new connections are served for ${durationText(delayMs)} more`);
     },
@@ -118,7 +134,7 @@ export async function run(call: Call): Promise<number> {
       credentials,
       logger,
       inherited,
-      adminAddresses: () => admin?.server.addresses ?? [],
+      adminAddresses: () => ownAddresses,
       onEvent: (event) => admin?.server.show(event),
       delayedDrain,
     }),
