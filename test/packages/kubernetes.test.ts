@@ -3,6 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
+import type { IServiceMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
+import type { IDeployment } from 'kubernetes-models/apps/v1';
+import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2';
+import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
+import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1';
+import type { IConfigMap, IService } from 'kubernetes-models/v1';
 import { parse, parseAllDocuments } from 'yaml';
 import { selfSigned } from '../support/certificate.ts';
 import { builtCommand } from '../support/cli.ts';
@@ -14,16 +20,20 @@ const ROOT = new URL('../../', import.meta.url).pathname;
 const FOLDER = join(ROOT, 'deploy/kubernetes');
 const skip = missing('kubernetes-client');
 
+/** What the tests look at, by kind; the schemas judge the rest. */
+interface Objects {
+  readonly ConfigMap: IConfigMap;
+  readonly Deployment: IDeployment;
+  readonly HorizontalPodAutoscaler: IHorizontalPodAutoscaler;
+  readonly NetworkPolicy: INetworkPolicy;
+  readonly PodDisruptionBudget: IPodDisruptionBudget;
+  readonly Service: IService;
+  readonly ServiceMonitor: IServiceMonitor;
+}
 interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-  };
-  // biome-ignore lint/suspicious/noExplicitAny: the schemas judge it.
-  readonly [name: string]: any;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
 }
 
 /** A package with the schemas, by the group of an object. */
@@ -40,11 +50,14 @@ before(async () => {
   objects = parseAllDocuments(out).map((document) => document.toJS());
 });
 
-const find = (kind: string, name = 'viaduct'): KubernetesObject => {
+const isOf = <K extends keyof Objects>(one: KubernetesObject, kind: K): one is KubernetesObject & Objects[K] =>
+  one.kind === kind;
+
+function find<K extends keyof Objects>(kind: K, name = 'viaduct'): Objects[K] {
   const found = objects.find((one) => one.kind === kind && one.metadata.name === name);
-  assert.ok(found, `${kind}/${name}`);
+  assert.ok(found !== undefined && isOf(found, kind), `${kind}/${name}`);
   return found;
-};
+}
 
 test('kustomize builds every object, in one namespace', { skip }, () => {
   const names = objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`).sort();
@@ -103,7 +116,7 @@ test('the configuration in the ConfigMap is one that viaduct accepts', { skip },
   const { cert, key } = selfSigned();
   folder.write('tls/tls.crt', cert);
   folder.write('tls/tls.key', key);
-  const text: string = find('ConfigMap').data['viaduct.yaml'];
+  const text = find('ConfigMap').data?.['viaduct.yaml'] ?? '';
   const config = folder.write('viaduct.yaml', text.replaceAll('/run/tls', tls));
   const { code, err } = await run(process.execPath, [builtCommand(), 'check', config], {
     environment: { VIADUCT_ADMIN_TOKEN: 'a'.repeat(43), VIADUCT_STORE_SECRET: 'b'.repeat(43) },
@@ -112,31 +125,33 @@ test('the configuration in the ConfigMap is one that viaduct accepts', { skip },
 });
 
 test('selectors, ports, secrets and times of the objects fit together', { skip }, () => {
-  const { template, strategy } = find('Deployment').spec;
-  const [container] = template.spec.containers;
-  const labels = template.metadata.labels;
+  const { spec } = find('Deployment');
+  const pod = spec?.template.spec;
+  const [container] = pod?.containers ?? [];
+  assert.ok(spec && pod && container);
+  const labels = spec.template.metadata?.labels;
+  assert.ok(labels);
   for (const selector of [
-    find('Deployment').spec.selector.matchLabels,
-    find('PodDisruptionBudget').spec.selector.matchLabels,
-    find('NetworkPolicy').spec.podSelector.matchLabels,
-    find('Service').spec.selector,
-    find('Service', 'viaduct-admin').spec.selector,
+    spec.selector.matchLabels,
+    find('PodDisruptionBudget').spec?.selector?.matchLabels,
+    find('NetworkPolicy').spec?.podSelector?.matchLabels,
+    find('Service').spec?.selector,
+    find('Service', 'viaduct-admin').spec?.selector,
   ])
     assert.deepEqual(selector, labels);
-  const admin = find('Service', 'viaduct-admin');
-  for (const [name, value] of Object.entries(find('ServiceMonitor').spec.selector.matchLabels))
-    assert.equal(admin.metadata.labels?.[name], value);
-  assert.equal(find('HorizontalPodAutoscaler').spec.scaleTargetRef.name, find('Deployment').metadata.name);
-  const config = parse(find('ConfigMap').data['viaduct.yaml']);
-  const ports = container.ports.map(({ containerPort }: { containerPort: number }) => containerPort);
+  const monitored = Object.entries(find('ServiceMonitor').spec?.selector?.matchLabels ?? {});
+  assert.ok(monitored.length > 0);
+  for (const [name, value] of monitored) assert.equal(find('Service', 'viaduct-admin').metadata?.labels?.[name], value);
+  assert.equal(find('HorizontalPodAutoscaler').spec?.scaleTargetRef.name, find('Deployment').metadata?.name);
+  const config = parse(find('ConfigMap').data?.['viaduct.yaml'] ?? '');
   assert.deepEqual(
-    ports.map(String),
+    container.ports?.map(({ containerPort }) => String(containerPort)),
     [config.listen, config.admin.listen].map((one: string) => one.split(':')[1]),
   );
   const seconds = (text: string): number => Number.parseInt(text, 10) * (text.endsWith('m') ? 60 : 1);
   const { drain, drainDelay } = config.timeouts;
-  assert.ok(template.spec.terminationGracePeriodSeconds > seconds(drain) + seconds(drainDelay));
-  const { periodSeconds, failureThreshold } = container.readinessProbe;
-  assert.ok(seconds(drainDelay) > periodSeconds * failureThreshold);
-  assert.equal(strategy.rollingUpdate.maxUnavailable, 0);
+  assert.ok((pod.terminationGracePeriodSeconds ?? 0) > seconds(drain) + seconds(drainDelay));
+  const { periodSeconds, failureThreshold } = container.readinessProbe ?? {};
+  assert.ok(periodSeconds && failureThreshold && seconds(drainDelay) > periodSeconds * failureThreshold);
+  assert.equal(spec.strategy?.rollingUpdate?.maxUnavailable, 0);
 });
