@@ -7,6 +7,7 @@ import type { Services } from '../pipeline/services.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Place } from './places.ts';
+import type { RepeatedTunnels } from './repeated-tunnels.ts';
 
 /** What the connections of all listeners share, whichever protocol they speak. */
 export interface ClientContext {
@@ -20,6 +21,8 @@ export interface ClientContext {
   readonly sessions: Sessions;
   /** Silence of a client in front of its first request and inside any head, in milliseconds. */
   readonly requestHeadMs: number;
+  /** `undefined`: every CONNECT is decided about. */
+  readonly repeats?: RepeatedTunnels | undefined;
   /** Whether files that are named by the configuration are to be watched. */
   watchesFiles(): boolean;
 }
@@ -60,6 +63,10 @@ export interface ConnectionHost {
   admit(wire: Wire, client: ClientInfo, place: ClientPlace): boolean;
   /** Gives the place back: nothing of its connection is left. Called once, and never before `serve` has returned. */
   closed(place: ClientPlace): void;
+  /** How many more connections this client might open; 0: what it sends first is more than a request. */
+  spareFor(client: ClientInfo): number;
+  /** Counts a place as that of a client which is connected already, though it was not admitted. `closed` gives it back. */
+  adopt(client: ClientInfo, place: ClientPlace): void;
 }
 
 /** A refusal in the words of a protocol. */
