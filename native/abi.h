@@ -62,10 +62,6 @@ constexpr size_t kSlotsPerBlock = 1'024;
 constexpr uint32_t kRepeatedSlot = 1 << 19;
 /** Tunnels of that kind that may be open at once; further ones are opened by TypeScript. */
 constexpr size_t kRepeatedMax = 16'384;
-/** Decisions that are kept for repetition. */
-constexpr size_t kDecisionsMax = 1'024;
-/** No CONNECT of a real client is longer, and one that is would be slow to compare. */
-constexpr size_t kRepeatedHeadBytesMax = 2'048;
 
 enum class RelayCommand : int32_t {
   /** Close both sockets; reset one to which not all was sent that came for it. */

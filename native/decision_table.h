@@ -27,6 +27,9 @@ struct Decision {
  */
 class DecisionTable {
  public:
+  /** Of one second: a client that names more targets has most of them decided about anew. */
+  static constexpr size_t kDecisionsMax = 1'024;
+
   DecisionTable() = default;
   ~DecisionTable() { clear(); }
   DecisionTable(const DecisionTable&) = delete;

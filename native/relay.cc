@@ -103,6 +103,11 @@ Relay::News Relay::take_news() {
   return {std::exchange(reports_, {}), std::exchange(events_, {})};
 }
 
+void Relay::report_open_now() {
+  is_report_wanted_ = true;
+  wake_thread();
+}
+
 void Relay::begin_repeats(Repeats* repeats, uint64_t* counters) {
   repeats_ = repeats;
   repeated_counters_ = counters;
@@ -136,14 +141,14 @@ void Relay::run() {
     if (!half_closes_.empty()) post_half_closes();
     if (!spares_.empty()) return_spares();
     if (!dials_.empty()) hand_back_late_dials();
-    if (!openings_.empty()) report_open_tunnels();
+    if (!openings_.empty()) report_open_tunnels(is_report_wanted_.exchange(false) ? UINT64_MAX : coarse_ms());
     if (!pending_events_.empty() || are_reports_due()) hand_over_events();
   }
 }
 
 bool Relay::are_reports_due() const {
   if (pending_reports_.empty()) return false;
-  return pending_reports_.size() >= kReportsWaiting || coarse_ms() >= pending_since_ms_ + kReportMs;
+  return pending_reports_.size() >= kReportsWaiting || coarse_ms() >= reports_due_ms_;
 }
 
 void Relay::hand_over_events() {
@@ -233,7 +238,10 @@ bool Relay::open_repeated(Tunnel* tunnel) {
   }
   repetition.is_open = true;
   repetition.opened_ms = exact_ms();
-  openings_.push_back({coarse_ms() + kUnreportedMs, tunnel->slot});
+  // What it was decided by may hold no more.
+  const uint64_t due_ms = repeats_->is_current(repetition.table) ? coarse_ms() + kUnreportedMs : 0;
+  if (due_ms == 0) openings_.push_front({0, tunnel->slot});
+  else openings_.push_back({due_ms, tunnel->slot});
   return true;
 }
 
@@ -252,9 +260,8 @@ void Relay::hand_back_late_dials() {
   }
 }
 
-void Relay::report_open_tunnels() {
-  const uint64_t now = coarse_ms();
-  while (!openings_.empty() && openings_.front().due_ms <= now) {
+void Relay::report_open_tunnels(uint64_t until_ms) {
+  while (!openings_.empty() && openings_.front().due_ms <= until_ms) {
     const uint32_t slot = openings_.front().slot;
     openings_.pop_front();
     Tunnel* tunnel = find(slot);
@@ -267,7 +274,9 @@ void Relay::report_open_tunnels() {
 
 void Relay::report(const Tunnel& tunnel, TunnelReport kind) {
   const Repetition& repetition = *tunnel.repetition;
-  if (pending_reports_.empty()) pending_since_ms_ = coarse_ms();
+  if (pending_reports_.empty()) reports_due_ms_ = coarse_ms() + kReportMs;
+  // It can be limited and ended from then on.
+  if (kind == TunnelReport::open) reports_due_ms_ = 0;
   char ignored[INET6_ADDRSTRLEN];
   pending_reports_.push_back({
       kind,
@@ -456,7 +465,7 @@ int Relay::wait_ms() {
     if (!list->empty()) due = std::min(due, list->front().due_ms);
   }
   if (!spares_.empty()) due = std::min(due, spares_.front().due_ms);
-  if (!pending_reports_.empty()) due = std::min(due, pending_since_ms_ + kReportMs);
+  if (!pending_reports_.empty()) due = std::min(due, reports_due_ms_);
   if (due == UINT64_MAX) return -1;
   const uint64_t now = coarse_ms();
   return due <= now ? 0 : static_cast<int>(due - now);

@@ -60,6 +60,8 @@ class Relay {
     Vector<Event> events;
   };
   News take_news();
+  /** Reports every repeated tunnel that is open, without waiting for its end. */
+  void report_open_now();
   /** Before the first repeated tunnel is added. `counters`: two numbers for each of `kRepeatedMax` slots. */
   void begin_repeats(Repeats* repeats, uint64_t* counters);
 
@@ -101,7 +103,8 @@ class Relay {
   /** Its client is served by TypeScript after all. */
   void hand_back(Tunnel* tunnel);
   void hand_back_late_dials();
-  void report_open_tunnels();
+  /** Those that were opened by then, on the coarse clock. */
+  void report_open_tunnels(uint64_t until_ms);
   void report(const Tunnel& tunnel, TunnelReport kind);
   bool watch(Tunnel* tunnel, Endpoint source);
   Tunnel** place_of(uint32_t slot);
@@ -144,6 +147,7 @@ class Relay {
   Vector<Event> events_;
   Vector<Report> reports_;
   std::atomic<bool> is_woken_{false};
+  std::atomic<bool> is_report_wanted_{false};
 
   /** From here on, only the relay's thread. */
   RelayContext context_;
@@ -151,8 +155,8 @@ class Relay {
   Vector<Tunnel*> tunnels_;
   Vector<Event> pending_events_;
   Vector<Report> pending_reports_;
-  /** When the first of them was made. */
-  uint64_t pending_since_ms_ = 0;
+  /** When the first of them is to be handed over. */
+  uint64_t reports_due_ms_ = 0;
   Deque<Due> half_closes_;
   Deque<Spare> spares_;
   Repeats* repeats_ = nullptr;

@@ -57,7 +57,6 @@ Repeats::~Repeats() {
 
 int Repeats::start() {
   event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  began_ms_ = coarse_ms();
   return event_ < 0 ? errno : 0;
 }
 
@@ -72,7 +71,9 @@ bool Repeats::serves(uint32_t listener) const { return !decisions_.is_empty() &&
 
 bool Repeats::add(const DecidedClient& client, const char* head, size_t head_bytes, const Decision& decision) {
   const Key key(client, head, head_bytes);
-  if (!is_usable_ || key.size() == 0 || !decisions_.add(key.text(), key.size(), decision)) return false;
+  if (!is_usable_ || key.size() == 0) return false;
+  if (decisions_.is_empty()) began_ms_ = coarse_ms();
+  if (!decisions_.add(key.text(), key.size(), decision)) return false;
   if (find(client.listener) == nullptr) listeners_.push_back({client.listener, *client.local_address != '\0'});
   return true;
 }
@@ -80,11 +81,11 @@ bool Repeats::add(const DecidedClient& client, const char* head, size_t head_byt
 uint32_t Repeats::renew() {
   decisions_.clear();
   listeners_.clear();
+  relay_.report_open_now();
   const uint32_t waiting = unreported_[1 - table_];
   is_usable_ = waiting == 0;
   if (!is_usable_) return waiting;
   table_ = static_cast<uint8_t>(1 - table_);
-  began_ms_ = coarse_ms();
   return 0;
 }
 

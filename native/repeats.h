@@ -15,6 +15,9 @@ namespace viaduct {
 
 class Relay;
 
+/** No CONNECT of a real client is longer. */
+constexpr size_t kRepeatedHeadBytesMax = 2'048;
+
 /** Milliseconds of the monotonic clock, as Node's `performance.now` counts them from another beginning. */
 double exact_ms();
 
@@ -63,7 +66,7 @@ struct DecidedClient {
  * replaced by an empty one about every second (`renew`), so none is older. Only what goes exactly as before is served here: a
  * client whose head differs, or whose target does not accept the connection, is TypeScript's.
  *
- * `fail` functions are called on the relay's thread, all others on the loop's.
+ * Functions are called on the loop's thread, but for those that say otherwise.
  */
 class Repeats {
  public:
@@ -98,11 +101,13 @@ class Repeats {
   /** A tunnel by that table was reported. */
   void reported(uint8_t table) { unreported_[table] -= 1; }
 
+  /** On the relay's thread. Whether decisions of that table may still be repeated. */
+  bool is_current(uint8_t table) const { return is_usable_ && table == table_; }
   /** On the relay's thread. Owns the client's descriptor; it is closed when there is no memory. */
   void hand_back(int client, const Repetition& repetition);
 
  private:
-  /** A decision is repeated for so long after its table was begun, also while the loop has no time to renew it. */
+  /** A decision is repeated for so long after the first of its table, also while the loop has no time to renew it. */
   static constexpr uint64_t kAgeMs = 1'100;
 
   const RepeatingListener* find(uint32_t listener) const;
@@ -112,9 +117,10 @@ class Repeats {
   int event_ = -1;
   DecisionTable decisions_;
   Vector<RepeatingListener> listeners_;
-  uint8_t table_ = 0;
+  std::atomic<uint8_t> table_{0};
   /** False between a `renew` that had to wait and the one that succeeds. */
-  bool is_usable_ = true;
+  std::atomic<bool> is_usable_{true};
+  /** When the first decision was added. */
   uint64_t began_ms_ = 0;
   uint32_t credit_ = 0;
   std::atomic<uint32_t> unreported_[2] = {};

@@ -142,7 +142,6 @@ void call_on_reports(napi_env env, Instance& instance, const Vector<Report>& rep
       *at++ = static_cast<double>(report.up);
       *at++ = static_cast<double>(report.down);
       *at++ = static_cast<double>(report.end);
-      instance.repeats->reported(report.table);
     }
     napi_value receiver;
     napi_value callback;
@@ -151,6 +150,8 @@ void call_on_reports(napi_env env, Instance& instance, const Vector<Report>& rep
     napi_get_reference_value(env, instance.on_reports, &callback);
     // An exception must not keep the other reports from their readers.
     if (napi_call_function(env, receiver, callback, 1, &argument, nullptr) == napi_pending_exception) report_exception(env);
+    // Not before: until JavaScript has read them, their decisions are in use.
+    for (size_t one = first; one < first + count; one++) instance.repeats->reported(reports[one].table);
   }
 }
 

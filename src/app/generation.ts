@@ -221,7 +221,11 @@ function* buildServices(
 }
 
 /** Whether a decision may be repeated: it depends on the client, the head of its request and this configuration alone. */
-function isSteady({ access, clients, decisions, listen, limits }: Config, overrides: Overrides, isSameUser: boolean): boolean {
+function isSteady(
+  { access, clients, decisions, listen, limits }: Config,
+  overrides: Overrides,
+  isSameUser: boolean,
+): boolean {
   const hasHook = Object.values(overrides).some((one) => one !== undefined);
   const hasAccounts = clients.users !== undefined || listen.some(({ settings }) => settings?.negotiate !== undefined);
   const hasTimes = access.some(({ allow, deny }) => (allow ?? deny)?.times !== undefined);

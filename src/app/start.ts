@@ -63,7 +63,7 @@ export interface StartOptions {
   readonly inherited?: InheritedSockets;
   /**
    * `repeat`: a CONNECT that was just decided about is not decided about again, where the configuration allows that; then its
-   * events come when it is over, or after a moment. Default: `each`.
+   * events come when it is over, or after a moment. `clock` has to be the system's. Default: `each`.
    */
   readonly decisions?: 'repeat' | 'each';
   /** Set where this process is one of several. */
@@ -128,7 +128,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   const idPrefix = cluster?.idPrefix ?? randomBytes(3).toString('hex');
   const sessions = new Sessions();
   const epollSockets = chooseSockets(config.relay);
-  const isRepeating = options.decisions === 'repeat' && clock === systemClock && options.tap === undefined;
+  const isRepeating = options.decisions === 'repeat' && options.tap === undefined;
   const repeats = isRepeating && epollSockets !== undefined ? repeatTable() : undefined;
   const clients = new ClientContext({ clock, idle, inForce, sessions, idPrefix, repeatTable: repeats });
   const forRejected = filesForRejected();
@@ -166,7 +166,10 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     decisions: repeats === undefined ? 'each' : 'repeat',
   });
   parts.use('shared services', shared);
-  parts.use('decisions of another network', shared.pacService.onNewNetwork(() => clients.repeats?.forget()));
+  parts.use(
+    'decisions of another network',
+    shared.pacService.onNewNetwork(() => clients.repeats?.forget()),
+  );
   parts.use('configuration', inForce);
   if (cluster !== undefined) shared.mode.set(cluster.mode.mode, cluster.mode.untilMs);
   inForce.replace(config, await createGeneration(config, overrides, shared));

@@ -1,4 +1,5 @@
 import type { SentHead } from '../contracts/client.ts';
+import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
 import type { ProxyError } from '../contracts/failure.ts';
 import type { ClientInfo, RequestProtocol } from '../contracts/request.ts';
 import type { Wire } from '../contracts/wire.ts';
@@ -7,7 +8,6 @@ import type { Services } from '../pipeline/services.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Place } from './places.ts';
-import type { RepeatedTunnels } from './repeated-tunnels.ts';
 
 /** What the connections of all listeners share, whichever protocol they speak. */
 export interface ClientContext {
@@ -22,9 +22,33 @@ export interface ClientContext {
   /** Silence of a client in front of its first request and inside any head, in milliseconds. */
   readonly requestHeadMs: number;
   /** `undefined`: every CONNECT is decided about. */
-  readonly repeats?: RepeatedTunnels | undefined;
+  readonly repeats?: Repeats | undefined;
   /** Whether files that are named by the configuration are to be watched. */
   watchesFiles(): boolean;
+}
+
+/** Opens tunnels for CONNECTs that are the same as one a moment ago. */
+export interface Repeats {
+  /** From now on this one may be repeated, for a second. */
+  learn(decided: DecidedTunnel, read: RepeatableHead, host: ConnectionHost, services: Services): void;
+  /** Nothing that was decided so far is repeated any more. */
+  forget(): void;
+  /** As `forget`, and resolves when every tunnel so far has its request among those in progress. */
+  settle(): Promise<void>;
+  /** All that this listener has accepted ends, also what is not known yet. */
+  abort(host: ConnectionHost, why: ProxyError): void;
+  /** Tunnels that were not known when their listener was aborted. */
+  readonly abortedLate: number;
+}
+
+/** What a client has sent, on which listener, and what it got. */
+export interface RepeatableHead {
+  /** Number of the listening socket. */
+  readonly listener: number;
+  /** As it was received, with its empty line. */
+  readonly head: string;
+  /** The head of the response that opens the tunnel. */
+  readonly response: string;
 }
 
 /**

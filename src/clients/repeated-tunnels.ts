@@ -1,14 +1,15 @@
 import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
-import type { ProxyError } from '../contracts/failure.ts';
+import { asProxyError, ProxyError } from '../contracts/failure.ts';
 import type { ClientInfo, TunnelRequest } from '../contracts/request.ts';
+import type { Permit } from '../contracts/stages.ts';
 import { TUNNEL_ENDS } from '../native/abi.ts';
 import { endedBy } from '../native/relay-thread.ts';
-import type { EndedTunnel, RepeatOwner, RepeatTable, RepeatedTunnel } from '../native/repeat-table.ts';
+import type { EndedTunnel, RepeatedTunnel, RepeatOwner, RepeatTable } from '../native/repeat-table.ts';
 import { RecordBuilder } from '../pipeline/record-builder.ts';
 import type { Services } from '../pipeline/services.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Stop } from '../util/stop.ts';
-import type { ClientPlace, ConnectionHost } from './client-protocol.ts';
+import type { ClientPlace, ConnectionHost, RepeatableHead, Repeats } from './client-protocol.ts';
 import { Place } from './places.ts';
 
 /** A client with fewer places left is decided about each time, so that it is refused in time. More than go unreported. */
@@ -20,31 +21,22 @@ export interface RepeatedTunnelsDeps {
   nextId(): string;
 }
 
-/** What a client has sent, on which listener, and what it got. */
-export interface RepeatableHead {
-  /** Number of the listening socket. */
-  readonly listener: number;
-  /** As it was received, with its empty line. */
-  readonly head: string;
-  /** The head of the response that opens the tunnel. */
-  readonly response: string;
-}
-
 /** Tunnels that the addon opens because the CONNECT before was the same: each has its events and its record all the same. */
-export class RepeatedTunnels {
+export class RepeatedTunnels implements Repeats {
   readonly #deps: RepeatedTunnelsDeps;
   /** Listeners that were aborted, with the reason: what is reported of them later ends at once. */
+  abortedLate = 0;
   readonly #aborted = new WeakMap<ConnectionHost, ProxyError>();
 
   constructor(deps: RepeatedTunnelsDeps) {
     this.#deps = deps;
   }
 
-  /** From now on the addon may open this tunnel by itself, for a second. */
   learn(decided: DecidedTunnel, read: RepeatableHead, host: ConnectionHost, services: Services): void {
     const { request, address } = decided;
     const { client, target } = request;
-    const isAsSeen = client.isNamedByHeader === undefined && client.isOnBridge === undefined && client.tls === undefined;
+    const isAsSeen =
+      client.isNamedByHeader === undefined && client.isOnBridge === undefined && client.tls === undefined;
     if (!isAsSeen || host.spareFor(client) < SPARE_MIN) return;
     const key = { client: client.address, localAddress: client.localAddress ?? '', target: address, port: target.port };
     const repeated = new RepeatedDecision(decided, read, host, services, this);
@@ -52,12 +44,10 @@ export class RepeatedTunnels {
     if (this.#deps.table.add({ ...read, ...key }, repeated)) services.lifetime.acquire();
   }
 
-  /** Nothing that was decided so far is repeated any more. */
   forget(): void {
     this.#deps.table.forget();
   }
 
-  /** As `forget`, and resolves when every tunnel so far is known here. */
   settle(): Promise<void> {
     return this.#deps.table.settle();
   }
@@ -66,8 +56,11 @@ export class RepeatedTunnels {
     this.#aborted.set(host, why);
   }
 
-  abortedBy(host: ConnectionHost): ProxyError | undefined {
-    return this.#aborted.get(host);
+  /** Why a tunnel that has just become known is to end at once. */
+  abortLate(host: ConnectionHost): ProxyError | undefined {
+    const why = this.#aborted.get(host);
+    if (why !== undefined) this.abortedLate += 1;
+    return why;
   }
 
   get sessions(): Sessions {
@@ -90,6 +83,24 @@ const ESTABLISHED = { status: 200, headers: [] } as const;
 /** Of a tunnel that is over: nothing ends it any more. */
 const NEVER = new Stop();
 const OVER = { stop: () => undefined };
+
+const noPermit = (): Permit => ({ limits: [], [Symbol.dispose]: () => undefined });
+
+/** The permit, where it is there at once; otherwise the tunnel is stopped. */
+function permitOf(acquire: () => Permit | Promise<Permit>, stop: Stop): Permit {
+  try {
+    const permit = acquire();
+    if (!(permit instanceof Promise)) return permit;
+    void permit.then(
+      (late) => late[Symbol.dispose](),
+      () => undefined,
+    );
+    stop.abort(new ProxyError('too_many_tunnels', 'a limit that a reload has brought'));
+  } catch (error) {
+    stop.abort(asProxyError(error));
+  }
+  return noPermit();
+}
 
 /** What was decided about one CONNECT, and the tunnels that were opened by it. */
 class RepeatedDecision implements RepeatOwner {
@@ -144,27 +155,24 @@ class RepeatedDecision implements RepeatOwner {
     };
     this.#host.adopt(request.client, place);
     this.#all.checkSpace(this.#host, request.client);
-    const aborted = this.#all.abortedBy(this.#host);
+    const aborted = this.#all.abortLate(this.#host);
     if (aborted !== undefined) stop.abort(aborted);
     const record = this.#recordOf(request, tunnel, { stop: (why) => stop.abort(why) });
-    this.#services.lifetime.acquire();
-    void this.#follow(tunnel.slot, request, record, place);
-  }
-
-  async #follow(slot: number, request: TunnelRequest, record: RecordBuilder, place: ClientPlace): Promise<void> {
     const { limiter, relay, timeouts, lifetime } = this.#services;
+    lifetime.acquire();
+    // Limits that a reload has brought meanwhile may want to hold it up.
+    const permit = permitOf(() => limiter.acquire({ request, principal: this.#decided.principal }, record), stop);
+    record.permit = permit;
+    // At once: its next event may already be there.
     const { idleMs, lingerMs } = timeouts;
-    try {
-      using permit = await limiter.acquire({ request, principal: this.#decided.principal }, record);
-      record.permit = permit;
-      const limits = { signal: request.signal, idleMs, lingerMs, permit, meter: record };
-      const result = await relay.follow?.(slot, limits);
-      record.end = result?.end;
-    } finally {
+    const followed = relay.follow?.(tunnel.slot, { signal: stop, idleMs, lingerMs, permit, meter: record });
+    void followed?.then(({ end }) => {
+      record.end = end;
+      permit[Symbol.dispose]();
       record.close();
       lifetime.release();
       this.#host.closed(place);
-    }
+    });
   }
 
   #requestOf({ clientPort, acceptedMs }: RepeatedTunnel, signal: Stop): TunnelRequest {

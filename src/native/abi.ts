@@ -46,10 +46,6 @@ export const SLOTS_PER_BLOCK = 1_024;
 export const REPEATED_SLOT = 524_288;
 /** Tunnels of that kind that may be open at once; further ones are opened by TypeScript. */
 export const REPEATED_MAX = 16_384;
-/** Decisions that are kept for repetition. */
-export const DECISIONS_MAX = 1_024;
-/** No CONNECT of a real client is longer, and one that is would be slow to compare. */
-export const REPEATED_HEAD_BYTES_MAX = 2_048;
 export const RELAY_COMMANDS = {
   /** Close both sockets; reset one to which not all was sent that came for it. */
   close: 0,

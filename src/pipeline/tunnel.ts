@@ -1,6 +1,6 @@
 import type { BytesOnWire, TunnelResponder } from '../contracts/client.ts';
-import type { WireBytes } from '../contracts/record.ts';
 import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
+import type { WireBytes } from '../contracts/record.ts';
 import type { TunnelRequest } from '../contracts/request.ts';
 import type {
   AdmittedRequest,
