@@ -53,6 +53,8 @@ void call_on_events(napi_env env, napi_value callback, void* context, void*) {
     // An exception must not keep the other events from their tunnels.
     if (napi_call_function(env, receiver, callback, 1, &argument, nullptr) == napi_pending_exception) report_exception(env);
   }
+  // JavaScript may have ended the environment meanwhile.
+  if (instance->relay != nullptr) instance->relay->release(events);
 }
 
 void wake(void* context) {

@@ -92,6 +92,8 @@ size_t EpollSockets::tick() {
   buffered_ = 0;
   tick_ += 1;
   six_.clear();
+  // Before all that is read now, which might leave no space again.
+  if (!handed_back_.empty()) admit_handed_back();
   now_.swap(skipped_);
   now_.insert(now_.end(), later_.begin(), later_.end());
   later_.clear();
@@ -178,8 +180,9 @@ void EpollSockets::accept_all(uint32_t listener, int listening_fd) {
       post(SocketEvent::accept_failed, listener, errno);
       return pause(listener);
     }
-    if (is_offering && offer(listener, fd, address)) continue;
-    if (admit(listener, fd, address) < 0) return pause(listener);
+    const Offered offered = is_offering ? offer(listener, fd, address) : Offered::no;
+    if (offered == Offered::served) continue;
+    if (offered == Offered::failed || admit(listener, fd, address) < 0) return pause(listener);
   }
 }
 
@@ -205,22 +208,19 @@ int EpollSockets::admit(uint32_t listener, int fd, const sockaddr_storage& addre
   return number;
 }
 
-bool EpollSockets::offer(uint32_t listener, int fd, const sockaddr_storage& address) {
-  if (kSharedBufferBytes - buffered_ < kReadBytes) return false;
+EpollSockets::Offered EpollSockets::offer(uint32_t listener, int fd, const sockaddr_storage& address) {
+  if (kSharedBufferBytes - buffered_ < kReadBytes) return Offered::no;
   char* bytes = shared_.buffer + buffered_;
   const ssize_t got = recv(fd, bytes, kReadBytes, MSG_DONTWAIT);
   // Of a client that has ended or failed already, the kernel says so again.
-  if (got <= 0) return false;
+  if (got <= 0) return Offered::no;
   const size_t size = static_cast<size_t>(got);
-  if (repeats_->take(listener, fd, address, bytes, size)) return true;
+  if (repeats_->take(listener, fd, address, bytes, size)) return Offered::served;
   const int number = admit(listener, fd, address);
-  if (number < 0) {
-    pause(listener);
-    return true;
-  }
+  if (number < 0) return Offered::failed;
   post(SocketEvent::bytes, static_cast<uint32_t>(number), static_cast<int32_t>(buffered_), static_cast<int32_t>(got));
   buffered_ += size;
-  return true;
+  return Offered::served;
 }
 
 int EpollSockets::repeat_with(Repeats* repeats) {
@@ -251,6 +251,7 @@ void EpollSockets::admit_handed_back() {
       buffered_ += client.size;
     }
     free(client.bytes);
+    if (repeats_ != nullptr) repeats_->reported(client.table);
   }
   handed_back_.erase(handed_back_.begin(), handed_back_.begin() + static_cast<long>(done));
 }

@@ -123,8 +123,9 @@ class EpollSockets {
   void accept_all(uint32_t listener, int fd);
   /** The number of the new socket, or a negative errno. Owns the descriptor in both cases. */
   int admit(uint32_t listener, int fd, const sockaddr_storage& address);
-  /** Reads from a new client, and lets it be served by `repeats_` or admits it. False: it is still the caller's. */
-  bool offer(uint32_t listener, int fd, const sockaddr_storage& address);
+  enum class Offered { no, served, failed };
+  /** Reads from a new client, and lets it be served by `repeats_` or admits it. `no`: it is still the caller's. */
+  Offered offer(uint32_t listener, int fd, const sockaddr_storage& address);
   void admit_handed_back();
   void read_now(uint32_t number, Socket& socket);
   /** There was no space for its bytes or its event in this tick. */

@@ -113,6 +113,14 @@ void Relay::begin_repeats(Repeats* repeats, uint64_t* counters) {
   repeated_counters_ = counters;
 }
 
+void Relay::release(const Vector<Event>& read) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const Event& event : read) {
+    const bool is_repeated = (index_of(event.slot) & kRepeatedSlot) != 0;
+    if (is_repeated && event.kind == RelayEvent::closed) released_.push_back(event.slot);
+  }
+}
+
 void Relay::wake_thread() {
   if (is_woken_.exchange(true)) return;
   const uint64_t one = 1;
@@ -169,10 +177,13 @@ void Relay::run_commands() {
   (void)!read(event_, &ignored, sizeof ignored);
   is_woken_ = false;
   Vector<QueuedCommand> commands;
+  Vector<uint32_t> released;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     commands.swap(commands_);
+    released.swap(released_);
   }
+  for (const uint32_t slot : released) free_repeated(slot);
   for (const QueuedCommand& queued : commands) {
     if (queued.added != nullptr) add_now(queued.added);
     else apply(queued);
@@ -203,6 +214,7 @@ void Relay::dial_now(Tunnel* tunnel) {
   }
   tunnel->slot = free_repeated_.back();
   free_repeated_.pop_back();
+  repeated_in_use_ += 1;
   const uint32_t at = index_of(tunnel->slot) & ~kRepeatedSlot;
   repeated_[at] = tunnel;
   tunnel->count_in(repeated_counters_ + 2 * at);
@@ -247,7 +259,7 @@ bool Relay::open_repeated(Tunnel* tunnel) {
 
 void Relay::hand_back(Tunnel* tunnel) {
   repeats_->hand_back(tunnel->release_client(), *tunnel->repetition);
-  finish(tunnel);
+  drop_unreported(tunnel);
 }
 
 void Relay::hand_back_late_dials() {
@@ -315,7 +327,7 @@ void Relay::add_now(Tunnel* tunnel) {
     // The kernel is out of memory or of watches: nothing would report when to go on.
     tunnel->abort(context_);
     post_closed(slot, TunnelEnd::error);
-    return finish(tunnel);
+    return drop(tunnel);
   }
   for (Endpoint source : {kClient, kUpstream}) {
     if (find(slot) == tunnel && tunnel->can_move(source)) schedule(tunnel, source);
@@ -443,19 +455,30 @@ void Relay::return_spares() {
 }
 
 void Relay::end(Tunnel* tunnel) {
-  if (tunnel->repetition == nullptr) post_closed(tunnel->slot, tunnel->end());
-  else report(*tunnel, TunnelReport::over);
-  finish(tunnel);
+  if (tunnel->repetition == nullptr) {
+    post_closed(tunnel->slot, tunnel->end());
+    return drop(tunnel);
+  }
+  report(*tunnel, TunnelReport::over);
+  drop_unreported(tunnel);
 }
 
-void Relay::finish(Tunnel* tunnel) {
-  const uint32_t slot = tunnel->slot;
+void Relay::drop(Tunnel* tunnel) {
   for (Tunnel::Link& link : tunnel->links) remove(&link);
-  *place_of(slot) = nullptr;
+  *place_of(tunnel->slot) = nullptr;
   delete tunnel;
-  if ((index_of(slot) & kRepeatedSlot) == 0) return;
+}
+
+void Relay::drop_unreported(Tunnel* tunnel) {
+  const uint32_t slot = tunnel->slot;
+  drop(tunnel);
+  free_repeated(slot);
+}
+
+void Relay::free_repeated(uint32_t slot) {
   const uint32_t generation = (slot >> kSlotIndexBits) + 1;
   free_repeated_.push_back(index_of(slot) | (generation % kSlotGenerations) << kSlotIndexBits);
+  repeated_in_use_ -= 1;
 }
 
 int Relay::wait_ms() {

@@ -64,6 +64,13 @@ class Relay {
   void report_open_now();
   /** Before the first repeated tunnel is added. `counters`: two numbers for each of `kRepeatedMax` slots. */
   void begin_repeats(Repeats* repeats, uint64_t* counters);
+  /**
+   * These events were read, and with them the counters of the tunnels that they end: the slots of repeated ones among them
+   * are free from now on. Any earlier, the next tunnel would count in numbers that are still to be read.
+   */
+  void release(const Vector<Event>& read);
+  /** Slots of repeated tunnels that are not free. */
+  uint32_t repeated() const { return repeated_in_use_; }
 
   static constexpr uint32_t index_of(uint32_t slot) { return slot & ((1u << kSlotIndexBits) - 1); }
 
@@ -127,7 +134,11 @@ class Relay {
   void hand_over_events();
   /** It is over: says so, and deletes it. */
   void end(Tunnel* tunnel);
-  void finish(Tunnel* tunnel);
+  /** Deletes it; its slot is not free before `release`. */
+  void drop(Tunnel* tunnel);
+  /** Deletes a repeated tunnel of which no event is to come: its slot is free at once. */
+  void drop_unreported(Tunnel* tunnel);
+  void free_repeated(uint32_t slot);
   int wait_ms();
 
   void push(Tunnel::Link* link);
@@ -146,6 +157,9 @@ class Relay {
   Vector<QueuedCommand> commands_;
   Vector<Event> events_;
   Vector<Report> reports_;
+  /** Of repeated tunnels whose last event was read. */
+  Vector<uint32_t> released_;
+  std::atomic<uint32_t> repeated_in_use_{0};
   std::atomic<bool> is_woken_{false};
   std::atomic<bool> is_report_wanted_{false};
 

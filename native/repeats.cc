@@ -91,6 +91,8 @@ uint32_t Repeats::renew() {
 
 bool Repeats::take(uint32_t listener, int fd, const sockaddr_storage& peer, const char* bytes, size_t size) {
   if (unreported() >= credit_ || coarse_ms() - began_ms_ > kAgeMs) return false;
+  // Those that wait for a slot are unreported.
+  if (relay_.repeated() + credit_ > kRepeatedMax) return false;
   const char* end = static_cast<const char*>(memmem(bytes, size, kHeadEnd, kHeadEndBytes));
   const RepeatingListener* known = find(listener);
   if (end == nullptr || known == nullptr) return false;
@@ -143,15 +145,17 @@ int Repeats::dial(const Decision& decision) {
 void Repeats::hand_back(int client, const Repetition& repetition) {
   const PendingBytes& received = repetition.received;
   char* bytes = static_cast<char*>(malloc(received.size()));
-  if (bytes == nullptr) close(client);
-  else memcpy(bytes, received.data(), received.size());
+  if (bytes == nullptr) {
+    close(client);
+    unreported_[repetition.table] -= 1;
+    return;
+  }
+  memcpy(bytes, received.data(), received.size());
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (bytes != nullptr) {
-      handed_back_.push_back({client, repetition.listener, repetition.peer, bytes, received.size()});
-    }
+    handed_back_.push_back(
+        {client, repetition.table, repetition.listener, repetition.peer, bytes, received.size()});
   }
-  unreported_[repetition.table] -= 1;
   const uint64_t one = 1;
   // It is full only if the loop never reads it.
   (void)!write(event_, &one, sizeof one);

@@ -24,6 +24,8 @@ double exact_ms();
 /** A client for which the repetition did not go as before: TypeScript serves it from its first byte. */
 struct HandedBack {
   int fd;
+  /** As in `Repetition`. */
+  uint8_t table;
   uint32_t listener;
   sockaddr_storage peer;
   char* bytes;
@@ -96,9 +98,9 @@ class Repeats {
   bool serves(uint32_t listener) const;
   /** Owns the descriptor of a client that was just accepted, if what it has sent is to be repeated. */
   bool take(uint32_t listener, int fd, const sockaddr_storage& peer, const char* bytes, size_t size);
-  /** Adds the clients that were handed back; the caller owns them. */
+  /** Adds the clients that were handed back; the caller owns them, and says `reported` when it has done with one. */
   void take_handed_back(Vector<HandedBack>* clients);
-  /** A tunnel by that table was reported. */
+  /** A tunnel by that table was reported, or its client is TypeScript's. */
   void reported(uint8_t table) { unreported_[table] -= 1; }
 
   /** On the relay's thread. Whether decisions of that table may still be repeated. */

@@ -32,6 +32,11 @@ const PROGRAMS: readonly Program[] = [
     work: { sanitizers: 500, valgrind: 50 },
   },
   {
+    of: 'the tunnels that are opened by decisions of before',
+    sources: [...EPOLL_SOURCES, ...RELAY_SOURCES, here('repeats-harness.cc')],
+    work: { sanitizers: 300, threads: 120, valgrind: 60 },
+  },
+  {
     of: 'the questions whose a socket is, and which addresses there are',
     sources: [here('kernel-questions-harness.cc')],
     work: { sanitizers: 100, valgrind: 10 },
