@@ -33,6 +33,8 @@ export interface Repeats {
   learn(decided: DecidedTunnel, read: RepeatableHead, host: ConnectionHost, services: Services): void;
   /** Nothing that was decided so far is repeated any more. */
   forget(): void;
+  /** Another number after each `forget`: what was decided about a request that began before is not learned behind it. */
+  readonly era: number;
   /** As `forget`, and resolves when every tunnel so far has its request among those in progress. */
   settle(): Promise<void>;
   /** All that this listener has accepted ends, also what is not known yet. */
@@ -47,6 +49,8 @@ export interface RepeatableHead {
   readonly listener: number;
   /** As it was received, with its empty line. */
   readonly head: string;
+  /** When it had been read. */
+  readonly era: number;
   /** The head of the response that opens the tunnel. */
   readonly response: string;
 }

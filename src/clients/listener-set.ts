@@ -158,6 +158,8 @@ export class ListenerSet {
     this.#listeners = [...this.#listeners.filter((listener) => !gone.includes(listener)), ...opened];
     for (const listener of gone) this.#retire(listener);
     for (const listener of opened) listener.begin();
+    // Another address is the proxy's own.
+    this.#options.context.repeats?.forget();
     this.#options.observe({ type: 'notice', level: 'info', message: followedMessage(this.urls) });
     return failures;
   }

@@ -14,6 +14,8 @@ import { Place } from './places.ts';
 
 /** A client with fewer places left is decided about each time, so that it is refused in time. More than go unreported. */
 const SPARE_MIN = 1_024;
+/** What took longer to decide and to dial is not repeated: its decision would be old when it is used. */
+const LEARNED_MS = 1_000;
 
 export interface RepeatedTunnelsDeps {
   readonly table: RepeatTable;
@@ -24,8 +26,9 @@ export interface RepeatedTunnelsDeps {
 /** Tunnels that the addon opens because the CONNECT before was the same: each has its events and its record all the same. */
 export class RepeatedTunnels implements Repeats {
   readonly #deps: RepeatedTunnelsDeps;
-  /** Listeners that were aborted, with the reason: what is reported of them later ends at once. */
+  era = 0;
   abortedLate = 0;
+  /** Listeners that were aborted, with the reason: what is reported of them later ends at once. */
   readonly #aborted = new WeakMap<ConnectionHost, ProxyError>();
 
   constructor(deps: RepeatedTunnelsDeps) {
@@ -37,7 +40,8 @@ export class RepeatedTunnels implements Repeats {
     const { client, target } = request;
     const isAsSeen =
       client.isNamedByHeader === undefined && client.isOnBridge === undefined && client.tls === undefined;
-    if (!isAsSeen || host.spareFor(client) < SPARE_MIN) return;
+    const isOld = read.era !== this.era || services.clock.now() - request.startedMs > LEARNED_MS;
+    if (!isAsSeen || isOld || host.spareFor(client) < SPARE_MIN) return;
     const key = { client: client.address, localAddress: client.localAddress ?? '', target: address, port: target.port };
     const repeated = new RepeatedDecision(decided, read, host, services, this);
     // As long as the addon may use it, the configuration that it comes from is in use.
@@ -45,10 +49,12 @@ export class RepeatedTunnels implements Repeats {
   }
 
   forget(): void {
+    this.era += 1;
     this.#deps.table.forget();
   }
 
   settle(): Promise<void> {
+    this.era += 1;
     return this.#deps.table.settle();
   }
 

@@ -43,8 +43,8 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   /** Set when the request in progress is the last one: the proxy stops and refuses it, or it is to close behind it. */
   #last: 'aborted' | 'closing' | undefined;
   readonly #output: ClientOutput;
-  /** All that the client had sent when its first request began. */
-  #firstHead: string | undefined;
+  /** Of a CONNECT that comes first, until its tunnel is open: what was decided about it may be repeated. */
+  #firstHead: { readonly head: string; readonly era: number } | undefined;
 
   constructor(accepted: AcceptedClient, context: Http1Context) {
     this.wire = accepted.wire;
@@ -182,18 +182,24 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   #headBytes(reader: HeadReader, chunk: Buffer, ownership: Ownership): void {
     const progress = reader.add(chunk, ownership);
     if (progress.at === 'head') {
-      this.#firstHead = reader.which === 'first' ? progress.head : undefined;
+      this.#rememberHead(progress.head, reader.which);
       serveHead(progress.head, progress.rest, this, this.#context);
     } else if (progress.at === 'refused') refuseHead(progress.error, this, this.#context);
     else if (progress.at === 'begun') this.#context.idle.rescheduleSooner(this);
   }
 
+  #rememberHead(head: string, which: 'first' | 'next'): void {
+    const { repeats } = this.#context;
+    const isKept = which === 'first' && repeats !== undefined && head.startsWith('CONNECT ');
+    this.#firstHead = isKept ? { head, era: repeats.era } : undefined;
+  }
+
   repeat(decided: DecidedTunnel, response: string, services: Services): void {
     const { wire } = this;
-    const head = this.#firstHead;
-    if (head === undefined || !(wire instanceof EpollWire) || wire.acceptedBy === undefined) return;
+    const first = this.#firstHead;
+    if (first === undefined || !(wire instanceof EpollWire) || wire.acceptedBy === undefined) return;
     const { host } = this.#accepted;
-    const read = { listener: wire.acceptedBy, head: `${head}\r\n\r\n`, response };
+    const read = { listener: wire.acceptedBy, head: `${first.head}\r\n\r\n`, era: first.era, response };
     this.#context.repeats?.learn(decided, read, host, services);
   }
 
