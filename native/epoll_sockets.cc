@@ -231,9 +231,12 @@ int EpollSockets::repeat_with(Repeats* repeats) {
   return epoll_ctl(epoll_, EPOLL_CTL_ADD, repeats->fd(), &event) == 0 ? 0 : errno;
 }
 
-void EpollSockets::await_bytes(uint32_t number) {
+void EpollSockets::await_bytes(uint32_t number) { defer_accept(number, 1); }
+
+void EpollSockets::await_nothing(uint32_t number) { defer_accept(number, 0); }
+
+void EpollSockets::defer_accept(uint32_t number, int after_s) {
   const Socket* socket = find(number);
-  const int after_s = 1;
   if (socket != nullptr) setsockopt(socket->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &after_s, sizeof after_s);
 }
 
@@ -412,7 +415,9 @@ bool EpollSockets::is_quiet(uint32_t number) {
 int EpollSockets::shut_down(uint32_t number) {
   const Socket* socket = find(number);
   if (socket == nullptr) return EBADF;
-  return shutdown(socket->fd, SHUT_WR) == 0 ? 0 : errno;
+  // A listening socket ends by the other half (shutdown(2) in Linux): it refuses clients, and keeps its number.
+  const int how = socket->kind == Kind::listening ? SHUT_RDWR : SHUT_WR;
+  return shutdown(socket->fd, how) == 0 ? 0 : errno;
 }
 
 void EpollSockets::close(uint32_t number) {

@@ -58,8 +58,10 @@ class EpollSockets {
   void pause(uint32_t number);
   /** Offers what new clients send to `repeats` first; nullptr: to no one. 0, or an errno. */
   int repeat_with(Repeats* repeats);
-  /** Has the kernel report a client when it has sent something, or a second later. */
+  /** From now on the kernel reports a client of this listener when it has sent something, or a second later. */
   void await_bytes(uint32_t number);
+  /** From now on at once. */
+  void await_nothing(uint32_t number);
   /** The number of a socket that connects, from a local address unless `from` is empty; or a negative errno. */
   int dial(const char* address, uint16_t port, const char* from);
   /** Reads a socket that is ready in the next tick. */
@@ -133,6 +135,7 @@ class EpollSockets {
   void read_later(uint32_t number, Socket& socket);
   /** Whether no more may be read or accepted in this tick: the events that the kernel has reported must still find space. */
   bool is_full() const { return posted_ + 3 * kReadyMax > kSocketEventsMax; }
+  void defer_accept(uint32_t number, int after_s);
   void post(SocketEvent kind, uint32_t number, int32_t a = 0, int32_t b = 0, int32_t c = 0);
   void forget(uint32_t number, Socket& socket);
 

@@ -96,6 +96,8 @@ class Repeats {
 
   /** Whether clients of this listener are worth reading from at once. */
   bool serves(uint32_t listener) const;
+  /** Of the decisions that are repeated. */
+  const Vector<RepeatingListener>& listeners() const { return listeners_; }
   /** Owns the descriptor of a client that was just accepted, if what it has sent is to be repeated. */
   bool take(uint32_t listener, int fd, const sockaddr_storage& peer, const char* bytes, size_t size);
   /** Adds the clients that were handed back; the caller owns them, and says `reported` when it has done with one. */

@@ -99,7 +99,12 @@ napi_value add(napi_env env, napi_callback_info info) {
 /** renew(): tunnels for which it has to wait; 0: the table is a new one. */
 napi_value renew(napi_env env, napi_callback_info) {
   Instance& instance = instance_of(env);
-  return number(env, instance.repeats == nullptr ? 0 : static_cast<int32_t>(instance.repeats->renew()));
+  if (instance.repeats == nullptr) return number(env, 0);
+  // A client that is silent is delayed only while there is something to repeat for those that are not.
+  if (instance.epoll != nullptr) {
+    for (const RepeatingListener& one : instance.repeats->listeners()) instance.epoll->sockets.await_nothing(one.number);
+  }
+  return number(env, static_cast<int32_t>(instance.repeats->renew()));
 }
 
 /** setCredit(tunnels) */

@@ -56,6 +56,7 @@ export class Listener implements BoundAddress, ConnectionHost {
   #noticeMs = Number.NEGATIVE_INFINITY;
   #pause: Disposable | undefined;
   #isStopped = false;
+  #isOpen = true;
 
   private constructor(requested: SocketListen, socket: ListeningSocket, serving: Serving, options: AcceptOptions) {
     this.#requested = requested;
@@ -145,6 +146,11 @@ export class Listener implements BoundAddress, ConnectionHost {
     this.#serving.protocol[Symbol.dispose]?.();
   }
 
+  /** Whether it has its listening socket. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Requests and tunnels in progress, on all connections. */
   get active(): number {
     let active = 0;
@@ -153,16 +159,24 @@ export class Listener implements BoundAddress, ConnectionHost {
   }
 
   /** Accepts no more, and closes every connection once nothing is in progress on it. Resolves when all are closed. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#socket.close();
-    this.#serving.protocol[Symbol.dispose]?.();
     this.#pause?.[Symbol.dispose]();
+    this.#socket.stop();
+    this.#closeIdle();
+    // The addon may still hand over a client that it has accepted: its request is served as those in progress are.
+    await this.#options.context.repeats?.settle();
+    this.#socket.close();
+    this.#isOpen = false;
+    this.#serving.protocol[Symbol.dispose]?.();
     this.#admission[Symbol.dispose]();
     this.#unlisted[Symbol.dispose]();
+    this.#closeIdle();
+    await this.#closedAll();
+  }
+
+  #closeIdle(): void {
     for (const { of: connection } of this.#connections) connection?.close();
-    const { repeats } = this.#options.context;
-    return repeats === undefined ? this.#closedAll() : repeats.settle().then(() => this.#closedAll());
   }
 
   #closedAll(): Promise<void> {
@@ -243,7 +257,7 @@ export class Listener implements BoundAddress, ConnectionHost {
 
   /** More clients would find no descriptor, or take the time to read from the clients that were rejected before. */
   #pauseAccepting(): void {
-    if (this.#pause !== undefined) return;
+    if (this.#pause !== undefined || this.#isStopped) return;
     this.#socket.pause();
     this.#pause = this.#options.context.clock.after(PAUSE_MS, () => {
       this.#pause = undefined;

@@ -94,7 +94,8 @@ export class ListenerSet {
   /** Sockets that it owns: listeners (those of the addon), connections, and rejected clients that still read why. */
   get sockets(): number {
     const { epollSockets, places, rejected } = this.#options;
-    const listening = [...this.#listeners, ...this.#prepared].filter(({ listen }) => listen.kind === 'tcp').length;
+    const open = [...this.#all(), ...this.#prepared].filter(({ isOpen }) => isOpen);
+    const listening = open.filter(({ listen }) => listen.kind === 'tcp').length;
     return (epollSockets === undefined ? 0 : listening) + places.taken + rejected.size;
   }
 

@@ -47,7 +47,8 @@ export interface ListeningSocket {
   /** Clients wait in the kernel until `resume`. Node's listeners cannot do that, and go on. */
   pause(): void;
   resume(): void;
-  /** Accepts no more. */
+  /** Accepts no more. Clients that were accepted before may still be reported until `close`. */
+  stop(): void;
   close(): void;
 }
 export interface ListeningHost {
@@ -128,6 +129,7 @@ function listenOnEpoll(
     serve: (host) => socket.serve(host),
     pause: () => socket.pause(),
     resume: () => socket.resume(),
+    stop: () => socket.stop(),
     close: () => socket.close(),
   };
 }
@@ -152,6 +154,10 @@ function listenOnNode(listen: SocketListen, server: Server): ListeningSocket {
   server.on('connection', (socket) => accept(socket));
   // Out of descriptors: libuv closes what waits in the backlog and goes on, so there is nothing to spin on.
   server.on('error', (error) => failed(error));
+  const close = () => {
+    server.close();
+    for (const socket of queued ?? []) socket.destroy();
+  };
   return {
     listen,
     serve(host) {
@@ -170,10 +176,8 @@ function listenOnNode(listen: SocketListen, server: Server): ListeningSocket {
     },
     pause() {},
     resume() {},
-    close() {
-      server.close();
-      for (const socket of queued ?? []) socket.destroy();
-    },
+    stop: close,
+    close,
   };
 }
 

@@ -56,6 +56,13 @@ export class EpollListener implements SocketOwner {
     if (failed !== 0) this.#state.handler.failed(systemError(failed, 'accept'));
   }
 
+  /** Accepts no more. Clients that the addon has accepted before, and had not handed over, still come until `close`. */
+  stop(): void {
+    if (this.#state.at === 'closed') return;
+    this.#table.addon.pause(this.#socket);
+    this.#table.addon.shutDown(this.#socket);
+  }
+
   close(): void {
     if (this.#state.at === 'closed') return;
     this.#state = { at: 'closed' };

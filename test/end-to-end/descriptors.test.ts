@@ -135,7 +135,11 @@ for (const [relay, skip] of relays) {
       const { running, port } = await started(relay, undefined);
       using _running = running;
       await untilServed(port, origin.authority);
+      await settled(running);
+      const before = openIn(running).length;
       const clients = await Promise.all(Array.from({ length: 4 }, () => rawClient(port)));
+      // The kernel may keep those that are silent for a second.
+      await until(() => openIn(running).length === before + clients.length, 'the clients are accepted');
       await settled(running);
       await limitFiles(running, 'to those that are open');
       for (const [at, client] of clients.entries()) {

@@ -151,6 +151,18 @@ testRepeated('nothing is repeated for longer than a second', async () => {
   assert.ok(dialled(proxy) >= 3 && secondsMax >= 3, `${dialled(proxy)} decisions in ${secondsMax} s`);
 });
 
+testRepeated('what was decided before a change of mode is not repeated behind it', async () => {
+  await using origin = await RawOrigin.listen(echo);
+  await using proxy = await start();
+  using first = await proxy.client();
+  first.send(`${connectTo(origin.authority)}ping`);
+  await proxy.when(() => dialled(proxy) === 1);
+  proxy.proxy.setMode('configured', undefined);
+  await first.until(`${ESTABLISHED}ping`);
+  await ping(proxy, origin.authority);
+  assert.equal(dialled(proxy), 2);
+});
+
 testRepeated('a target that is gone meanwhile gets the refusal that it always gets', async () => {
   const origin = await RawOrigin.listen(echo);
   await using proxy = await start();
@@ -165,20 +177,53 @@ testRepeated('a target that is gone meanwhile gets the refusal that it always ge
 testRepeated('a target that does not answer any more is dialled as it always is', async () => {
   await using hole = await blackHole();
   hole.wake();
-  await using proxy = await start({ timeouts: { connect: '2s' } });
-  const authority = `${hole.host}:${hole.port}`;
-  const connects = async () => {
+  await using proxy = await start({ timeouts: { connect: '10s' } });
+  const connect = connectTo(`${hole.host}:${hole.port}`);
+  await repeats(proxy, async () => {
     using client = await proxy.client();
-    client.send(connectTo(authority));
+    client.send(connect);
     await client.until(`${ESTABLISHED}late`);
-  };
-  await repeats(proxy, connects);
-  await using again = await blackHole();
-  // The same address and head as a tunnel a moment ago, and a target that accepts nothing now.
+  });
+  await hole.sleep();
+  const before = dialled(proxy);
   using client = await proxy.client();
-  client.send(connectTo(`${again.host}:${again.port}`));
-  again.wake();
-  await client.until(`${ESTABLISHED}late`);
+  client.send(connect);
+  await proxy.when(() => dialled(proxy) > before);
+  hole.wake();
+  assert.equal(await client.until('late'), `${ESTABLISHED}late`);
+});
+
+testRepeated('a client whose target does not answer any more is answered by a proxy that stops', async () => {
+  await using hole = await blackHole();
+  hole.wake();
+  const proxy = await start({ timeouts: { connect: '10s' } });
+  const connect = connectTo(`${hole.host}:${hole.port}`);
+  let client: RawPeer | undefined;
+  const { addon } = loadAddon();
+  const isTaken = () => (addon?.repeats.unreported() ?? 0) > 0;
+  const isKnown = () =>
+    proxy.events.some((event) => event.type === 'connection' && event.client.port === portOf(client));
+  for (let tries = 1; client === undefined || !isTaken(); tries++) {
+    assert.ok(tries < 20, 'the addon takes no client');
+    client?.socket.destroy();
+    hole.wake();
+    await repeats(proxy, async () => {
+      using another = await proxy.client();
+      another.send(connect);
+      await another.until(`${ESTABLISHED}late`);
+    });
+    await hole.sleep();
+    client = await proxy.client();
+    client.send(connect);
+    await until(() => isTaken() || isKnown(), 'it is accepted');
+  }
+  const closing = proxy.proxy.close({ drainMs: 20_000 });
+  hole.wake();
+  assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 \d{3} /);
+  await client.ended();
+  client[Symbol.dispose]();
+  await closing;
+  await proxy[Symbol.asyncDispose]();
 });
 
 testRepeated('a tunnel that goes on is in progress as any other: seen, counted, and ended by its id', async () => {
@@ -303,6 +348,53 @@ testRepeated('a limit that a reload brings holds for tunnels that were repeated 
   client.send('x'.repeat(1_000_000));
   assert.equal(await client.ended(), 'reset');
   await endedBy(proxy, port, 'limit');
+});
+
+testRepeated('each of many tunnels has its own bytes in its record, however long it was open', async () => {
+  await using origin = await RawOrigin.listen(echo);
+  await using proxy = await start();
+  const sent = new Map<number | undefined, number>();
+  const visit = async (bytes: number) => {
+    using client = await proxy.client();
+    sent.set(portOf(client), bytes);
+    client.send(`${connectTo(origin.authority)}${'x'.repeat(bytes)}`);
+    await client.until(ESTABLISHED + 'x'.repeat(bytes));
+    // Every other one is open for so long that it is reported before its end.
+    if (bytes % 2 === 0) await inProgress(proxy, client);
+    client.end();
+    await client.ended();
+  };
+  await repeats(proxy, () => ping(proxy, origin.authority));
+  await proxy.forget();
+  const visitors = Array.from({ length: 8 }, async (_, which) => {
+    for (let round = 0; round < 10; round++) await visit(100 * which + round + 1);
+  });
+  await Promise.all(visitors);
+  await proxy.when(({ records }) => records.length === 80);
+  for (const { client, bytesUp, bytesDown, end } of proxy.records) {
+    const bytes = sent.get(client.port);
+    assert.deepEqual([bytesUp, bytesDown, end], [bytes, bytes, 'client']);
+  }
+  assert.ok(dialled(proxy) < 40, `${dialled(proxy)} of 80 were decided about`);
+});
+
+testRepeated('a client that sends nothing is accepted all the same, and closed in time', async () => {
+  await using origin = await RawOrigin.listen(echo);
+  await using proxy = await start({ timeouts: { requestHead: '300ms' } });
+  await repeats(proxy, () => ping(proxy, origin.authority));
+  const isOver = (port: number | undefined) =>
+    proxy.when(({ events }) => events.some((event) => event.type === 'connectionClosed' && event.client.port === port));
+  // The kernel keeps it from the proxy for a second at most.
+  using silent = await proxy.client();
+  const silentPort = portOf(silent);
+  assert.equal(await silent.ended(), 'fin');
+  await isOver(silentPort);
+  // As checks of health do.
+  using brief = await proxy.client();
+  const briefPort = portOf(brief);
+  brief.end();
+  assert.equal(await brief.ended(), 'fin');
+  await isOver(briefPort);
 });
 
 testRepeated('many bytes each way pass as they are', async () => {

@@ -9,6 +9,8 @@ export interface BlackHole extends AsyncDisposable {
   readonly port: number;
   /** From now on it accepts, and sends `late`: an open attempt succeeds when the kernel sends its SYN again, within 2 s. */
   wake(): void;
+  /** Answers no more, as at first. */
+  sleep(): Promise<void>;
 }
 
 const LISTENER = `
@@ -23,18 +25,21 @@ export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> 
   const child = spawn(process.execPath, ['-e', LISTENER, host], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = await once(child.stdout, 'data');
   const port = Number(line);
-  child.kill('SIGSTOP');
   const fillers: Socket[] = [];
-  for (let isFull = false; !isFull; ) {
-    const filler = connect({ host, port });
-    filler.on('error', () => undefined);
-    fillers.push(filler);
-    const connected = once(filler, 'connect');
-    await Promise.race([connected, wait(FULL_MS)]);
-    // On a loaded machine both may be due, and the event loop runs the timer first.
-    await nextTurn();
-    isFull = filler.connecting;
-  }
+  const sleep = async () => {
+    child.kill('SIGSTOP');
+    for (let isFull = false; !isFull; ) {
+      const filler = connect({ host, port });
+      filler.on('error', () => undefined);
+      fillers.push(filler);
+      const connected = once(filler, 'connect');
+      await Promise.race([connected, wait(FULL_MS)]);
+      // On a loaded machine both may be due, and the event loop runs the timer first.
+      await nextTurn();
+      isFull = filler.connecting;
+    }
+  };
+  await sleep();
   return {
     host,
     port,
@@ -42,6 +47,7 @@ export async function blackHole(host: string = '127.0.0.1'): Promise<BlackHole> 
       for (const filler of fillers) filler.destroy();
       child.kill('SIGCONT');
     },
+    sleep,
     async [Symbol.asyncDispose]() {
       for (const filler of fillers) filler.destroy();
       child.kill('SIGKILL');
