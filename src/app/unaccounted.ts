@@ -1,7 +1,7 @@
 import type { ListenerSet } from '../clients/listener-set.ts';
 import type { Permit } from '../contracts/stages.ts';
 import type { Limits } from '../limits/limits.ts';
-import { relayedTunnelCount } from '../native/relay-thread.ts';
+import { relayedTunnelCount, repeatedTunnelCount } from '../native/relay-thread.ts';
 import { epollSocketCount } from '../net/epoll-sockets.ts';
 import { nodeWireCount } from '../net/node-wire.ts';
 import type { Unaccounted } from '../observe/process-measures.ts';
@@ -87,5 +87,6 @@ export class UnaccountedCheck implements Disposable {
 const sumOf = (count: (one: UnaccountedCheck) => number): number =>
   [...checks].reduce((sum, one) => sum + count(one), 0);
 
-/** Of wires, wherever they are. */
-const openSockets = (): number => epollSocketCount() + nodeWireCount() + 2 * relayedTunnelCount();
+/** Of wires, wherever they are. Of a repeated tunnel, the client's end has a place; the other was dialled for no wire. */
+const openSockets = (): number =>
+  epollSocketCount() + nodeWireCount() + 2 * relayedTunnelCount() - repeatedTunnelCount();

@@ -118,9 +118,14 @@ export class NativeThread {
     if (this.#open++ === 0) this.#addon.hold(1);
   }
 
-  /** Tunnels whose bytes it moves, and whose sockets were both opened in TypeScript. */
+  /** Tunnels whose bytes it moves. */
   get open(): number {
-    return this.#open - this.#repeated.size;
+    return this.#open;
+  }
+
+  /** Those of them that the addon has opened by itself. */
+  get repeated(): number {
+    return this.#repeated.size;
   }
 
   /** A command for a tunnel that is over is ignored; its event is on the way then. */
@@ -237,6 +242,8 @@ let started: StartedThread | undefined;
 
 /** Tunnels whose bytes the thread of this environment moves; each has two sockets. */
 export const relayedTunnelCount = (): number => started?.thread?.open ?? 0;
+/** Those of them that the addon has opened by itself. */
+export const repeatedTunnelCount = (): number => started?.thread?.repeated ?? 0;
 
 /** Loads the addon and starts its thread, once. Never throws. */
 export function nativeThread(): StartedThread {

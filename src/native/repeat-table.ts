@@ -55,12 +55,15 @@ export interface RepeatOwner {
   dropped(): void;
 }
 
+/** What is needed of the thread that moves their bytes. */
+export type RepeatThread = Pick<NativeThread, 'countersOfRepeated' | 'command'>;
+
 /**
  * The decisions that the addon repeats (native/repeats.h). Every second it begins with an empty table, so that none is
  * older; the table before is kept here until all its tunnels have been reported.
  */
 export class RepeatTable {
-  readonly thread: NativeThread;
+  readonly #thread: RepeatThread;
   readonly #addon: RepeatsAddon;
   readonly #reports = new Float64Array(REPORTS_MAX * NUMBERS_PER_REPORT);
   /** What the clock of the reports is behind that of `performance.now`. */
@@ -71,8 +74,8 @@ export class RepeatTable {
   #renewal: Disposable | undefined;
 
   /** Throws when the system cannot have it. */
-  constructor(addon: RepeatsAddon, thread: NativeThread) {
-    this.thread = thread;
+  constructor(addon: RepeatsAddon, thread: RepeatThread) {
+    this.#thread = thread;
     this.#addon = addon;
     addon.begin((reports) => this.#read(reports), this.#reports.buffer, thread.countersOfRepeated());
     addon.setCredit(UNREPORTED_MAX);
@@ -141,7 +144,7 @@ export class RepeatTable {
       openedMs: of(5) + this.#offsetMs,
     };
     if (of(0) === TUNNEL_REPORTS.open) {
-      if (owner === undefined) this.thread.command(slot, 'abort');
+      if (owner === undefined) this.#thread.command(slot, 'abort');
       else owner.opened(tunnel);
     } else owner?.ended({ ...tunnel, endedMs: of(6) + this.#offsetMs, up: of(7), down: of(8), end: of(9) });
   }
