@@ -56,7 +56,7 @@ struct Random {
 
 const char kResponse[] = "HTTP/1.1 200 Connection established\r\n\r\n";
 constexpr size_t kResponseBytes = sizeof kResponse - 1;
-/** What a client is told that the loop has served: by itself, or behind an attempt that was handed back. */
+/** What a client gets that the loop has served: by itself, or behind an attempt that was handed back. */
 const char kServed[] = "HTTP/1.1 502 by the loop\r\n\r\n";
 
 sockaddr_in loopback(uint16_t port) {
@@ -165,7 +165,7 @@ class Echo {
   std::thread thread_;
 };
 
-/** Accepts nobody: its backlog is full. */
+/** Accepts no client: its backlog is full. */
 struct Silent {
   uint16_t port = 0;
   std::vector<int> fds;
@@ -319,7 +319,7 @@ class Loop {
     std::vector<uint32_t> served;
     for (size_t at = 0; at < count; at++) on_event(&events_[at * kNumbersPerEvent], &served);
     for (const uint32_t socket : served) {
-      check(sockets_.write(socket, kServed, sizeof kServed - 1) != 0, "no room for a response");
+      check(sockets_.write(socket, kServed, sizeof kServed - 1) != 0, "no space for a response");
       sockets_.shut_down(socket);
     }
   }
@@ -343,7 +343,7 @@ class Loop {
     }
     const auto [reports, events] = relay_->take_news();
     for (const Report& report : reports) {
-      check(report.decision == static_cast<uint32_t>(Target::echo) + 1, "a tunnel to a target that accepts nobody");
+      check(report.decision == static_cast<uint32_t>(Target::echo) + 1, "a tunnel to a target that accepts no client");
       check(report.accepted_ms <= report.opened_ms && report.opened_ms <= report.ended_ms, "times");
       if (report.kind == TunnelReport::over) reported[report.client_port].push_back({report.up, report.down});
       else check(open_.emplace(report.slot, report.client_port).second, "reported twice");
@@ -426,7 +426,7 @@ void compare(Loop& loop, const std::vector<Visitor>& visitors, size_t* tunnels) 
     const auto& reports = loop.reported[one.port];
     const int given = loop.given[one.port];
     if (one.way == Way::resets) {
-      // The loop gets one that could not be told that its tunnel is open, or that has sent nothing.
+      // The loop gets one that has not read that its tunnel is open, or that has sent nothing.
       check(reports.size() + static_cast<size_t>(given) <= 1, "a client that resets counts twice");
       continue;
     }
@@ -501,7 +501,7 @@ void ends_in_the_middle(uint32_t seed) {
       check(send(clients.back(), head.data(), head.size(), MSG_NOSIGNAL) > 0, "send");
       loop.turn();
     }
-    // Some of those to the silent target are handed back meanwhile, and nobody takes them.
+    // Some of those to the silent target are handed back meanwhile, and the loop does not take them.
     usleep(seed % 2 == 0 ? 0 : 300'000);
   }
   for (const int client : clients) close(client);
