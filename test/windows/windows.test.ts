@@ -139,6 +139,26 @@ test('without an account it logs in as the user of Windows, with no password typ
   assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
 });
 
+test('a password of the Credential Manager logs in at an upstream proxy with NTLM', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const { user, password } = ACCOUNTS.alice;
+  const { origin, winbind } = await lab();
+  const wine = await windowsInLab();
+  await using upstream = await startNtlmUpstream(winbind);
+  const url = `http://localhost:${upstream.port}`;
+  const credentials = { corp: { user, domain: winbind.domain, from: 'keyring' } };
+  const upstreams = [{ host: 'localhost', credentials: 'corp', auth: ['ntlm'] }];
+  const config = join(wine.folder, 'keyring-login.json');
+  writeFileSync(config, JSON.stringify({ routes: { proxy: [url] }, credentials, upstreams }));
+  const login = await wine.viaduct(['login', 'corp', '--config', windowsPath(config)], {}, `${password}\n`).ended;
+  assert.equal(login.code, 0, login.err);
+  assert.match(login.err, /accepts it$/m);
+  const port = await through(url, { credentials, upstreams });
+  assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
+});
+
 const SETTINGS = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
 
 /** As `netsh winhttp set proxy` writes it: version, counter, flags (3: by proxy), and each text behind its length. */

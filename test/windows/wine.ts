@@ -107,6 +107,7 @@ export class Wine implements Disposable {
       making[Symbol.dispose]();
     }
     cpSync(ready, join(wine.folder, 'prefix'), { recursive: true, verbatimSymlinks: true });
+    wine.#serve();
     return wine;
   }
 
@@ -123,6 +124,26 @@ export class Wine implements Disposable {
     return this.#run([WINE, NODE, windowsPath(`${APP}dist/cli.js`), ...words], environment, input);
   }
 
+  /**
+   * The process that holds the registry lives as long as this Windows: one that a program in a namespace starts would be killed
+   * with it, and what the program has stored would be gone.
+   */
+  #serve(): void {
+    const child = spawn(SERVER, ['--foreground', '--persistent'], { stdio: 'ignore', env: this.#environment() });
+    this.#running.add(() => void child.kill('SIGKILL'));
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env.PATH,
+      HOME: this.folder,
+      WINEPREFIX: join(this.folder, 'prefix'),
+      WINEARCH: 'win64',
+      WINEDEBUG: '-all',
+      NODE_SKIP_PLATFORM_CHECK: '1',
+    };
+  }
+
   #run(words: readonly string[], environment: Readonly<Record<string, string>> = {}, input = ''): WineProgram {
     const at = mkdtempSync(join(this.folder, 'run-'));
     const [out, err, stdin] = [join(at, 'out'), join(at, 'err'), join(at, 'in')];
@@ -130,15 +151,7 @@ export class Wine implements Disposable {
     const [program = '', ...rest] = this.#view === undefined ? words : privately(words, this.#view);
     const child = spawn(program, rest, {
       stdio: [openSync(stdin, 'r'), openSync(out, 'w'), openSync(err, 'w')],
-      env: {
-        PATH: process.env.PATH,
-        HOME: this.folder,
-        WINEPREFIX: join(this.folder, 'prefix'),
-        WINEARCH: 'win64',
-        WINEDEBUG: '-all',
-        NODE_SKIP_PLATFORM_CHECK: '1',
-        ...environment,
-      },
+      env: { ...this.#environment(), ...environment },
     });
     const kill = () => void child.kill('SIGKILL');
     this.#running.add(kill);
@@ -164,7 +177,7 @@ export class Wine implements Disposable {
   }
 
   #stop(): void {
-    spawnSync(SERVER, ['-k'], { env: { PATH: process.env.PATH, WINEPREFIX: join(this.folder, 'prefix') } });
+    spawnSync(SERVER, ['-k'], { env: this.#environment() });
   }
 
   [Symbol.dispose](): void {
