@@ -226,7 +226,7 @@ test('a password is kept by the Credential Manager, found by the next process, a
   assert.equal(stored.code, 0, stored.err);
   assert.equal((await accountLine())?.[1], 'LAB\\alice (keyring), by ntlm');
   assert.equal((await wine.viaduct(['logout', 'LAB\\alice', ...at]).ended).code, 0);
-  assert.equal((await accountLine())?.[1], 'none');
+  assert.equal((await accountLine())?.[1], 'none: the keyring has no password of LAB\\alice: use viaduct login');
 });
 
 test('a configuration is found by a long path, and read when an editor has let go of it', {
