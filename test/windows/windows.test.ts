@@ -207,3 +207,52 @@ test('setup points Windows at the PAC of the proxy, keeps what it said before as
   assert.equal((await wine.reg('query', settings)).out, before);
   await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '0', '/f');
 });
+
+test('Ctrl-C in a console lets the request in progress finish, and ends the proxy', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const wine = await windows();
+  let respond = () => {};
+  const origin = createServer((_, response) => {
+    respond = () => void response.end('in the end');
+  }).listen(0, '127.0.0.1');
+  await once(origin, 'listening');
+  const address = origin.address();
+  const script = join(wine.folder, 'console.cjs');
+  writeFileSync(script, CONSOLE);
+  const press = join(wine.folder, 'press');
+  const command = [windowsPath(join(wine.folder, 'app/dist/cli.js')), ...QUIET];
+  const program = wine.node([script, `${PROGRAM_PACKAGES}koffi`, press].map(windowsPath).concat(command));
+  const port = await portOf(program);
+  const asked = once(origin, 'request');
+  const answer = ask(port, `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/`);
+  await asked;
+  writeFileSync(press, '');
+  await program.says(/^stopping: 1 open request has up to 30 s to finish/m);
+  respond();
+  assert.equal(await answer, 'in the end 200');
+  const { code, err } = await program.ended;
+  assert.equal(code, 0, err);
+  assert.match(err, /^stopped; 1 open request finished, 0 were aborted/m);
+  origin.close();
+});
+
+/** Opens a console, runs the program in it, and presses Ctrl-C when the file is there. (Ctrl-Break is not to be had: Wine sends none.) */
+const CONSOLE = `
+const [koffi, press, ...words] = process.argv.slice(2);
+const kernel = require(koffi).load('kernel32.dll');
+// What Wine was started from counts as a console, and has no keys.
+kernel.func('FreeConsole', 'int32', [])();
+if (kernel.func('AllocConsole', 'int32', [])() === 0) process.exit(90);
+const send = kernel.func('GenerateConsoleCtrlEvent', 'int32', ['uint32', 'uint32']);
+// It reaches every program of the console.
+process.on('SIGINT', () => {});
+const child = require('node:child_process').spawn(process.execPath, words, { stdio: 'inherit' });
+child.on('exit', (code) => process.exit(code ?? 91));
+const pressed = setInterval(() => {
+  if (!require('node:fs').existsSync(press)) return;
+  clearInterval(pressed);
+  if (send(0, 0) === 0) process.exit(92);
+}, 50);
+`;
