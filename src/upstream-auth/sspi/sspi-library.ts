@@ -1,5 +1,5 @@
 import type { Secret } from '../../contracts/secret.ts';
-import { loadKoffi } from '../../native/koffi.ts';
+import { layoutProblem, loadKoffi } from '../../native/koffi.ts';
 
 /** `Negotiate` chooses Kerberos where it can, and NTLM in SPNEGO else. */
 export type SspiPackage = 'Negotiate' | 'NTLM';
@@ -46,6 +46,8 @@ export async function openSspiLibrary(
   load: typeof loadKoffi = loadKoffi,
 ): Promise<SspiLibrary | { readonly unavailable: string }> {
   if (platform !== 'win32') return { unavailable: 'SSPI is a part of Windows' };
+  const problem = layoutProblem();
+  if (problem !== undefined) return { unavailable: problem };
   const koffi = await load();
   if (koffi === undefined)
     return { unavailable: 'the package koffi, which calls SSPI, is not installed for this machine' };
