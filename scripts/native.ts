@@ -7,7 +7,7 @@ import { ROOT } from './tools.ts';
 /** The command of a compiler of C++: its first word is the program. */
 export type Compiler = readonly string[];
 const COMPILER: Compiler = [process.env.CXX || 'c++'];
-/** Zig brings a C++ library and musl of its own, for every processor: a binary runs where musl is, whatever machine compiles it. */
+/** Zig brings a C++ library and musl of its own, for every processor: any machine can compile a binary for any other. */
 export const muslCompiler = (processor: 'x86_64' | 'aarch64'): Compiler => [
   'zig',
   'c++',
