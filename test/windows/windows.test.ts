@@ -117,6 +117,19 @@ test('setup points Windows at the proxy, and gives back what was there', { skip,
   assert.equal(await settings(), before);
 });
 
+test('the settings of services are shown with what Windows has, and left to an administrator', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const wine = await windows();
+  const key = `HKLM\\${SETTINGS}\\Connections`;
+  await wine.reg('add', key, '/v', 'WinHttpSettings', '/t', 'REG_BINARY', '/d', winHttpSettings('old.corp:8080'), '/f');
+  const { out } = await wine.viaduct(['setup', 'winhttp', '--scope', 'system', '--port', '3128']).ended;
+  await wine.reg('delete', key, '/v', 'WinHttpSettings', '/f');
+  assert.match(out, /^ {2}- old\.corp:8080\n {2}\+ 127\.0\.0\.1:3128; past it: <local>$/m);
+  assert.match(out, /^nothing is changed yet; to do it, in a terminal that runs as administrator: Z:/m);
+});
+
 test('a password is kept by the Credential Manager, found by the next process, and removed', {
   skip,
   timeout: 60_000,
