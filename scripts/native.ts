@@ -18,13 +18,13 @@ const HEADERS = `${ROOT}node_modules/node-api-headers/include`;
 const WARNINGS = ['-Wall', '-Wextra'];
 const source = (name: string): string => `${ROOT}native/${name}.cc`;
 /** What the relay is made of, without Node. */
-export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'relay'].map(source);
+export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'decision_table', 'repeats', 'relay'].map(source);
 /** What the epoll sockets are made of, without Node. */
 export const EPOLL_SOURCES: readonly string[] = ['epoll_sockets'].map(source);
 export const ADDON_SOURCES: readonly string[] = [
   ...RELAY_SOURCES,
   ...EPOLL_SOURCES,
-  ...['epoll_sockets_module', 'addon'].map(source),
+  ...['epoll_sockets_module', 'repeats_module', 'addon'].map(source),
 ];
 /** How each of its files is compiled. No exceptions: see native/memory.h. */
 export const ADDON_FLAGS: readonly string[] = [

@@ -187,6 +187,7 @@ class Worker {
       stateDir,
       credentials: credentials(start, () => this.#idKey),
       clock: systemClock,
+      decisions: 'repeat',
       ownAddresses: () => ownAddresses,
       cluster: {
         suffix,

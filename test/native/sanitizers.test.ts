@@ -28,7 +28,7 @@ const PROGRAMS: readonly Program[] = [
   // They have one thread.
   {
     of: 'the epoll sockets',
-    sources: [...EPOLL_SOURCES, here('epoll-sockets-harness.cc')],
+    sources: [...EPOLL_SOURCES, ...RELAY_SOURCES, here('epoll-sockets-harness.cc')],
     work: { sanitizers: 500, valgrind: 50 },
   },
   {
