@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { compile, compileAddon, EPOLL_SOURCES, muslCompiler, RELAY_SOURCES } from '../../scripts/native.ts';
+import { compile, compileAddon, muslCompiler } from '../../scripts/native.ts';
 import { isLong } from '../support/bulk.ts';
 import { isInstalled } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { PROGRAMS } from './programs.ts';
 
-const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const isZigThere = isInstalled({ name: 'zig', command: 'zig' });
 const skip = isZigThere ? false : 'missing here; put the zig command on the PATH (ziglang.org)';
 
@@ -39,16 +38,11 @@ if (isLong) {
     skip: skip || (process.arch === 'x64' ? false : 'built for x64'),
   }, () => {
     using folder = temporaryFolder();
-    const programs = [
-      { sources: [...RELAY_SOURCES, here('relay-harness.cc')], work: 200 },
-      { sources: [...EPOLL_SOURCES, here('epoll-sockets-harness.cc')], work: 500 },
-      { sources: [here('kernel-questions-harness.cc')], work: 100 },
-    ];
-    for (const { sources, work } of programs) {
+    for (const { of, sources, work } of PROGRAMS) {
       const program = join(folder.path, 'harness');
       assert.equal(compile(program, ['-O1', '-static', ...sources], muslCompiler('x86_64')), undefined);
-      const done = spawnSync(program, [String(work), '1'], { encoding: 'utf8', timeout: 100_000 });
-      assert.deepEqual([done.status, done.stdout, done.stderr], [0, 'ok\n', ''], sources.at(-1));
+      const done = spawnSync(program, [String(work.sanitizers), '1'], { encoding: 'utf8', timeout: 100_000 });
+      assert.deepEqual([done.status, done.stdout, done.stderr], [0, 'ok\n', ''], of);
     }
   });
 }
