@@ -56,7 +56,8 @@ for (const workers of [1, 2]) {
       for (const { bytesUp, bytesDown, rule, durationMs, timings } of records) {
         assert.deepEqual([bytesDown, rule], [bytesUp, 'loopback']);
         const sum = Object.values(Object(timings)).reduce((before: number, ms) => before + Number(ms), 0);
-        assert.ok(Math.abs(sum - Number(durationMs)) < 1, `${JSON.stringify(timings)} in ${durationMs} ms`);
+        // Each of the five is rounded; reading the head is none of them.
+        assert.ok(sum > 0 && sum < Number(durationMs) + 1, `${JSON.stringify(timings)} in ${durationMs} ms`);
       }
       const bytes = sizes.reduce((sum, one) => sum + one, 0);
       const metrics = async () => (await fetch(`${at.instance.admin}/metrics`)).text();
