@@ -442,6 +442,27 @@ testRepeated('a client at another address of the machine is another client', asy
   assert.match(await other.until('\r\n\r\n'), /^HTTP\/1\.1 403 /);
 });
 
+for (const all of ['0.0.0.0', '[::]']) {
+  testRepeated(`on ${all}, clients of other addresses and to other addresses of the machine are others`, async () => {
+    await using origin = await RawOrigin.listen(echo);
+    await using proxy = await start({
+      listen: `http://${all}:0`,
+      clients: { allow: ['127.0.0.0/8'] },
+      guard: { allow: ['127.0.0.1'] },
+      access: [{ deny: { clients: '127.0.0.2' } }, { allow: { hosts: '127.0.0.1' } }, { default: 'deny' }],
+    });
+    await repeats(proxy, () => ping(proxy, origin.authority));
+    const before = dialled(proxy);
+    using elsewhere = await rawClient(proxy.port, '127.0.0.3', '127.0.0.1');
+    elsewhere.send(connectTo(origin.authority));
+    await elsewhere.until(ESTABLISHED);
+    assert.equal(dialled(proxy), before + 1);
+    using denied = await rawClient(proxy.port, '127.0.0.1', '127.0.0.2');
+    denied.send(connectTo(origin.authority));
+    assert.match(await denied.until('\r\n\r\n'), /^HTTP\/1\.1 403 /);
+  });
+}
+
 for (const [why, config] of Object.entries<ConfigInput>({
   'clients have accounts': { clients: { users: { me: '{SHA}scHYc28g2z+2wcZrsUVe1DkJ8Ng=' }, allow: ['127.0.0.1'] } },
   'a rule has times': { access: [{ deny: { hosts: 'a.example', times: { from: '00:00', to: '00:01' } } }] },
