@@ -79,8 +79,16 @@ function build(value) {
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, build(part)]));
 }
 function schema(make) {
+  // A start that has checked its settings needs no schema any more: what nothing else holds is built again.
   let made;
-  const builder = () => (made ??= make());
+  const builder = () => {
+    let built = made?.deref();
+    if (built === undefined) {
+      built = make();
+      made = new WeakRef(built);
+    }
+    return built;
+  };
   const late = new Proxy({}, {
     get(_, key) {
       if (made === undefined && NOTED.has(key)) return (...args) => schema(() => builder()[key](...args.map(build)));
