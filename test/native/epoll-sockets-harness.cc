@@ -504,6 +504,16 @@ void what_fails() {
   check(taken >= 0, "listen");
   const uint16_t used = port_of(bench.sockets, static_cast<uint32_t>(taken));
   check(bench.sockets.listen("127.0.0.1", used, 1, false) == -EADDRINUSE, "one port for two");
+  // A listener that is shut down refuses clients and leaves its port to the next one, and its number is its own still.
+  check(bench.sockets.serve(static_cast<uint32_t>(taken)) == 0, "serve");
+  bench.sockets.pause(static_cast<uint32_t>(taken));
+  check(bench.sockets.shut_down(static_cast<uint32_t>(taken)) == 0, "shut down");
+  const int refused = bench.sockets.dial("127.0.0.1", used, "");
+  const auto none = bench.tick(1'000);
+  check(none.size() == 1 && none[0].kind == SocketEvent::connected && none[0].first == ECONNREFUSED, "not refused");
+  bench.sockets.close(static_cast<uint32_t>(refused));
+  check(bench.sockets.listen("127.0.0.1", used, 1, false) >= 0, "its port is taken");
+  check(port_of(bench.sockets, static_cast<uint32_t>(taken)) == used, "another address");
 }
 
 /** A call with the number of no open socket does nothing to any other. */
