@@ -3,6 +3,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ROOT } from '../scripts/tools.ts';
 import { isInstalled } from '../test/support/requires.ts';
+import type { Peer } from './peer.ts';
 
 const PROGRAM = `${ROOT}.cache/bench/load`;
 const SOURCES = ['load.c', 'origin.c', 'net.h'].map((name) => `${ROOT}bench/${name}`);
@@ -61,6 +62,23 @@ function start(mode: string, numbers: readonly number[], more: NodeJS.ProcessEnv
 /** Runs a mode to its end. */
 export const load = (mode: string, ...numbers: readonly number[]): Promise<LoadResult> =>
   loadWith('', mode, ...numbers);
+
+/** A proxy that runs. */
+interface Reached {
+  readonly peer: Peer;
+  readonly port: number;
+}
+
+/** Runs a mode through a peer, in what it understands. */
+export const loadThrough = (
+  { peer, port }: Reached,
+  mode: string,
+  ...numbers: readonly number[]
+): Promise<LoadResult> => loadSpeaking(peer.speaks ?? '', mode, port, ...numbers);
+
+/** Starts a mode through a peer. */
+export const startLoadThrough = ({ peer, port }: Reached, mode: string, ...numbers: readonly number[]): Load =>
+  start(mode, [port, ...numbers], { LOAD_SPEAKS: peer.speaks ?? '' });
 
 /** The same by another client protocol: LOAD_SPEAKS of load.c. */
 export async function loadSpeaking(what: string, mode: string, ...numbers: readonly number[]): Promise<LoadResult> {
