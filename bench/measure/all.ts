@@ -9,6 +9,8 @@ import { idle } from './idle.ts';
 import { plain } from './plain.ts';
 import { setup } from './setup.ts';
 import { shaping } from './shaping.ts';
+import { upstreams } from './upstreams.ts';
+import { workers } from './workers.ts';
 
 /** In the order of the table. */
 export const MEASUREMENTS: readonly Measurement[] = [
@@ -20,7 +22,9 @@ export const MEASUREMENTS: readonly Measurement[] = [
   idle,
   echo,
   growth,
+  workers,
   shaping,
+  upstreams,
   dashboard,
   fleet,
 ];
