@@ -13,7 +13,7 @@ const GREEDY_MS = 300;
 export const echo: Measurement = {
   name: 'echo',
   how: (size) =>
-    `echo: 64 bytes there and back through open tunnels, at most ${roundTripsOf(size)} times or ${secondsOf(size)} s; alone, in 50 tunnels at once, and in one while ${GREEDY} others download as fast as they can`,
+    `echo: 64 bytes there and back through open tunnels, at most ${roundTripsOf(size)} times or ${secondsOf(size)} s; alone, in 50 tunnels at once, and in one while ${GREEDY} others download as fast as they can, from another process than the one that echoes`,
   on: 'shared',
   metrics: [
     { name: 'echo, median', unit: 'ms', better: 'lower', digits: 3 },
