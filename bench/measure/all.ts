@@ -6,6 +6,7 @@ import { echo } from './echo.ts';
 import { fleet } from './fleet.ts';
 import { growth } from './growth.ts';
 import { idle } from './idle.ts';
+import { limited } from './limited.ts';
 import { plain } from './plain.ts';
 import { setup } from './setup.ts';
 import { shaping } from './shaping.ts';
@@ -24,6 +25,7 @@ export const MEASUREMENTS: readonly Measurement[] = [
   growth,
   workers,
   shaping,
+  limited,
   upstreams,
   dashboard,
   fleet,
