@@ -14,14 +14,15 @@ const NAME = 'CONNECT set-up with 2 workers, beside one';
 export const workers: Measurement = {
   name: 'workers',
   how: (size) =>
-    `workers: CPU of a set-up with 2 workers as a part of that with one, of ${TURNS} times ${countOf(size)} set-ups in turn, after as many`,
+    `workers: CPU of a set-up with 2 workers as a part of that with one, of ${TURNS} times ${countOf(size)} set-ups in turn, after as many for each worker`,
   on: 'shared',
   metrics: [{ name: NAME, unit: 'times', better: 'lower', digits: 2 }],
   async round({ peer, origin }, size) {
     if (peer.name !== viaduct.name) return {};
     await using one = await startInstance(viaduct);
     await using two = await startInstance(viaductWorkers);
-    for (const each of [one, two]) await setUps(each, origin, TURNS * countOf(size));
+    await setUps(one, origin, TURNS * countOf(size));
+    await setUps(two, origin, 2 * TURNS * countOf(size));
     const cpuS = { one: 0, two: 0 };
     for (let turn = 0; turn < TURNS; turn++) {
       cpuS.one += (await cpuOf(one.pid, () => setUps(one, origin, countOf(size)))).cpuS;
