@@ -14,7 +14,7 @@ namespace viaduct {
  * To be raised with every change of what the addon exports, takes, returns or shares. TypeScript compares it when it loads
  * the addon: one that was built from other sources would read and write the wrong memory.
  */
-constexpr int32_t kAbi = 7;
+constexpr int32_t kAbi = 8;
 
 /**
  * A socket is known to JavaScript by a number: an index into the tables, and above it a generation, which grows each time
@@ -58,6 +58,10 @@ constexpr uint32_t kSlotIndexBits = 20;
 constexpr uint32_t kSlotGenerations = 2'048;
 /** Slots in one block of counters. */
 constexpr size_t kSlotsPerBlock = 1'024;
+/** In the index of a tunnel that the addon has opened by itself (repeats.h): those slots are the addon's to give out. */
+constexpr uint32_t kRepeatedSlot = 1 << 19;
+/** Tunnels of that kind that may be open at once; further ones are opened by TypeScript. */
+constexpr size_t kRepeatedMax = 16'384;
 
 enum class RelayCommand : int32_t {
   /** Close both sockets; reset one to which not all was sent that came for it. */
@@ -103,6 +107,20 @@ enum class RelayEvent : int32_t {
 };
 constexpr size_t kNumbersPerRelayEvent = 3;
 constexpr size_t kRelayEventsMax = 512;
+
+/** What is reported of a repeated tunnel. */
+enum class TunnelReport : int32_t {
+  /** It is open, and the events of its slot follow. */
+  open = 0,
+  /** It was open, and is over already: nothing else is reported of it. */
+  over = 1,
+};
+/**
+ * Of one report: the kind, the decision, the slot, the client's port, when the client was accepted and when the tunnel
+ * opened and ended (milliseconds on the monotonic clock), bytes from the client and to it, and a `TunnelEnd`.
+ */
+constexpr size_t kNumbersPerReport = 10;
+constexpr size_t kReportsMax = 256;
 
 /** How a tunnel ended; the first two name the side that ended first. */
 enum class TunnelEnd : int32_t {

@@ -34,9 +34,10 @@ using viaduct::Tunnel;
 /** On the loop's thread: calls JavaScript with all events, in parts of what the shared memory holds. */
 void call_on_events(napi_env env, napi_value callback, void* context, void*) {
   if (env == nullptr) return;
-  const Instance* instance = static_cast<Instance*>(context);
+  Instance* instance = static_cast<Instance*>(context);
   if (instance->relay == nullptr) return;
-  const viaduct::Vector<Event> events = instance->relay->take_events();
+  const auto [reports, events] = instance->relay->take_news();
+  viaduct::call_on_reports(env, *instance, reports);
   for (size_t first = 0; first < events.size(); first += viaduct::kRelayEventsMax) {
     const size_t count = std::min(events.size() - first, viaduct::kRelayEventsMax);
     int32_t* at = instance->events;
@@ -61,8 +62,12 @@ void wake(void* context) {
 /** The environment ends: its thread must not outlive it. */
 void stop(void* data) {
   Instance* instance = static_cast<Instance*>(data);
+  // Its thread hands clients back as long as it runs.
+  if (instance->epoll != nullptr) instance->epoll->sockets.repeat_with(nullptr);
   delete instance->relay;
   instance->relay = nullptr;
+  delete instance->repeats;
+  instance->repeats = nullptr;
   if (instance->on_events != nullptr) napi_release_threadsafe_function(instance->on_events, napi_tsfn_abort);
   instance->on_events = nullptr;
 }
@@ -287,6 +292,7 @@ napi_value init(napi_env env, napi_value exports) {
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   napi_set_named_property(env, exports, "abi", number(env, viaduct::kAbi));
   napi_set_named_property(env, exports, "epollSockets", viaduct::epoll_sockets_functions(env));
+  napi_set_named_property(env, exports, "repeats", viaduct::repeats_functions(env));
   return exports;
 }
 

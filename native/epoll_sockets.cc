@@ -1,16 +1,16 @@
 #include "epoll_sockets.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 
+#include "address_text.h"
 #include "keep_alive.h"
 #include "silence.h"
 #include "urgent.h"
@@ -23,29 +23,6 @@ constexpr int kAcceptsMax = 64;
 constexpr uint32_t kInterest = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 /** Something lies behind the bytes that a read brings: an end, an error, or urgent data, at whose mark every read stops. */
 constexpr uint32_t kMoreBehind = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-
-/** Length of the address, 0 when the text is not an address. An IPv6 address may name its interface: `fe80::1%eth0`. */
-socklen_t address_of(const char* text, uint16_t port, sockaddr_storage* address) {
-  memset(address, 0, sizeof *address);
-  auto* four = reinterpret_cast<sockaddr_in*>(address);
-  if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
-    four->sin_family = AF_INET;
-    four->sin_port = htons(port);
-    return sizeof *four;
-  }
-  auto* six = reinterpret_cast<sockaddr_in6*>(address);
-  const char* zone = strchr(text, '%');
-  char bare[INET6_ADDRSTRLEN];
-  const size_t length = zone == nullptr ? strlen(text) : static_cast<size_t>(zone - text);
-  if (length >= sizeof bare) return 0;
-  memcpy(bare, text, length);
-  bare[length] = '\0';
-  if (zone != nullptr) six->sin6_scope_id = if_nametoindex(zone + 1);
-  if (inet_pton(AF_INET6, bare, &six->sin6_addr) != 1) return 0;
-  six->sin6_family = AF_INET6;
-  six->sin6_port = htons(port);
-  return sizeof *six;
-}
 
 /** Whether accept4 has failed because of one client, so that the next call may succeed: accept(2) names these. */
 bool is_of_one_client(int failed) {
@@ -89,6 +66,10 @@ EpollSockets::~EpollSockets() {
     if (socket.fd >= 0) ::close(socket.fd);
   }
   if (epoll_ >= 0) ::close(epoll_);
+  for (const HandedBack& client : handed_back_) {
+    ::close(client.fd);
+    free(client.bytes);
+  }
 }
 
 int EpollSockets::start(const Shared& shared) {
@@ -123,7 +104,11 @@ size_t EpollSockets::tick() {
   now_.clear();
   struct epoll_event events[kReadyMax];
   const int count = epoll_wait(epoll_, events, kReadyMax, 0);
-  for (int at = 0; at < count; at++) on_ready(events[at].data.u32, events[at].events);
+  for (int at = 0; at < count; at++) {
+    if (events[at].data.u32 != kHandedBack) on_ready(events[at].data.u32, events[at].events);
+    else if (repeats_ != nullptr) repeats_->take_handed_back(&handed_back_);
+  }
+  if (!handed_back_.empty()) admit_handed_back();
   return posted_;
 }
 
@@ -181,6 +166,7 @@ void EpollSockets::read_now(uint32_t number, Socket& socket) {
 }
 
 void EpollSockets::accept_all(uint32_t listener, int listening_fd) {
+  const bool is_offering = repeats_ != nullptr && repeats_->serves(listener);
   for (int accepted = 0; accepted < kAcceptsMax && !is_full(); accepted++) {
     sockaddr_storage address;
     socklen_t size = sizeof address;
@@ -192,26 +178,81 @@ void EpollSockets::accept_all(uint32_t listener, int listening_fd) {
       post(SocketEvent::accept_failed, listener, errno);
       return pause(listener);
     }
-    no_delay(fd);
-    const int number = add(fd, Kind::open);
-    if (number < 0) {
-      // The kernel has no watch or no memory for it. It is closed, and the next client would be too.
-      post(SocketEvent::accept_failed, listener, -number);
-      return pause(listener);
-    }
-    uint16_t port = 0;
-    uint32_t four = 0;
-    if (address.ss_family == AF_INET) {
-      const auto* known = reinterpret_cast<const sockaddr_in*>(&address);
-      port = ntohs(known->sin_port);
-      four = ntohl(known->sin_addr.s_addr);
-    } else {
-      port = ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
-      six_.push_back({static_cast<uint32_t>(number), address});
-    }
-    post(SocketEvent::accepted, static_cast<uint32_t>(number), static_cast<int32_t>(listener), port,
-         static_cast<int32_t>(four));
+    if (is_offering && offer(listener, fd, address)) continue;
+    if (admit(listener, fd, address) < 0) return pause(listener);
   }
+}
+
+int EpollSockets::admit(uint32_t listener, int fd, const sockaddr_storage& address) {
+  const int number = add(fd, Kind::open);
+  if (number < 0) {
+    // The kernel has no watch or no memory for it. It is closed, and the next client would be too.
+    post(SocketEvent::accept_failed, listener, -number);
+    return number;
+  }
+  uint16_t port = 0;
+  uint32_t four = 0;
+  if (address.ss_family == AF_INET) {
+    const auto& known = reinterpret_cast<const sockaddr_in&>(address);
+    port = ntohs(known.sin_port);
+    four = ntohl(known.sin_addr.s_addr);
+  } else {
+    port = ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+    six_.push_back({static_cast<uint32_t>(number), address});
+  }
+  post(SocketEvent::accepted, static_cast<uint32_t>(number), static_cast<int32_t>(listener), port,
+       static_cast<int32_t>(four));
+  return number;
+}
+
+bool EpollSockets::offer(uint32_t listener, int fd, const sockaddr_storage& address) {
+  if (kSharedBufferBytes - buffered_ < kReadBytes) return false;
+  char* bytes = shared_.buffer + buffered_;
+  const ssize_t got = recv(fd, bytes, kReadBytes, MSG_DONTWAIT);
+  // Of a client that has ended or failed already, the kernel says so again.
+  if (got <= 0) return false;
+  const size_t size = static_cast<size_t>(got);
+  if (repeats_->take(listener, fd, address, bytes, size)) return true;
+  const int number = admit(listener, fd, address);
+  if (number < 0) {
+    pause(listener);
+    return true;
+  }
+  post(SocketEvent::bytes, static_cast<uint32_t>(number), static_cast<int32_t>(buffered_), static_cast<int32_t>(got));
+  buffered_ += size;
+  return true;
+}
+
+int EpollSockets::repeat_with(Repeats* repeats) {
+  repeats_ = repeats;
+  if (repeats == nullptr) return 0;
+  struct epoll_event event = {EPOLLIN, {}};
+  event.data.u32 = kHandedBack;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, repeats->fd(), &event) == 0 ? 0 : errno;
+}
+
+void EpollSockets::await_bytes(uint32_t number) {
+  const Socket* socket = find(number);
+  const int after_s = 1;
+  if (socket != nullptr) setsockopt(socket->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &after_s, sizeof after_s);
+}
+
+void EpollSockets::admit_handed_back() {
+  size_t done = 0;
+  for (; done < handed_back_.size(); done++) {
+    const HandedBack& client = handed_back_[done];
+    const Socket* listener = find(client.listener);
+    if (listener == nullptr || listener->kind != Kind::listening) ::close(client.fd);
+    else if (is_full() || kSharedBufferBytes - buffered_ < client.size) break;
+    else if (const int number = admit(client.listener, client.fd, client.peer); number >= 0) {
+      memcpy(shared_.buffer + buffered_, client.bytes, client.size);
+      post(SocketEvent::bytes, static_cast<uint32_t>(number), static_cast<int32_t>(buffered_),
+           static_cast<int32_t>(client.size));
+      buffered_ += client.size;
+    }
+    free(client.bytes);
+  }
+  handed_back_.erase(handed_back_.begin(), handed_back_.begin() + static_cast<long>(done));
 }
 
 void EpollSockets::post(SocketEvent kind, uint32_t number, int32_t a, int32_t b, int32_t c) {
@@ -269,7 +310,7 @@ void EpollSockets::pause(uint32_t number) {
 
 int EpollSockets::listen(const char* text, uint16_t port, int backlog, bool shares_port) {
   sockaddr_storage address;
-  const socklen_t size = address_of(text, port, &address);
+  const socklen_t size = socket_address_of(text, port, &address);
   if (size == 0) return -EINVAL;
   const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
@@ -278,6 +319,8 @@ int EpollSockets::listen(const char* text, uint16_t port, int backlog, bool shar
   bool is_good = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
   if (shares_port) is_good = is_good && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
   keep_urgent_inline(fd);
+  // Accepted sockets inherit it.
+  no_delay(fd);
   // As Node does: `::` takes IPv4 clients too.
   if (address.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   is_good = is_good && bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(fd, backlog) == 0;
@@ -289,9 +332,9 @@ int EpollSockets::listen(const char* text, uint16_t port, int backlog, bool shar
 
 int EpollSockets::dial(const char* text, uint16_t port, const char* from) {
   sockaddr_storage address;
-  const socklen_t size = address_of(text, port, &address);
+  const socklen_t size = socket_address_of(text, port, &address);
   sockaddr_storage local;
-  const socklen_t local_size = *from == '\0' ? 0 : address_of(from, 0, &local);
+  const socklen_t local_size = *from == '\0' ? 0 : socket_address_of(from, 0, &local);
   if (size == 0 || (*from != '\0' && local_size == 0)) return -EINVAL;
   const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;

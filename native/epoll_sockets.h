@@ -7,6 +7,7 @@
 
 #include "abi.h"
 #include "memory.h"
+#include "repeats.h"
 
 namespace viaduct {
 
@@ -43,7 +44,9 @@ class EpollSockets {
   /** Collects the events since the last tick; how many. What was read stays in the buffer until the next tick. */
   size_t tick();
   /** Whether a tick is due though `fd()` is not readable: for sockets that had more than a tick reads, or may read again. */
-  bool has_more() const { return !later_.empty() || !skipped_.empty(); }
+  bool has_more() const {
+    return !later_.empty() || !skipped_.empty() || !handed_back_.empty();
+  }
   /** Sockets that are open. */
   size_t size() const { return open_; }
 
@@ -53,6 +56,10 @@ class EpollSockets {
   int serve(uint32_t number);
   /** Accepts no more until `serve`. */
   void pause(uint32_t number);
+  /** Offers what new clients send to `repeats` first; nullptr: to no one. 0, or an errno. */
+  int repeat_with(Repeats* repeats);
+  /** Has the kernel report a client when it has sent something, or a second later. */
+  void await_bytes(uint32_t number);
   /** The number of a socket that connects, from a local address unless `from` is empty; or a negative errno. */
   int dial(const char* address, uint16_t port, const char* from);
   /** Reads a socket that is ready in the next tick. */
@@ -114,6 +121,11 @@ class EpollSockets {
   int watch(uint32_t number, int fd, uint32_t events);
   void on_ready(uint32_t number, uint32_t events);
   void accept_all(uint32_t listener, int fd);
+  /** The number of the new socket, or a negative errno. Owns the descriptor in both cases. */
+  int admit(uint32_t listener, int fd, const sockaddr_storage& address);
+  /** Reads from a new client, and lets it be served by `repeats_` or admits it. False: it is still the caller's. */
+  bool offer(uint32_t listener, int fd, const sockaddr_storage& address);
+  void admit_handed_back();
   void read_now(uint32_t number, Socket& socket);
   /** There was no space for its bytes or its event in this tick. */
   void skip(uint32_t number, Socket& socket);
@@ -123,8 +135,13 @@ class EpollSockets {
   void post(SocketEvent kind, uint32_t number, int32_t a = 0, int32_t b = 0, int32_t c = 0);
   void forget(uint32_t number, Socket& socket);
 
+  static constexpr uint32_t kHandedBack = UINT32_MAX;
+
   Shared shared_ = {};
   int epoll_ = -1;
+  Repeats* repeats_ = nullptr;
+  /** Clients for which there was no space in the last tick. */
+  Vector<HandedBack> handed_back_;
   size_t open_ = 0;
   /** Events of this tick, and bytes in the buffer. */
   size_t posted_ = 0;

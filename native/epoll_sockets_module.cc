@@ -1,9 +1,8 @@
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 
 #include <new>
 
+#include "address_text.h"
 #include "module.h"
 
 /** EpollSockets as functions of JavaScript. Sockets are numbers there, and their events are in shared memory. */
@@ -268,18 +267,8 @@ napi_value bound_silence(napi_env env, napi_callback_info info) {
 
 /** An address as [text, port]; IPv4 inside IPv6 as IPv4. */
 napi_value address_of(napi_env env, const sockaddr_storage& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  uint16_t port = 0;
-  if (address.ss_family == AF_INET) {
-    const auto& four = reinterpret_cast<const sockaddr_in&>(address);
-    inet_ntop(AF_INET, &four.sin_addr, text, sizeof text);
-    port = ntohs(four.sin_port);
-  } else if (address.ss_family == AF_INET6) {
-    const auto& six = reinterpret_cast<const sockaddr_in6&>(address);
-    if (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr)) inet_ntop(AF_INET, &six.sin6_addr.s6_addr[12], text, sizeof text);
-    else inet_ntop(AF_INET6, &six.sin6_addr, text, sizeof text);
-    port = ntohs(six.sin6_port);
-  }
+  char text[INET6_ADDRSTRLEN];
+  const uint16_t port = write_address(address, text);
   napi_value pair;
   napi_value first;
   napi_create_array_with_length(env, 2, &pair);

@@ -8,6 +8,7 @@
 #include "epoll_sockets.h"
 #include "memory.h"
 #include "relay.h"
+#include "repeats.h"
 #include "uv.h"
 
 /** What the parts of the addon share: the state of one environment of Node, and how they read and return values. */
@@ -34,6 +35,12 @@ struct Instance {
   /** Counters of the tunnels, in blocks that never move. */
   Vector<uint64_t*> blocks;
   Vector<napi_ref> block_refs;
+  /** Made by `beginRepeats`, and deleted behind the relay. */
+  Repeats* repeats = nullptr;
+  /** Shared with JavaScript: `kReportsMax` reports. */
+  double* reports = nullptr;
+  napi_ref repeats_refs[2] = {};
+  napi_ref on_reports = nullptr;
   /** Made by `start`, and deleted when the loop no longer uses its descriptor. */
   EpollHost* epoll = nullptr;
 };
@@ -83,6 +90,11 @@ inline void report_exception(napi_env env) {
   napi_value thrown;
   if (napi_get_and_clear_last_exception(env, &thrown) == napi_ok) napi_fatal_exception(env, thrown);
 }
+
+/** The object `repeats` of the addon. */
+napi_value repeats_functions(napi_env env);
+/** Calls JavaScript with reports. */
+void call_on_reports(napi_env env, Instance& instance, const Vector<Report>& reports);
 
 /** The object `epollSockets` of the addon. */
 napi_value epoll_sockets_functions(napi_env env);

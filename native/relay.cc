@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "address_text.h"
+
 namespace viaduct {
 
 namespace {
@@ -26,6 +28,13 @@ constexpr int kReadyMax = 128;
 constexpr uint64_t kHalfCloseMs = 20;
 /** Bulk data that pauses for so long gives back what it was granted: others may wait for it. */
 constexpr uint64_t kSpareMs = 50;
+/** A target that answers later than this is dialled by TypeScript, which knows its other addresses. */
+constexpr uint64_t kDialMs = 250;
+/** A repeated tunnel that is over by then costs one report. Until then no list of live requests has it. */
+constexpr uint64_t kUnreportedMs = 20;
+/** Reports wait for so long for others, or for so many. */
+constexpr uint64_t kReportMs = 10;
+constexpr size_t kReportsWaiting = 64;
 constexpr uint64_t kWakeKey = ~uint64_t{0};
 }  // namespace
 
@@ -40,11 +49,13 @@ Relay::~Relay() {
     pthread_join(thread_, nullptr);
   }
   for (const QueuedCommand& queued : commands_) delete queued.added;
-  for (Tunnel* tunnel : tunnels_) {
-    if (tunnel == nullptr) continue;
-    // The process has failed, or ends without having drained: neither side may take its data for complete.
-    tunnel->abort(context_);
-    delete tunnel;
+  for (const Vector<Tunnel*>* tunnels : {&tunnels_, &repeated_}) {
+    for (Tunnel* tunnel : *tunnels) {
+      if (tunnel == nullptr) continue;
+      // The process has failed, or ends without having drained: neither side may take its data for complete.
+      tunnel->abort(context_);
+      delete tunnel;
+    }
   }
   if (epoll_ >= 0) close(epoll_);
   if (event_ >= 0) close(event_);
@@ -87,9 +98,19 @@ void Relay::send_command(uint32_t slot, RelayCommand command, uint32_t bytes) {
   wake_thread();
 }
 
-Vector<Event> Relay::take_events() {
+Relay::News Relay::take_news() {
   std::lock_guard<std::mutex> lock(mutex_);
-  return std::exchange(events_, {});
+  return {std::exchange(reports_, {}), std::exchange(events_, {})};
+}
+
+void Relay::report_open_now() {
+  is_report_wanted_ = true;
+  wake_thread();
+}
+
+void Relay::begin_repeats(Repeats* repeats, uint64_t* counters) {
+  repeats_ = repeats;
+  repeated_counters_ = counters;
 }
 
 void Relay::wake_thread() {
@@ -119,18 +140,27 @@ void Relay::run() {
     run_next();
     if (!half_closes_.empty()) post_half_closes();
     if (!spares_.empty()) return_spares();
-    if (!pending_events_.empty()) hand_over_events();
+    if (!dials_.empty()) hand_back_late_dials();
+    if (!openings_.empty()) report_open_tunnels(is_report_wanted_.exchange(false) ? UINT64_MAX : coarse_ms());
+    if (!pending_events_.empty() || are_reports_due()) hand_over_events();
   }
+}
+
+bool Relay::are_reports_due() const {
+  if (pending_reports_.empty()) return false;
+  return pending_reports_.size() >= kReportsWaiting || coarse_ms() >= reports_due_ms_;
 }
 
 void Relay::hand_over_events() {
   bool is_first;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    is_first = events_.empty();
+    is_first = events_.empty() && reports_.empty();
     events_.insert(events_.end(), pending_events_.begin(), pending_events_.end());
+    reports_.insert(reports_.end(), pending_reports_.begin(), pending_reports_.end());
   }
   pending_events_.clear();
+  pending_reports_.clear();
   if (is_first) wake_(wake_context_);
 }
 
@@ -149,13 +179,128 @@ void Relay::run_commands() {
   }
 }
 
-Tunnel* Relay::find(uint32_t slot) {
+Tunnel** Relay::place_of(uint32_t slot) {
   const uint32_t index = index_of(slot);
-  Tunnel* tunnel = index < tunnels_.size() ? tunnels_[index] : nullptr;
-  return tunnel != nullptr && tunnel->slot == slot ? tunnel : nullptr;
+  Vector<Tunnel*>& tunnels = (index & kRepeatedSlot) == 0 ? tunnels_ : repeated_;
+  const uint32_t at = index & ~kRepeatedSlot;
+  return at < tunnels.size() ? &tunnels[at] : nullptr;
+}
+
+Tunnel* Relay::find(uint32_t slot) {
+  Tunnel** place = place_of(slot);
+  return place != nullptr && *place != nullptr && (*place)->slot == slot ? *place : nullptr;
+}
+
+void Relay::dial_now(Tunnel* tunnel) {
+  if (free_repeated_.empty() && repeated_.size() < kRepeatedMax) {
+    free_repeated_.push_back(static_cast<uint32_t>(repeated_.size()) | kRepeatedSlot);
+    repeated_.push_back(nullptr);
+  }
+  if (free_repeated_.empty()) {
+    repeats_->hand_back(tunnel->release_client(), *tunnel->repetition);
+    delete tunnel;
+    return;
+  }
+  tunnel->slot = free_repeated_.back();
+  free_repeated_.pop_back();
+  const uint32_t at = index_of(tunnel->slot) & ~kRepeatedSlot;
+  repeated_[at] = tunnel;
+  tunnel->count_in(repeated_counters_ + 2 * at);
+  repeated_counters_[2 * at] = repeated_counters_[2 * at + 1] = 0;
+  if (!watch(tunnel, kUpstream)) return hand_back(tunnel);
+  dials_.push_back({coarse_ms() + kDialMs, tunnel->slot});
+}
+
+void Relay::on_dialled(Tunnel* tunnel, uint32_t events) {
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) return hand_back(tunnel);
+  if ((events & EPOLLOUT) == 0) return;
+  tunnel->on_ready(kUpstream, events);
+  if (!open_repeated(tunnel)) return hand_back(tunnel);
+  const uint32_t slot = tunnel->slot;
+  for (Endpoint source : {kClient, kUpstream}) {
+    if (find(slot) == tunnel && tunnel->can_move(source)) schedule(tunnel, source);
+  }
+}
+
+/** False: nothing was sent to the client. */
+bool Relay::open_repeated(Tunnel* tunnel) {
+  Repetition& repetition = *tunnel->repetition;
+  const PendingBytes& received = repetition.received;
+  const size_t head_bytes = repetition.head_bytes;
+  if (!tunnel->add_early(kClient, received.data() + head_bytes, received.size() - head_bytes)) return false;
+  if (!watch(tunnel, kClient)) return false;
+  const Decision& decision = repetition.decision;
+  const ssize_t sent = send(tunnel->fd(kClient), decision.response, decision.response_bytes, MSG_NOSIGNAL);
+  // A buffer that has never been written to takes a short head whole, or the client is gone.
+  if (sent != static_cast<ssize_t>(decision.response_bytes)) {
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, tunnel->fd(kClient), nullptr);
+    return false;
+  }
+  repetition.is_open = true;
+  repetition.opened_ms = exact_ms();
+  // What it was decided by may hold no more.
+  const uint64_t due_ms = repeats_->is_current(repetition.table) ? coarse_ms() + kUnreportedMs : 0;
+  if (due_ms == 0) openings_.push_front({0, tunnel->slot});
+  else openings_.push_back({due_ms, tunnel->slot});
+  return true;
+}
+
+void Relay::hand_back(Tunnel* tunnel) {
+  repeats_->hand_back(tunnel->release_client(), *tunnel->repetition);
+  finish(tunnel);
+}
+
+void Relay::hand_back_late_dials() {
+  const uint64_t now = coarse_ms();
+  while (!dials_.empty() && dials_.front().due_ms <= now) {
+    const uint32_t slot = dials_.front().slot;
+    dials_.pop_front();
+    Tunnel* tunnel = find(slot);
+    if (tunnel != nullptr && tunnel->repetition != nullptr && !tunnel->repetition->is_open) hand_back(tunnel);
+  }
+}
+
+void Relay::report_open_tunnels(uint64_t until_ms) {
+  while (!openings_.empty() && openings_.front().due_ms <= until_ms) {
+    const uint32_t slot = openings_.front().slot;
+    openings_.pop_front();
+    Tunnel* tunnel = find(slot);
+    if (tunnel == nullptr || tunnel->repetition == nullptr) continue;
+    report(*tunnel, TunnelReport::open);
+    delete std::exchange(tunnel->repetition, nullptr);
+    if (tunnel->is_half_ended()) post(slot, RelayEvent::half_closed, tunnel->first_to_end());
+  }
+}
+
+void Relay::report(const Tunnel& tunnel, TunnelReport kind) {
+  const Repetition& repetition = *tunnel.repetition;
+  if (pending_reports_.empty()) reports_due_ms_ = coarse_ms() + kReportMs;
+  // It can be limited and ended from then on.
+  if (kind == TunnelReport::open) reports_due_ms_ = 0;
+  char ignored[INET6_ADDRSTRLEN];
+  pending_reports_.push_back({
+      kind,
+      repetition.table,
+      write_address(repetition.peer, ignored),
+      repetition.decision.id,
+      tunnel.slot,
+      tunnel.end(),
+      repetition.accepted_ms,
+      repetition.opened_ms,
+      exact_ms(),
+      tunnel.moved(kClient),
+      tunnel.moved(kUpstream),
+  });
+}
+
+bool Relay::watch(Tunnel* tunnel, Endpoint source) {
+  struct epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
+  event.data.u64 = uint64_t{tunnel->slot} << 1 | static_cast<uint64_t>(source);
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, tunnel->fd(source), &event) == 0;
 }
 
 void Relay::add_now(Tunnel* tunnel) {
+  if (tunnel->repetition != nullptr) return dial_now(tunnel);
   const uint32_t slot = tunnel->slot;
   const uint32_t index = index_of(slot);
   if (index >= tunnels_.size()) tunnels_.resize(std::max<size_t>(index + 1, tunnels_.size() * 2), nullptr);
@@ -166,9 +311,7 @@ void Relay::add_now(Tunnel* tunnel) {
   }
   tunnels_[index] = tunnel;
   for (Endpoint source : {kClient, kUpstream}) {
-    struct epoll_event event = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, {}};
-    event.data.u64 = uint64_t{slot} << 1 | static_cast<uint64_t>(source);
-    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, tunnel->fd(source), &event) == 0) continue;
+    if (watch(tunnel, source)) continue;
     // The kernel is out of memory or of watches: nothing would report when to go on.
     tunnel->abort(context_);
     post_closed(slot, TunnelEnd::error);
@@ -211,8 +354,7 @@ void Relay::apply(const QueuedCommand& queued) {
     default:
       return;
   }
-  post_closed(slot, tunnel->end());
-  finish(tunnel);
+  end(tunnel);
 }
 
 void Relay::resume(Tunnel* tunnel, Endpoint source) {
@@ -224,6 +366,7 @@ void Relay::on_ready(uint64_t key, uint32_t events) {
   Tunnel* tunnel = find(slot);
   // It ended while this event was under way.
   if (tunnel == nullptr) return;
+  if (tunnel->repetition != nullptr && !tunnel->repetition->is_open) return on_dialled(tunnel, events);
   const Endpoint source = static_cast<Endpoint>(key & 1);
   tunnel->on_ready(source, events);
   if (tunnel->can_move(source)) schedule(tunnel, source);
@@ -239,8 +382,7 @@ bool Relay::move(Tunnel* tunnel, Endpoint source) {
   const bool was_half_ended = tunnel->is_half_ended();
   const Tunnel::Step step = tunnel->move(source, context_);
   if (step == Tunnel::Step::over) {
-    post_closed(tunnel->slot, tunnel->end());
-    finish(tunnel);
+    end(tunnel);
     return false;
   }
   if (step == Tunnel::Step::again) push(&tunnel->links[source]);
@@ -269,7 +411,9 @@ void Relay::post_half_closes() {
     const uint32_t slot = half_closes_.front().slot;
     half_closes_.pop_front();
     const Tunnel* tunnel = find(slot);
-    if (tunnel != nullptr) post(slot, RelayEvent::half_closed, tunnel->first_to_end());
+    // Of one that was not reported, that comes with its report.
+    const bool is_known = tunnel != nullptr && tunnel->repetition == nullptr;
+    if (is_known) post(slot, RelayEvent::half_closed, tunnel->first_to_end());
   }
 }
 
@@ -298,18 +442,32 @@ void Relay::return_spares() {
   }
 }
 
+void Relay::end(Tunnel* tunnel) {
+  if (tunnel->repetition == nullptr) post_closed(tunnel->slot, tunnel->end());
+  else report(*tunnel, TunnelReport::over);
+  finish(tunnel);
+}
+
 void Relay::finish(Tunnel* tunnel) {
+  const uint32_t slot = tunnel->slot;
   for (Tunnel::Link& link : tunnel->links) remove(&link);
-  tunnels_[index_of(tunnel->slot)] = nullptr;
+  *place_of(slot) = nullptr;
   delete tunnel;
+  if ((index_of(slot) & kRepeatedSlot) == 0) return;
+  const uint32_t generation = (slot >> kSlotIndexBits) + 1;
+  free_repeated_.push_back(index_of(slot) | (generation % kSlotGenerations) << kSlotIndexBits);
 }
 
 int Relay::wait_ms() {
   if (queued_ > 0) return 0;
-  if (half_closes_.empty() && spares_.empty()) return -1;
+  uint64_t due = UINT64_MAX;
+  for (const Deque<Due>* list : {&half_closes_, &dials_, &openings_}) {
+    if (!list->empty()) due = std::min(due, list->front().due_ms);
+  }
+  if (!spares_.empty()) due = std::min(due, spares_.front().due_ms);
+  if (!pending_reports_.empty()) due = std::min(due, reports_due_ms_);
+  if (due == UINT64_MAX) return -1;
   const uint64_t now = coarse_ms();
-  const uint64_t first_half_close = half_closes_.empty() ? UINT64_MAX : half_closes_.front().due_ms;
-  const uint64_t due = spares_.empty() ? first_half_close : std::min(first_half_close, spares_.front().due_ms);
   return due <= now ? 0 : static_cast<int>(due - now);
 }
 

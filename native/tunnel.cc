@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "keep_alive.h"
+#include "repeats.h"
 #include "silence.h"
 
 namespace viaduct {
@@ -68,14 +69,17 @@ void PendingBytes::drop(size_t size) {
 Tunnel::Tunnel(uint32_t slot, int client, int upstream, uint64_t* counters) : slot(slot) {
   sockets_[kClient].fd = client;
   sockets_[kUpstream].fd = upstream;
-  for (Endpoint source : {kClient, kUpstream}) {
-    directions_[source].counter = counters + source;
-    links[source] = {this, source, nullptr, nullptr};
-  }
+  for (Endpoint source : {kClient, kUpstream}) links[source] = {this, source, nullptr, nullptr};
+  if (counters != nullptr) count_in(counters);
 }
 
 Tunnel::~Tunnel() {
   for (Socket& socket : sockets_) close_socket(socket);
+  delete repetition;
+}
+
+void Tunnel::count_in(uint64_t* counters) {
+  for (Endpoint source : {kClient, kUpstream}) directions_[source].counter = counters + source;
 }
 
 void Tunnel::on_ready(Endpoint source, uint32_t events) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "abi.h"
 #include "pipes.h"
@@ -38,6 +39,8 @@ class PendingBytes {
   uint32_t end_ = 0;
 };
 
+struct Repetition;
+
 /** What the tunnels of one thread share. */
 struct RelayContext {
   Pipes pipes;
@@ -59,7 +62,10 @@ class Tunnel {
  public:
   enum class Step { waits, again, over };
 
-  /** Owns both descriptors. `counters` are two numbers that another thread reads while the tunnel runs. */
+  /**
+   * Owns both descriptors. `counters` are two numbers that another thread reads while the tunnel runs; without them it must
+   * not run before `count_in`.
+   */
   Tunnel(uint32_t slot, int client, int upstream, uint64_t* counters);
   ~Tunnel();
   Tunnel(const Tunnel&) = delete;
@@ -82,8 +88,12 @@ class Tunnel {
   size_t take_spare(Endpoint source);
   uint64_t moved(Endpoint source) const { return directions_[source].moved; }
 
+  /** Counts its bytes in these two numbers from now on. */
+  void count_in(uint64_t* counters);
   /** Owns the descriptors no more, and closes neither. */
   void detach_sockets() { sockets_[kClient].fd = sockets_[kUpstream].fd = -1; }
+  /** The client's, which is the caller's from now on. */
+  int release_client() { return std::exchange(sockets_[kClient].fd, -1); }
   int fd(Endpoint source) const { return sockets_[source].fd; }
   /** Takes the events that epoll reports for a socket. */
   void on_ready(Endpoint source, uint32_t events);
@@ -106,7 +116,9 @@ class Tunnel {
   Endpoint first_to_end() const { return first_to_end_; }
 
   /** Its number, which has a generation (abi.h). */
-  const uint32_t slot;
+  uint32_t slot;
+  /** Owned. Set as long as the addon has opened the tunnel by itself and has not reported it. */
+  Repetition* repetition = nullptr;
   /** Whether the spare budget of a direction is looked at soon. */
   bool is_spare_watched[2] = {false, false};
   /** Links in the queue of directions that can move; null when it is not in the queue. */

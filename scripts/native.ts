@@ -4,18 +4,27 @@ import { globSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ROOT } from './tools.ts';
 
-const COMPILER = process.env.CXX || 'c++';
+/** The command of a compiler of C++: its first word is the program. */
+export type Compiler = readonly string[];
+const COMPILER: Compiler = [process.env.CXX || 'c++'];
+/** Zig brings a C++ library and musl of its own, for every processor: any machine can compile a binary for any other. */
+export const muslCompiler = (processor: 'x86_64' | 'aarch64'): Compiler => [
+  'zig',
+  'c++',
+  '-target',
+  `${processor}-linux-musl`,
+];
 const HEADERS = `${ROOT}node_modules/node-api-headers/include`;
 const WARNINGS = ['-Wall', '-Wextra'];
 const source = (name: string): string => `${ROOT}native/${name}.cc`;
 /** What the relay is made of, without Node. */
-export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'relay'].map(source);
+export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'decision_table', 'repeats', 'relay'].map(source);
 /** What the epoll sockets are made of, without Node. */
 export const EPOLL_SOURCES: readonly string[] = ['epoll_sockets'].map(source);
 export const ADDON_SOURCES: readonly string[] = [
   ...RELAY_SOURCES,
   ...EPOLL_SOURCES,
-  ...['epoll_sockets_module', 'addon'].map(source),
+  ...['epoll_sockets_module', 'repeats_module', 'addon'].map(source),
 ];
 /** How each of its files is compiled. No exceptions: see native/memory.h. */
 export const ADDON_FLAGS: readonly string[] = [
@@ -28,7 +37,7 @@ const addonPath = (): string => `${ROOT}dist/native/${process.platform}-${proces
 
 /** Compiles the addon when it is missing or older than its sources. Says in one line why it is not there. */
 export function buildNative(): void {
-  if (process.platform !== 'linux' || !isStale()) return;
+  if (process.platform !== 'linux' || !isAddonStale(addonPath())) return;
   const why = compileAddon(addonPath());
   if (why !== undefined)
     process.stdout.write(`the native relay is not built (${why}); the portable one moves the bytes\n`);
@@ -54,17 +63,19 @@ export function compileAddon(path: string, compiler = COMPILER): string | undefi
 
 /** Compiles a program; `undefined`, or why that was not possible. */
 export function compile(output: string, args: readonly string[], compiler = COMPILER): string | undefined {
-  const done = spawnSync(compiler, ['-std=c++17', ...WARNINGS, '-pthread', '-o', output, ...args], {
+  const [program = '', ...words] = compiler;
+  const done = spawnSync(program, [...words, '-std=c++17', ...WARNINGS, '-pthread', '-o', output, ...args], {
     encoding: 'utf8',
   });
-  if (done.error !== undefined) return `no C++ compiler: ${compiler}`;
+  if (done.error !== undefined) return `no C++ compiler: ${program}`;
   if (done.status === 0) return undefined;
   const lines = done.stderr.split('\n');
   return lines.find((line) => line.includes('error')) ?? lines[0] ?? 'the compiler failed';
 }
 
-function isStale(): boolean {
-  const built = modifiedMs(addonPath());
+/** Whether an addon is missing, or older than its sources. */
+export function isAddonStale(path: string): boolean {
+  const built = modifiedMs(path);
   return globSync('native/*', { cwd: ROOT }).some((path) => modifiedMs(ROOT + path) > built);
 }
 

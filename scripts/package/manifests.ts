@@ -1,5 +1,5 @@
 /**
- * `node scripts/package/manifests.ts FOLDER`: what Homebrew, Scoop, winget and the AUR want to know of a release, in FOLDER/manifests:
+ * `npm run package:manifests -- FOLDER`: what Homebrew, Scoop, winget and the AUR want to know of a release, in FOLDER/manifests:
  * texts that name the release's files and their hashes. FOLDER holds these files.
  */
 import { createHash } from 'node:crypto';

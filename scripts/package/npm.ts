@@ -4,20 +4,30 @@
  * before. The same sources give the same bytes.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build, isStale } from '../build.ts';
-import { compileAddon } from '../native.ts';
+import { type Compiler, compileAddon, isAddonStale, muslCompiler } from '../native.ts';
 import { ROOT } from '../tools.ts';
 import { COMMAND_FILES, PACKAGES } from './product.ts';
 
-/** The machines that get a binary. `compiler`: Debian's for another processor; without one only that machine builds it. */
-const MACHINES = [
+/**
+ * The machines that get a binary. `compiler`: for machines of another kind than this one. Debian has that of arm64; one for musl, where Zig
+ * is not installed, is built in Alpine (release.yml).
+ */
+const MACHINES: readonly Machine[] = [
   { name: 'linux-x64', cpu: 'x64', libc: 'glibc', compiler: undefined },
-  { name: 'linux-arm64', cpu: 'arm64', libc: 'glibc', compiler: 'aarch64-linux-gnu-g++' },
-  { name: 'linux-x64-musl', cpu: 'x64', libc: 'musl', compiler: undefined },
-  { name: 'linux-arm64-musl', cpu: 'arm64', libc: 'musl', compiler: undefined },
-] as const;
+  { name: 'linux-arm64', cpu: 'arm64', libc: 'glibc', compiler: ['aarch64-linux-gnu-g++'] },
+  { name: 'linux-x64-musl', cpu: 'x64', libc: 'musl', compiler: muslCompiler('x86_64') },
+  { name: 'linux-arm64-musl', cpu: 'arm64', libc: 'musl', compiler: muslCompiler('aarch64') },
+];
+
+interface Machine {
+  readonly name: string;
+  readonly cpu: NodeJS.Architecture;
+  readonly libc: 'glibc' | 'musl';
+  readonly compiler: Compiler | undefined;
+}
 
 const packageOf = (machine: string): string => `viaduct-native-${machine}`;
 const LICENSE_FILES = ['README.md', 'CHANGELOG.md', 'LICENSE'];
@@ -47,14 +57,18 @@ function published({ private: _, workspaces: _w, scripts: _s, devDependencies: _
   return { ...kept, optionalDependencies: { ...kept.optionalDependencies, ...addons } };
 }
 
-function stageAddon(folder: string, machine: (typeof MACHINES)[number], { version, license }: Manifest): string[] {
+function stageAddon(folder: string, machine: Machine, { version, license }: Manifest): string[] {
   const { name, cpu, libc, compiler } = machine;
   const binary = `${ROOT}dist/native/${name}.node`;
-  if (compiler !== undefined && `linux-${process.arch}` !== name) {
-    const why = compileAddon(binary, compiler);
-    if (why !== undefined) process.stderr.write(`${packageOf(name)} is left out: ${why}\n`);
+  // What has been put there is newer than the checkout.
+  if (isAddonStale(binary)) {
+    const isOwn = compiler === undefined || `linux-${process.arch}` === name;
+    const why = isOwn ? 'it is built on such a machine' : compileAddon(binary, compiler);
+    if (why !== undefined) {
+      process.stderr.write(`${packageOf(name)} is left out: ${why}\n`);
+      return [];
+    }
   }
-  if (!existsSync(binary)) return [];
   const into = join(folder, packageOf(name));
   mkdirSync(into, { recursive: true });
   cpSync(binary, join(into, 'viaduct.node'));

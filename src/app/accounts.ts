@@ -39,7 +39,7 @@ async function shownAccount(hop: Hop, accounts: UpstreamAccounts): Promise<Shown
   const summary = await accounts.summaryAt(hop);
   if (summary.at === 'withheld') return { upstream, problem: summary.clientDetail };
   if (summary.at === 'failed') return { upstream, problem: summary.why };
-  const { user, source, schemes, basic, isRejected, ticketsUntil } = summary;
+  const { user, source, missing, schemes, basic, isRejected, ticketsUntil } = summary;
   return {
     upstream,
     user: user ?? basic?.user,
@@ -47,6 +47,7 @@ async function shownAccount(hop: Hop, accounts: UpstreamAccounts): Promise<Shown
     schemes,
     isRejected,
     ticketsUntil: ticketsUntil?.toISOString(),
+    ...(missing !== undefined && { problem: missing }),
   };
 }
 

@@ -1,5 +1,7 @@
 import { EndedClients } from '../clients/ended-clients.ts';
 import type { Http1Context } from '../clients/http1/context.ts';
+import { RepeatedTunnels } from '../clients/repeated-tunnels.ts';
+import type { RepeatTable } from '../native/repeat-table.ts';
 import type { IdleWatch } from '../net/idle-watch.ts';
 import type { Services } from '../pipeline/services.ts';
 import { HEAD_LIMITS } from '../protocol/http1/head-buffer.ts';
@@ -18,6 +20,8 @@ export interface ClientContextDeps {
   readonly sessions: Sessions;
   /** Begins the ids of requests; of several processes each has another one. */
   readonly idPrefix: string;
+  /** `undefined`: the addon opens no tunnel by itself. */
+  readonly repeatTable: RepeatTable | undefined;
 }
 
 /** What the client connections of all listeners share. Settings are read when they are needed, so a reload reaches open connections. */
@@ -29,18 +33,20 @@ export class ClientContext implements Http1Context {
   readonly bodies: Http1Context['bodies'];
   readonly headLimits: Http1Context['headLimits'] = HEAD_LIMITS;
   readonly keepAliveMs: number = KEEP_ALIVE_MS;
+  readonly repeats: RepeatedTunnels | undefined;
   readonly #inForce: InForce;
   readonly #idPrefix: string;
   #requests = 0;
   #isDraining = false;
 
-  constructor({ clock, idle, inForce, sessions, idPrefix }: ClientContextDeps) {
+  constructor({ clock, idle, inForce, sessions, idPrefix, repeatTable: table }: ClientContextDeps) {
     this.clock = clock;
     this.idle = idle;
     this.sessions = sessions;
     this.bodies = bodyMover(idle);
     this.#inForce = inForce;
     this.#idPrefix = idPrefix;
+    this.repeats = table && new RepeatedTunnels({ table, sessions, nextId: () => this.nextId() });
   }
 
   get requestHeadMs(): number {

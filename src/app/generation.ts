@@ -14,6 +14,7 @@ import { buildUsers } from '../identity/htpasswd.ts';
 import { bothFilters, isSameUserInForce, sameUserFilter } from '../identity/same-user.ts';
 import { buildAddressFilter } from '../identity/source-address.ts';
 import type { LimitHook } from '../limits/hook.ts';
+import { isUnlimited } from '../limits/limits.ts';
 import type { StoreClient } from '../limits/store/store-client.ts';
 import { wrappedPac } from '../pac/wrapper.ts';
 import type { ProxyIdentity, Services } from '../pipeline/services.ts';
@@ -210,12 +211,25 @@ function* buildServices(
     timeouts,
     respond: overrides.respond,
     tunnel: overrides.tunnel,
+    decisions: isSteady(config, overrides, isSameUser) ? shared.decisions : 'each',
   };
   return {
     services,
     probe: createProbe(dialer, guard, clock),
     secure: tlsToProxies({ settingsOf: tls, connectMs, clock }),
   };
+}
+
+/** Whether a decision may be repeated: it depends on the client, the head of its request and this configuration alone. */
+function isSteady(
+  { access, clients, decisions, listen, limits }: Config,
+  overrides: Overrides,
+  isSameUser: boolean,
+): boolean {
+  const hasHook = Object.values(overrides).some((one) => one !== undefined);
+  const hasAccounts = clients.users !== undefined || listen.some(({ settings }) => settings?.negotiate !== undefined);
+  const hasTimes = access.some(({ allow, deny }) => (allow ?? deny)?.times !== undefined);
+  return decisions === 'repeat' && !hasHook && !hasAccounts && !isSameUser && !hasTimes && isUnlimited(limits);
 }
 
 function* buildAuthenticator(

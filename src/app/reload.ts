@@ -6,6 +6,7 @@ import type { Limits } from '../limits/limits.ts';
 import { DisposerStack } from '../util/disposer-stack.ts';
 import { inSlices } from '../util/slices.ts';
 import type { ActiveLog } from './active-log.ts';
+import type { ClientContext } from './client-context.ts';
 import { noticeOfFailure } from './disposal-notice.ts';
 import { createGeneration, type Overrides } from './generation.ts';
 import type { InForce } from './in-force.ts';
@@ -25,6 +26,7 @@ export interface ReloadDeps {
   readonly log: ActiveLog;
   readonly listeners: ListenerSet;
   readonly inForce: InForce;
+  readonly clients: Pick<ClientContext, 'repeats'>;
 }
 
 /** Puts other configurations in force, each whole or not at all. */
@@ -81,6 +83,7 @@ export class Reloads {
         }
         // Synchronously, so that no request sees a mix of the old and the new configuration.
         this.#deps.inForce.replace(config, generation);
+        this.#deps.clients.repeats?.forget();
         nextLimits.commit();
         shared.mode.reloaded();
         // Idle connections lead to addresses that the guard of before has judged.

@@ -150,6 +150,7 @@ export class StartedProxy implements RunningProxy {
   readonly setMode = (mode: RouteMode, untilMs: number | undefined): void => {
     const { shared } = this.#deps;
     shared.mode.set(mode, untilMs);
+    this.#deps.clients.repeats?.forget();
     shared.upstreamAuth.authCache.retryLogins();
   };
 

@@ -59,6 +59,8 @@ export interface SharedServices extends AsyncDisposable {
   readonly tap: Observe | undefined;
   /** Random suffix of our pseudonym in `Via`. */
   readonly suffix: string;
+  /** Whether a decision may be repeated where it would be the same. */
+  readonly decisions: 'repeat' | 'each';
 }
 
 /** Our accounts at upstream proxies, and what was learned of these proxies. */
@@ -103,6 +105,8 @@ export interface SharedServicesOptions {
   readonly idle?: IdleWatch;
   /** Its size is part of the descriptor budget. Default: a new one. */
   readonly pool?: IdlePool;
+  /** Default: `each`. */
+  readonly decisions?: 'repeat' | 'each';
 }
 
 /** Suffix of a pseudonym in `Via`: it distinguishes this proxy from all others, so that a loop is recognised. */
@@ -188,6 +192,7 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
     mode,
     idle,
     suffix,
+    decisions: options.decisions ?? 'each',
     [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
   };
 }

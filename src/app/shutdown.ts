@@ -42,7 +42,7 @@ export class Shutdown {
   async #end(): Promise<DrainReport> {
     await this.#listeners.drained();
     await this.#parts[Symbol.asyncDispose]();
-    const aborted = this.#aborted ?? 0;
+    const aborted = (this.#aborted ?? 0) + this.#listeners.abortedLate;
     const { ended, longestMs } = this.#sessions.drained;
     return { finished: Math.max(0, ended - aborted), aborted, longestMs };
   }

@@ -10,6 +10,7 @@ import type { NonceCounter } from '../identity/nonce-counter.ts';
 import { createLimits } from '../limits/limits.ts';
 import { chooseBackend, type LimitsChannel } from '../limits/shared/choose-backend.ts';
 import { openStore } from '../limits/store/open-store.ts';
+import { repeatTable } from '../native/repeat-table.ts';
 import { boundSilenceOfAll } from '../net/bound-silence.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { diagnosticsChannels } from '../observe/diagnostics-channels.ts';
@@ -60,6 +61,11 @@ export interface StartOptions {
   readonly ownAddresses?: () => readonly ListenAddress[];
   /** Sockets that the service manager has opened. */
   readonly inherited?: InheritedSockets;
+  /**
+   * `repeat`: a CONNECT that was just decided about is not decided about again, where the configuration allows that; then its
+   * events come when it is over, or after a moment. `clock` has to be the system's. Default: `each`.
+   */
+  readonly decisions?: 'repeat' | 'each';
   /** Set where this process is one of several. */
   readonly cluster?: ClusterOptions;
 }
@@ -121,7 +127,10 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   const inForce = new InForce(config, clock);
   const idPrefix = cluster?.idPrefix ?? randomBytes(3).toString('hex');
   const sessions = new Sessions();
-  const clients = new ClientContext({ clock, idle, inForce, sessions, idPrefix });
+  const epollSockets = chooseSockets(config.relay);
+  const isRepeating = options.decisions === 'repeat' && options.tap === undefined;
+  const repeats = isRepeating && epollSockets !== undefined ? repeatTable() : undefined;
+  const clients = new ClientContext({ clock, idle, inForce, sessions, idPrefix, repeatTable: repeats });
   const forRejected = filesForRejected();
   const listeners = new ListenerSet({
     context: clients,
@@ -130,7 +139,7 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     connectionsMax: connectionsMax(),
     rejectedMax: () => forRejected - pool.size,
     sharing: cluster && 'port',
-    epollSockets: chooseSockets(config.relay),
+    epollSockets,
     inherited: options.inherited,
   });
   const shared = createSharedServices({
@@ -154,12 +163,17 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
     kerberos: options.kerberos,
     idle,
     pool,
+    decisions: repeats === undefined ? 'each' : 'repeat',
   });
   parts.use('shared services', shared);
+  parts.use(
+    'decisions of another network',
+    shared.pacService.onNewNetwork(() => clients.repeats?.forget()),
+  );
   parts.use('configuration', inForce);
   if (cluster !== undefined) shared.mode.set(cluster.mode.mode, cluster.mode.untilMs);
   inForce.replace(config, await createGeneration(config, overrides, shared));
-  const reloads = new Reloads({ overrides, shared, limits, log, listeners, inForce });
+  const reloads = new Reloads({ overrides, shared, limits, log, listeners, inForce, clients });
   for (const message of ignoredEnvironment(process.env)) observe({ type: 'notice', level: 'warn', message });
   await open(listeners, config, shared);
   for (const socket of options.inherited?.untaken ?? [])

@@ -3,6 +3,7 @@ import type { ProxyError } from '../contracts/failure.ts';
 import type { ClientInfo } from '../contracts/request.ts';
 import type { Wire } from '../contracts/wire.ts';
 import type { EpollSockets } from '../net/epoll-sockets.ts';
+import { clientKeyOf } from '../protocol/addresses/client-key.ts';
 import { SlotList } from '../util/slot-list.ts';
 import { Admission, type AdmissionOptions } from './admission.ts';
 import { refusalByBridge } from './bridges.ts';
@@ -54,6 +55,7 @@ export class Listener implements BoundAddress, ConnectionHost {
   readonly #unlisted: RejectionCounter;
   #noticeMs = Number.NEGATIVE_INFINITY;
   #pause: Disposable | undefined;
+  #isStopped = false;
 
   private constructor(requested: SocketListen, socket: ListeningSocket, serving: Serving, options: AcceptOptions) {
     this.#requested = requested;
@@ -113,6 +115,7 @@ export class Listener implements BoundAddress, ConnectionHost {
       this.#serving = serving;
       this.#admission[Symbol.dispose]();
       this.#admission = this.#admissionBy(serving.protocol);
+      this.#options.context.repeats?.forget();
     };
     return { commit, abandon: () => serving.protocol[Symbol.dispose]?.() };
   }
@@ -151,18 +154,25 @@ export class Listener implements BoundAddress, ConnectionHost {
 
   /** Accepts no more, and closes every connection once nothing is in progress on it. Resolves when all are closed. */
   stop(): Promise<void> {
+    this.#isStopped = true;
     this.#socket.close();
     this.#serving.protocol[Symbol.dispose]?.();
     this.#pause?.[Symbol.dispose]();
     this.#admission[Symbol.dispose]();
     this.#unlisted[Symbol.dispose]();
     for (const { of: connection } of this.#connections) connection?.close();
+    const { repeats } = this.#options.context;
+    return repeats === undefined ? this.#closedAll() : repeats.settle().then(() => this.#closedAll());
+  }
+
+  #closedAll(): Promise<void> {
     return this.#connections.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Ends all that is in progress. */
   abort(why: ProxyError): void {
     for (const { of: connection } of this.#connections) connection?.abort(why);
+    this.#options.context.repeats?.abort(this, why);
   }
 
   #accept(wire: Wire, address: string, port: number, localAddress: string | undefined): void {
@@ -188,6 +198,18 @@ export class Listener implements BoundAddress, ConnectionHost {
     const isAdmitted = this.#enter(this.#admission.admit(wire, client, place), place);
     if (isAdmitted) this.#report(place, client);
     return isAdmitted;
+  }
+
+  spareFor(client: ClientInfo): number {
+    const { listen } = this;
+    const isPlain = this.#serving.peers === undefined && listen.kind === 'tcp' && listen.subnet === undefined;
+    return isPlain && !this.#isStopped ? this.#options.places.spare(clientKeyOf(client.address)) : 0;
+  }
+
+  adopt(client: ClientInfo, place: ClientPlace): void {
+    this.#options.places.take(place, clientKeyOf(client.address));
+    this.#connections.add(place);
+    this.#report(place, client);
   }
 
   #enter(isAdmitted: boolean, place: ClientPlace): boolean {

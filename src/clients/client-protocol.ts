@@ -1,4 +1,5 @@
 import type { SentHead } from '../contracts/client.ts';
+import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
 import type { ProxyError } from '../contracts/failure.ts';
 import type { ClientInfo, RequestProtocol } from '../contracts/request.ts';
 import type { Wire } from '../contracts/wire.ts';
@@ -20,8 +21,34 @@ export interface ClientContext {
   readonly sessions: Sessions;
   /** Silence of a client in front of its first request and inside any head, in milliseconds. */
   readonly requestHeadMs: number;
+  /** `undefined`: every CONNECT is decided about. */
+  readonly repeats?: Repeats | undefined;
   /** Whether files that are named by the configuration are to be watched. */
   watchesFiles(): boolean;
+}
+
+/** Opens tunnels for CONNECTs that are the same as one a moment ago. */
+export interface Repeats {
+  /** From now on this one may be repeated, for a second. */
+  learn(decided: DecidedTunnel, read: RepeatableHead, host: ConnectionHost, services: Services): void;
+  /** Nothing that was decided so far is repeated any more. */
+  forget(): void;
+  /** As `forget`, and resolves when every tunnel so far has its request among those in progress. */
+  settle(): Promise<void>;
+  /** All that this listener has accepted ends, also what is not known yet. */
+  abort(host: ConnectionHost, why: ProxyError): void;
+  /** Tunnels that were not known when their listener was aborted. */
+  readonly abortedLate: number;
+}
+
+/** What a client has sent, on which listener, and what it got. */
+export interface RepeatableHead {
+  /** Number of the listening socket. */
+  readonly listener: number;
+  /** As it was received, with its empty line. */
+  readonly head: string;
+  /** The head of the response that opens the tunnel. */
+  readonly response: string;
 }
 
 /**
@@ -60,6 +87,10 @@ export interface ConnectionHost {
   admit(wire: Wire, client: ClientInfo, place: ClientPlace): boolean;
   /** Gives the place back: nothing of its connection is left. Called once, and never before `serve` has returned. */
   closed(place: ClientPlace): void;
+  /** How many more connections this client might open; 0: what it sends first is more than a request. */
+  spareFor(client: ClientInfo): number;
+  /** Counts a place as that of a client which is connected already, though it was not admitted. `closed` gives it back. */
+  adopt(client: ClientInfo, place: ClientPlace): void;
 }
 
 /** A refusal in the words of a protocol. */

@@ -81,6 +81,11 @@ export class ListenerSet {
     return active;
   }
 
+  /** Tunnels that were in progress when all were ended, and became known only then. */
+  get abortedLate(): number {
+    return this.#options.context.repeats?.abortedLate ?? 0;
+  }
+
   /** Connections of clients that have a place. */
   get connections(): number {
     return this.#options.places.taken;

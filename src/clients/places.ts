@@ -131,6 +131,11 @@ export class Places<C> {
     return this.#taken;
   }
 
+  /** How many more places that client might take. */
+  spare(block: string): number {
+    return Math.max(0, Math.min(this.max - this.#taken, this.shareMax - (this.#clients.get(block)?.count ?? 0)));
+  }
+
   /** Finds a place for one more connection of a client, or takes that of an idle one. */
   makePlace(block: string): Space<C> {
     const own = this.#clients.get(block);

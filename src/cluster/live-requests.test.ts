@@ -9,7 +9,9 @@ import { NOTHING_MEASURED } from '../observe/process-measures.ts';
 import { noCounts } from '../observe/request-counter.ts';
 import { type LiveEntry, Sessions } from '../sessions/sessions.ts';
 import { NO_SLOT } from '../util/slot-list.ts';
-import { LiveRequests, type LiveResponse, respondLive } from './live-requests.ts';
+import type { LiveResponse } from './live-messages.ts';
+import { LiveRequests } from './live-requests.ts';
+import { respondLive } from './respond-live.ts';
 
 const hop = { scheme: 'http', proxy: { host: 'proxy.example', port: 8080 }, namedBy: 'user' } as const;
 

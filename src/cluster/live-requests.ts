@@ -1,127 +1,25 @@
 import type { ShownAccount, ShownUpstream, Ways, WhyAnswer, WhyQuestion } from '../admin/controlled-proxy.ts';
 import type { ProxyRecord } from '../contracts/record.ts';
-import type { ModeState, RouteMode } from '../contracts/routing.ts';
-import type { Hop, Route } from '../contracts/stages.ts';
+import type { ModeState } from '../contracts/routing.ts';
 import { type ProcessMeasures, sumOfMeasures } from '../observe/process-measures.ts';
 import { noCounts, type RequestCounts, sumOfCounts } from '../observe/request-counter.ts';
 import type { StepPart } from '../observe/request-steps.ts';
 import { sumOfTotals, type Total, type TotalsBy, type TotalsWindow } from '../observe/traffic-totals.ts';
-import type { LiveRequest, Sessions } from '../sessions/sessions.ts';
+import type { LiveRequest } from '../sessions/sessions.ts';
 import type { Clock } from '../util/clock.ts';
+import {
+  fromSent,
+  fromSentLive,
+  type LiveQuery,
+  type LiveResponse,
+  type Query,
+  type SentRequest,
+} from './live-messages.ts';
 
 /** A worker that does not answer in this time is left out. */
 const RESPONSE_MS = 5_000;
 /** What would be decided may need a PAC and lookups. */
 const WHY_MS = 35_000;
-
-/** What the primary asks of the requests in progress in a worker; each question is answered once, by `n`. */
-export type LiveQuery = { readonly queryId: number } & Query;
-type Query =
-  /** `endedAfter`: also the records of the requests that ended after so many others. */
-  | { readonly type: 'list'; readonly endedAfter?: number }
-  | { readonly type: 'end'; readonly ids: readonly string[]; readonly reason: string }
-  | { readonly type: 'set-rate'; readonly limit: string; readonly rate: number }
-  | { readonly type: 'set-mode'; readonly state: ModeState }
-  | { readonly type: 'why'; readonly about: WhyQuestion }
-  | { readonly type: 'ways' }
-  | { readonly type: 'measure' }
-  | { readonly type: 'accounts' }
-  | { readonly type: 'steps'; readonly id: string }
-  | { readonly type: 'totals'; readonly by: TotalsBy; readonly window: TotalsWindow };
-
-export type LiveResponse =
-  | {
-      readonly queryId: number;
-      readonly type: 'list';
-      readonly requests: readonly SentRequest[];
-      readonly ended: readonly SentRecord[];
-      readonly endedCount: number;
-      readonly counts: RequestCounts;
-      readonly loopDelayMs: number;
-    }
-  | { readonly queryId: number; readonly type: 'end'; readonly found: number }
-  | { readonly queryId: number; readonly type: 'set-rate'; readonly found: boolean }
-  | { readonly queryId: number; readonly type: 'set-mode' }
-  | { readonly queryId: number; readonly type: 'why'; readonly answer: WhyAnswer }
-  | { readonly queryId: number; readonly type: 'ways'; readonly ways: Ways }
-  | { readonly queryId: number; readonly type: 'measure'; readonly measures: ProcessMeasures }
-  | { readonly queryId: number; readonly type: 'accounts'; readonly accounts: readonly ShownAccount[] }
-  | { readonly queryId: number; readonly type: 'steps'; readonly steps: readonly StepPart[] }
-  | { readonly queryId: number; readonly type: 'totals'; readonly totals: readonly Total[] };
-
-/** A record as JSON can carry it: the channel between processes knows no dates. */
-interface SentRecord {
-  readonly startedMs: number;
-  readonly record: Omit<ProxyRecord, 'startedAt'>;
-}
-interface SentRequest extends SentRecord {
-  readonly step: LiveRequest['step'];
-  readonly heldBy?: string | undefined;
-}
-
-/** What a worker is asked about. */
-export interface AskedWorker {
-  readonly sessions: Pick<Sessions, 'snapshot' | 'endAll' | 'endedAfter' | 'endedCount'>;
-  setRate(limit: string, rate: number): boolean;
-  setMode(mode: RouteMode, untilMs: number | undefined): void;
-  readonly counts: RequestCounts;
-  why(question: WhyQuestion): Promise<WhyAnswer>;
-  ways(): Ways;
-  measure(): Promise<ProcessMeasures>;
-  accounts(): Promise<readonly ShownAccount[]>;
-  steps(id: string): readonly StepPart[];
-  totals(by: TotalsBy, window: TotalsWindow): readonly Total[];
-  /** As LoopDelay.readMs. */
-  readDelayMs(): number;
-}
-
-/** In a worker: what its requests in progress are. */
-export async function respondLive(query: LiveQuery, worker: AskedWorker): Promise<LiveResponse> {
-  const { queryId } = query;
-  const { sessions, setRate, counts, readDelayMs } = worker;
-  switch (query.type) {
-    case 'end':
-      return { queryId, type: 'end', found: sessions.endAll(new Set(query.ids), query.reason) };
-    case 'set-rate':
-      return { queryId, type: 'set-rate', found: setRate(query.limit, query.rate) };
-    case 'set-mode':
-      worker.setMode(query.state.mode, query.state.untilMs);
-      return { queryId, type: 'set-mode' };
-    case 'ways':
-      return { queryId, type: 'ways', ways: worker.ways() };
-    case 'accounts':
-      return { queryId, type: 'accounts', accounts: await worker.accounts() };
-    case 'steps':
-      return { queryId, type: 'steps', steps: worker.steps(query.id) };
-    case 'totals':
-      return { queryId, type: 'totals', totals: worker.totals(query.by, query.window) };
-    case 'why':
-      return { queryId, type: 'why', answer: await worker.why(query.about) };
-    case 'measure':
-      return { queryId, type: 'measure', measures: await worker.measure() };
-    case 'list': {
-      const { endedAfter } = query;
-      const ended = endedAfter === undefined ? [] : sessions.endedAfter(endedAfter).map(toSent);
-      const requests = sessions.snapshot().map(({ step, heldBy, record }) => ({ step, heldBy, ...toSent(record) }));
-      const { endedCount } = sessions;
-      return { queryId, type: 'list', requests, ended, endedCount, counts, loopDelayMs: readDelayMs() };
-    }
-  }
-}
-
-function toSent({ startedAt, route, ...record }: ProxyRecord): SentRecord {
-  return { startedMs: startedAt.getTime(), record: { ...record, route: route && withoutLogins(route) } };
-}
-
-/** A `Secret` would arrive as its dots. */
-function withoutLogins(route: Route): Route {
-  if (route.via === 'direct') return route;
-  const without = ({ login: _login, ...hop }: Hop): Hop => hop;
-  const [first, ...others] = route.hops;
-  return { via: 'proxies', hops: [without(first), ...others.map(without)] };
-}
-
-const fromSent = ({ startedMs, record }: SentRecord): ProxyRecord => ({ ...record, startedAt: new Date(startedMs) });
 
 /** What is counted if none of the open requests ends any more: their bytes have passed. */
 const withOpen = (counts: RequestCounts, open: readonly SentRequest[]): RequestCounts => ({
@@ -137,12 +35,6 @@ export interface LiveSession extends Disposable {
 
 /** For each worker, how many of its requests had ended. */
 export type EndedCounts = ReadonlyMap<number, number>;
-
-const fromSentLive = ({ step, heldBy, ...sent }: SentRequest): LiveRequest => ({
-  step,
-  record: fromSent(sent),
-  ...(heldBy !== undefined && { heldBy }),
-});
 
 /** What all workers know of their requests. */
 export interface SeenRequests {

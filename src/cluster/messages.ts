@@ -5,7 +5,7 @@ import type { NoticeLevel } from '../contracts/event.ts';
 import type { ModeState } from '../contracts/routing.ts';
 import type { ToLimitsClient, ToLimitsServer } from '../limits/shared/messages.ts';
 import type { ListenAddress } from '../policy/listen-addresses.ts';
-import type { LiveQuery, LiveResponse } from './live-requests.ts';
+import type { LiveQuery, LiveResponse } from './live-messages.ts';
 import type { RotationRequest, RotationResult } from './log-rotation.ts';
 import type { LoginRequest, LoginResponse } from './login-messages.ts';
 import type { NonceRequest, NonceResponse } from './nonce-counting.ts';

@@ -30,15 +30,8 @@ import type { Membership } from './messages.ts';
 import { NoticeDeduplicator } from './notice-deduplicator.ts';
 import { type FoundAddresses, Ports } from './ports.ts';
 import { WorkerHandle } from './worker-handle.ts';
+import { WorkerPool } from './worker-pool.ts';
 import { listenAt, send, settingsAt } from './worker-settings.ts';
-
-/** A worker that ran for this long was healthy: it is replaced at once. */
-const STEADY_MS = 10_000;
-/** Before a worker that keeps dying is replaced; twice as long each time, up to the maximum. */
-const BACKOFF_MS = 100;
-const BACKOFF_MS_MAX = 10_000;
-/** How long a worker may take to exit after it has closed; then it is killed. */
-const EXIT_MS = 1_000;
 
 /** The program that each worker runs. */
 export interface Program {
@@ -59,16 +52,7 @@ export interface PrimaryOptions {
   readonly idKey: Buffer;
 }
 
-interface WorkerSlot {
-  readonly at: number;
-  worker: WorkerHandle;
-  startedMs: number;
-  failures: number;
-  /** Set while the place waits for its next worker. */
-  restart: Disposable | undefined;
-}
-
-/** Starts, replaces, reloads and stops the workers, and owns what they share. */
+/** Starts, reloads and stops the workers, and owns what they share. */
 export class Primary implements AsyncDisposable {
   readonly #options: PrimaryOptions;
   readonly #store: StoreLimits | undefined;
@@ -86,13 +70,12 @@ export class Primary implements AsyncDisposable {
   #config: Config;
   #listen: readonly Listen[] = [];
   readonly #idKey: string;
-  #slots: readonly WorkerSlot[] = [];
+  readonly #pool: WorkerPool;
   /** Workers started so far: the number is part of the ids of their requests. */
   #started = 0;
   /** Tells the workers apart whose notices are the same. */
   #forked = 0;
   readonly #rotateLog = oneAtATime(rotateFile);
-  #isStopping = false;
   readonly #bridges: BridgeFollower;
   /** Reloads and replacements run one after another: no worker is started in the middle of a reload. */
   #lastTask: Promise<unknown> = Promise.resolve();
@@ -113,6 +96,13 @@ export class Primary implements AsyncDisposable {
     this.#idKey = (sharing?.idKey ?? options.idKey).toString('base64');
     this.#notices = new NoticeDeduplicator(clock, observe);
     this.#startSettings = new StartSettings(config);
+    this.#pool = new WorkerPool({
+      clock,
+      fork: () => this.#fork(),
+      begin: (worker, at) => this.#send(worker, at),
+      notice: (level, message) => this.#notices.report(level, message),
+      serialize: (task) => this.#serialize(task),
+    });
     this.#bridges = new BridgeFollower({
       clock,
       ports: this.#ports,
@@ -180,7 +170,7 @@ export class Primary implements AsyncDisposable {
       const { config: next } = reloadable;
       const limits = await inSlices(this.#limits.prepare(next.limits), this.#options.clock);
       const { listen, keep } = await this.#ports.find(next.listen);
-      const workers = await this.#prepareAll(async (worker, at) => {
+      const workers = await this.#pool.prepareAll(async (worker, at) => {
         await send(next, worker);
         await worker.request({ type: 'prepare', ...settingsAt({ listen, idKey: this.#idKey }, at) });
       });
@@ -198,18 +188,8 @@ export class Primary implements AsyncDisposable {
     });
   }
 
-  /** All workers do the part of a change that may fail, or all abandon it and this rejects. Resolves with those that wait for `commit`. */
-  async #prepareAll(prepare: (worker: WorkerHandle, at: number) => Promise<void>): Promise<readonly WorkerHandle[]> {
-    const workers = this.#workers();
-    const results = await Promise.allSettled(workers.map(prepare));
-    const refused = results.find((result, at) => result.status === 'rejected' && workers[at]?.isGone === false);
-    if (refused?.status !== 'rejected') return workers;
-    await Promise.allSettled(workers.map((worker) => worker.request({ type: 'abandon' })));
-    throw refused.reason;
-  }
-
   async #rebind({ listen, keep }: FoundAddresses): Promise<void> {
-    const workers = await this.#prepareAll(async (worker, at) => {
+    const workers = await this.#pool.prepareAll(async (worker, at) => {
       await worker.request({ type: 'prepare-listeners', listen: listenAt(listen, at) });
     });
     keep();
@@ -219,46 +199,31 @@ export class Primary implements AsyncDisposable {
 
   /** After the log file was moved away: every worker goes on in a new one of the same name. */
   reopenLog(): void {
-    for (const worker of this.#workers()) worker.request({ type: 'reopen-log' }).catch(() => undefined);
+    for (const worker of this.#pool.workers) worker.request({ type: 'reopen-log' }).catch(() => undefined);
   }
 
   /** A further call can only shorten the wait. */
   async close({ drainMs }: { readonly drainMs: number }): Promise<DrainReport> {
-    this.#isStopping = true;
-    const reports = await Promise.allSettled(this.#workers().map((worker) => worker.close(drainMs)));
+    this.#pool.stop();
+    const reports = await Promise.allSettled(this.#pool.workers.map((worker) => worker.close(drainMs)));
     await this[Symbol.asyncDispose]();
     return sumOf(reports.flatMap((report) => (report.status === 'fulfilled' ? [report.value] : [])));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isStopping = true;
     this.#bridges[Symbol.dispose]();
-    for (const { restart } of this.#slots) restart?.[Symbol.dispose]();
-    const kill = this.#options.clock.after(EXIT_MS, () => {
-      for (const worker of this.#workers()) worker.kill();
-    });
-    for (const worker of this.#workers()) worker.request({ type: 'close', drainMs: 0 }).catch(() => undefined);
-    await Promise.all(this.#slots.map(({ worker }) => worker.gone));
-    kill[Symbol.dispose]();
+    await this.#pool[Symbol.asyncDispose]();
     this.#mode[Symbol.dispose]();
     await this.#limits[Symbol.asyncDispose]();
   }
 
   async #begin(): Promise<void> {
-    this.#slots = Array.from({ length: this.#options.workers }, (_, at) => ({
-      at,
-      worker: this.#fork(),
-      startedMs: this.#options.clock.now(),
-      failures: 0,
-      restart: undefined,
-    }));
-    await Promise.all(this.#slots.map(({ worker }) => worker.loaded()));
+    await this.#pool.load(this.#options.workers);
     // As late as possible: until the workers listen, another process could take the addresses.
     const { listen, keep } = await this.#ports.find(this.#config.listen);
     this.#listen = listen;
     keep();
-    await Promise.all(this.#slots.map((slot) => this.#send(slot)));
-    for (const slot of this.#slots) this.#watch(slot);
+    await this.#pool.begin();
     this.#bridges.follow(this.#config.listen);
   }
 
@@ -283,7 +248,7 @@ export class Primary implements AsyncDisposable {
     });
   }
 
-  async #send({ at, worker }: WorkerSlot): Promise<void> {
+  async #send(worker: WorkerHandle, at: number): Promise<void> {
     await send(this.#config, worker);
     const settings = settingsAt({ listen: this.#listen, idKey: this.#idKey }, at);
     const idPrefix = `${this.#idPrefix}${(++this.#started).toString(36)}`;
@@ -293,41 +258,8 @@ export class Primary implements AsyncDisposable {
     await worker.request({ type: 'start', ...settings, ...member });
   }
 
-  /** Replaces a worker that died, after a delay if it keeps dying. */
-  #watch(slot: WorkerSlot): void {
-    void slot.worker.gone.then((how) => {
-      if (this.#isStopping) return;
-      const { clock } = this.#options;
-      slot.failures = clock.now() - slot.startedMs > STEADY_MS ? 0 : slot.failures + 1;
-      const waitMs = slot.failures < 2 ? 0 : Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (slot.failures - 2));
-      const when = waitMs === 0 ? 'now' : `in ${waitMs / 1000} s`;
-      this.#notices.report('error', `worker ${slot.worker.pid} died (${how}); it is replaced ${when}`);
-      slot.restart = clock.after(waitMs, () => void this.#serialize(() => this.#replace(slot)));
-    });
-  }
-
-  async #replace(slot: WorkerSlot): Promise<void> {
-    if (this.#isStopping) return;
-    slot.worker = this.#fork();
-    slot.startedMs = this.#options.clock.now();
-    this.#watch(slot);
-    try {
-      await slot.worker.loaded();
-      await this.#send(slot);
-    } catch (error) {
-      if (!slot.worker.isGone) {
-        this.#notices.report('error', `worker ${slot.worker.pid}: ${error instanceof Error ? error.message : error}`);
-        slot.worker.kill();
-      }
-    }
-  }
-
-  #workers(): WorkerHandle[] {
-    return this.#slots.map(({ worker }) => worker).filter(({ isGone }) => !isGone);
-  }
-
   async #sum(count: (worker: WorkerHandle) => Promise<number>): Promise<number> {
-    const counts = await Promise.allSettled(this.#workers().map(count));
+    const counts = await Promise.allSettled(this.#pool.workers.map(count));
     return counts.reduce((sum, result) => sum + (result.status === 'fulfilled' ? result.value : 0), 0);
   }
 

@@ -12,7 +12,7 @@ import { RequestCounter } from '../observe/request-counter.ts';
 import { RequestSteps } from '../observe/request-steps.ts';
 import { TrafficTotals } from '../observe/traffic-totals.ts';
 import { systemClock } from '../util/clock.ts';
-import { type AskedWorker, type LiveQuery, respondLive } from './live-requests.ts';
+import type { LiveQuery } from './live-messages.ts';
 import { LogRotationClient } from './log-rotation.ts';
 import { LoginClient } from './login-client.ts';
 import {
@@ -24,6 +24,7 @@ import {
   type WorkerRequest,
 } from './messages.ts';
 import { NonceClient } from './nonce-counting.ts';
+import { type AskedWorker, respondLive } from './respond-live.ts';
 
 /** The channel to the primary: `process`, except in tests. */
 export interface Channel {
@@ -187,6 +188,7 @@ class Worker {
       stateDir,
       credentials: credentials(start, () => this.#idKey),
       clock: systemClock,
+      decisions: 'repeat',
       ownAddresses: () => ownAddresses,
       cluster: {
         suffix,

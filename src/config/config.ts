@@ -98,6 +98,12 @@ export const configSchema = z
       ),
     workers: workersSchema.prefault(1),
     relay: relayKind,
+    decisions: z
+      .enum(['repeat', 'each'])
+      .default('repeat')
+      .describe(
+        'How the command decides about a CONNECT that is the same as one a moment ago, from the same client: `repeat`, as then, for a second at most and not beyond a reload, which costs far less; `each`, anew. Only where nothing but the request and the configuration decides: always anew with accounts, limits, rules with times, a PAC and upstream proxies, and in the library.',
+      ),
     admin: z
       .union([z.boolean(), adminSettings(listenAddress)])
       .prefault(true)

@@ -190,6 +190,14 @@ export const FLAGS: readonly Flag[] = [
     apply: (text) => [{ path: ['relay'], value: text }],
   },
   {
+    name: 'decisions',
+    argument: 'HOW',
+    summary: 'decide about each CONNECT anew (each), or as about the same a moment ago (repeat)',
+    default: 'repeat',
+    completes: ['repeat', 'each'],
+    apply: (text) => [{ path: ['decisions'], value: text }],
+  },
+  {
     name: 'workers',
     argument: 'N',
     summary: 'processes that serve; auto = one for each core',

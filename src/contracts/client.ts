@@ -1,4 +1,5 @@
 import type { BodyTerms } from './body-mover.ts';
+import type { DecidedTunnel } from './decided-tunnel.ts';
 import type { OriginOwner } from './exchange.ts';
 import type { ProxyError } from './failure.ts';
 import type { LocalResponse, ResponseHead } from './message.ts';
@@ -37,6 +38,8 @@ export interface Responder {
 /** The client's end of a CONNECT: it becomes a tunnel or it is refused, exactly one of the two. */
 export interface TunnelResponder extends Responder {
   established(): Promise<Connection>;
+  /** Before `established`: the next tunnels of this client for the same head may be opened without a decision of their own. */
+  repeat?(decided: DecidedTunnel): void;
 }
 
 /** The client's end of a request for the proxy itself. */

@@ -4,6 +4,8 @@ import type { Connection, Permit } from './stages.ts';
 /** Moves the bytes of one tunnel until it ends. */
 export interface Relay {
   run(client: Connection, upstream: Connection, limits: RelayLimits): Promise<RelayResult>;
+  /** The same for a tunnel that runs already: `slot` is its number. Absent where none can. */
+  follow?(slot: number, limits: RelayLimits): Promise<RelayResult>;
 }
 
 export interface RelayLimits {

@@ -19,6 +19,7 @@ export interface AdmittedRequest<R extends ProxyRequest = ProxyRequest> extends 
 export interface RoutedRequest<R extends ProxyRequest = ProxyRequest> extends AdmittedRequest<R> {
   /** Best first. */
   readonly routes: readonly [Route, ...Route[]];
+  readonly by: RouteSource;
 }
 export interface ConnectedRequest<R extends ProxyRequest = ProxyRequest> extends RoutedRequest<R> {
   readonly route: Route;

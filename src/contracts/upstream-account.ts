@@ -31,6 +31,8 @@ export type UpstreamAccount =
       readonly schemes: readonly AuthSchemeName[];
       /** `undefined`: nothing but a Kerberos ticket could be offered. */
       readonly credential: Credential | undefined;
+      /** Where an account is configured and its secret was not found: why, and what to do. A clause for people. */
+      readonly missing?: string | undefined;
       /** The account for Basic, where that is another one: `BASIC_CREDENTIALS` beside it. */
       readonly basic?: Credential | undefined;
       /**
@@ -51,6 +53,8 @@ export type UpstreamAccountSummary =
       /** `CORP\me`; `undefined`: nothing but a Kerberos ticket could be offered. */
       readonly user: string | undefined;
       readonly source: string | undefined;
+      /** Why there is no `user` although an account is configured, and what to do. */
+      readonly missing?: string | undefined;
       readonly schemes: readonly AuthSchemeName[];
       /** The account for Basic, where that is another one. */
       readonly basic: { readonly user: string; readonly source: string } | undefined;

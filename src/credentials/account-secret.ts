@@ -49,6 +49,8 @@ export class AccountSecret {
   readonly #deps: SecretDeps;
   #cached: CachedSecret | undefined;
   #refreshing: Promise<FoundSecret | undefined> | undefined;
+  /** Why the keyring could not be asked, when it was last tried. */
+  #keyringFailure: string | undefined;
 
   constructor(query: SecretQuery, deps: SecretDeps) {
     this.#query = query;
@@ -57,6 +59,17 @@ export class AccountSecret {
 
   get account(): Account {
     return this.#query.account;
+  }
+
+  /** Why there is no secret, and what to do: a clause for people. */
+  get missing(): string {
+    const { from } = this.#query;
+    const label = accountLabel(this.account);
+    if (from?.kind === 'env') return `the variable ${from.name} has no password of ${label}: start viaduct with it`;
+    if (from?.kind === 'file') return `the file ${from.path} has no password of ${label}: write it there`;
+    if (this.#keyringFailure !== undefined)
+      return `the keyring cannot be asked for the password of ${label} (${this.#keyringFailure}): viaduct login says more`;
+    return `the keyring has no password of ${label}: use viaduct login`;
   }
 
   /** `undefined`: there is none. Throws `upstream_auth_failed` when a file holds it that must not be used. */
@@ -158,6 +171,7 @@ export class AccountSecret {
   async #fromKeyring(loginMs: number): Promise<SecretLookup> {
     for (const { service, entry } of this.#entries()) {
       const result = await this.#deps.keyring.find(service, entry);
+      this.#keyringFailure = result.at === 'unavailable' ? result.why : undefined;
       if (result.at === 'unavailable') return 'unavailable';
       if (result.at === 'absent') continue;
       const source = service === KEYRING_SERVICE ? 'keyring' : `keyring (${service})`;

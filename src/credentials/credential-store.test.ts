@@ -409,6 +409,27 @@ test('a keyring is asked every 30 s at most, once for all requests that wait, an
   assert.match(summary(await at('http://p:1')), /^none/);
 });
 
+test('an account whose secret is not found is named, with where it was looked for and what to do', async () => {
+  const keyring = new TableKeyring();
+  const missingOf = async (from: 'keyring' | 'env:LAB_PASSWORD') => {
+    const account = await storeIn({ keyring, credentials: { default: { user: 'CORP\\me', from } } })('http://p:1');
+    return account.at === 'known' ? account.missing : undefined;
+  };
+  assert.equal(await missingOf('keyring'), 'the keyring has no password of CORP\\me: use viaduct login');
+  keyring.locked = true;
+  assert.equal(
+    await missingOf('keyring'),
+    'the keyring cannot be asked for the password of CORP\\me (the keyring is locked): viaduct login says more',
+  );
+  assert.equal(
+    await missingOf('env:LAB_PASSWORD'),
+    'the variable LAB_PASSWORD has no password of CORP\\me: start viaduct with it',
+  );
+  keyring.locked = false;
+  keyring.entries.set('viaduct/CORP\\me', 'secret');
+  assert.equal(await missingOf('keyring'), undefined);
+});
+
 test('viaduct login is noticed within a second, and gives even the same password another id', async () => {
   using folder = temporaryFolder();
   const file = loginFile(join(folder.path, 'state'));

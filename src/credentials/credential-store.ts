@@ -92,9 +92,9 @@ export function credentialStore(options: CredentialStoreOptions, deps: Credentia
     return loggedIn;
   }
 
-  const credentialIn = async (account: AccountSecret | undefined): Promise<Credential | undefined> => {
+  const secretIn = async (account: AccountSecret | undefined): Promise<FoundCredential> => {
     const found = await account?.current();
-    return found && make(found);
+    return found === undefined ? { credential: undefined, missing: account?.missing } : { credential: make(found) };
   };
 
   return {
@@ -104,25 +104,32 @@ export function credentialStore(options: CredentialStoreOptions, deps: Credentia
       const upstream = upstreamOf(hop.proxy.host);
       const terms = { ...definedTerms(upstream?.auth), ...definedTerms(hop.auth) };
       const order = (terms.schemes ?? AUTH_SCHEMES).filter((scheme) => options.kerberos || scheme !== 'negotiate');
-      const known = (credential: Credential | undefined, inBasic?: Credential) => ({
+      const known = ({ credential, missing }: FoundCredential, inBasic?: Credential) => ({
         at: 'known' as const,
         schemes: order.filter(
           (scheme) => serves(scheme, credential, platform) || (scheme === 'basic' && inBasic !== undefined),
         ),
         credential,
+        missing,
         ...(inBasic === undefined ? {} : { basic: inBasic }),
         sendsBasic: whenBasicIsSent(terms, hop),
         ...(terms.latch === false && { afterRejection: 'tried-again' as const }),
       });
-      if (hop.login !== undefined) return known(make(secretInUrl(hop.login)));
+      if (hop.login !== undefined) return known({ credential: make(secretInUrl(hop.login)) });
       if (upstream?.credentials !== undefined) {
         const account = named.get(upstream.credentials);
         if (account === undefined) throw new ProxyError('internal', `there is no account ${upstream.credentials}`);
-        return known(await credentialIn(account));
+        return known(await secretIn(account));
       }
-      return known(await credentialIn(await defaultAccount()), basic);
+      return known(await secretIn(await defaultAccount()), basic);
     },
   };
+}
+
+interface FoundCredential {
+  readonly credential: Credential | undefined;
+  /** Why an account has none. */
+  readonly missing?: string | undefined;
 }
 
 /** A Kerberos ticket needs no configured account, nor does NTLM on Windows; a hash is enough for NTLM alone. */

@@ -53,7 +53,8 @@ export function createLimits(options: LimitsOptions, scope: LimitsScope): Limits
 
 const NO_NAMES: readonly string[] = [];
 
-function isUnlimited({ bandwidth, requests, quota, tunnels }: LimitsOptions): boolean {
+/** Whether nothing is limited or counted. */
+export function isUnlimited({ bandwidth, requests, quota, tunnels }: LimitsOptions): boolean {
   const { total, client, user } = tunnels;
   return [...bandwidth, ...requests, ...quota, total, client, user].every((limit) => limit === undefined);
 }

@@ -3,7 +3,7 @@
  * To be raised with every change of what the addon exports, takes, returns or shares. TypeScript compares it when it loads
  * the addon: one that was built from other sources would read and write the wrong memory.
  */
-export const ABI = 7;
+export const ABI = 8;
 /**
  * A socket is known to JavaScript by a number: an index into the tables, and above it a generation, which grows each time
  * the index is used again. A number of a socket that is closed then means no other socket.
@@ -42,6 +42,10 @@ export const SLOT_INDEX_BITS = 20;
 export const SLOT_GENERATIONS = 2_048;
 /** Slots in one block of counters. */
 export const SLOTS_PER_BLOCK = 1_024;
+/** In the index of a tunnel that the addon has opened by itself (repeats.h): those slots are the addon's to give out. */
+export const REPEATED_SLOT = 524_288;
+/** Tunnels of that kind that may be open at once; further ones are opened by TypeScript. */
+export const REPEATED_MAX = 16_384;
 export const RELAY_COMMANDS = {
   /** Close both sockets; reset one to which not all was sent that came for it. */
   close: 0,
@@ -83,6 +87,19 @@ export const RELAY_EVENTS = {
 } as const;
 export const NUMBERS_PER_RELAY_EVENT = 3;
 export const RELAY_EVENTS_MAX = 512;
+/** What is reported of a repeated tunnel. */
+export const TUNNEL_REPORTS = {
+  /** It is open, and the events of its slot follow. */
+  open: 0,
+  /** It was open, and is over already: nothing else is reported of it. */
+  over: 1,
+} as const;
+/**
+ * Of one report: the kind, the decision, the slot, the client's port, when the client was accepted and when the tunnel
+ * opened and ended (milliseconds on the monotonic clock), bytes from the client and to it, and a `TunnelEnd`.
+ */
+export const NUMBERS_PER_REPORT = 10;
+export const REPORTS_MAX = 256;
 /** How a tunnel ended; the first two name the side that ended first. */
 export const TUNNEL_ENDS = {
   client: 0,

@@ -39,6 +39,31 @@ export interface Addon {
   /** All IP addresses of this machine; empty when the system has no answer, as without a descriptor. */
   interfaceAddresses(): readonly (readonly [interfaceName: string, address: string, prefix: number])[];
   readonly epollSockets: EpollAddon;
+  readonly repeats: RepeatsAddon;
+}
+
+/** What native/repeats_module.cc exports. */
+export interface RepeatsAddon {
+  /** Once, when the relay and the epoll sockets have started. Throws when the system has no descriptor left. */
+  begin(onReports: (reports: number) => void, reports: ArrayBuffer, counters: ArrayBuffer): void;
+  /** Whether the next CONNECT of that client with exactly this head opens a tunnel to that target, and is reported as `decision`. */
+  add(
+    listener: number,
+    client: string,
+    localAddress: string,
+    head: string,
+    response: string,
+    target: string,
+    port: number,
+    decision: number,
+  ): boolean;
+  /** Nothing that was added is repeated any more. Not 0: so many tunnels are to be reported before another `add` can succeed. */
+  renew(): number;
+  /** So many tunnels may be unreported. */
+  setCredit(tunnels: number): void;
+  unreported(): number;
+  /** Milliseconds on the clock of the reports. */
+  nowMs(): number;
 }
 
 /** What native/epoll_sockets_module.cc exports: sockets are numbers, negative results are errnos. */

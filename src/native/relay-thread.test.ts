@@ -17,7 +17,7 @@ type MadeUpEvent = readonly [kind: keyof typeof RELAY_EVENTS, slot: number, deta
 
 /** An addon whose events a test makes up. */
 class MadeUpAddon
-  implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner' | 'interfaceAddresses'>
+  implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'repeats' | 'notify' | 'socketOwner' | 'interfaceAddresses'>
 {
   readonly abi = 0;
   readonly calls: string[] = [];
@@ -88,6 +88,7 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
   const thread = new NativeThread({
     ...bound(addon),
     epollSockets: undefined as never,
+    repeats: undefined as never,
     closeOnExec: () => 0,
     notify: () => 0,
     socketOwner: () => -1,
@@ -107,7 +108,7 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
 /** As an object of functions, like the addon. */
 function bound(
   addon: MadeUpAddon,
-): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'notify' | 'socketOwner' | 'interfaceAddresses'> {
+): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'repeats' | 'notify' | 'socketOwner' | 'interfaceAddresses'> {
   return {
     abi: addon.abi,
     start: (...args) => addon.start(...args),

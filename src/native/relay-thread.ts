@@ -8,6 +8,8 @@ import {
   RELAY_COMMANDS,
   RELAY_EVENTS,
   RELAY_EVENTS_MAX,
+  REPEATED_MAX,
+  REPEATED_SLOT,
   SLOT_GENERATIONS,
   SLOT_INDEX_BITS,
   SLOTS_PER_BLOCK,
@@ -43,8 +45,10 @@ export function endedBy(code: number): 'client' | 'upstream' | undefined {
   return code === TUNNEL_ENDS.upstream ? 'upstream' : undefined;
 }
 
-const SLOTS_MAX = 1 << SLOT_INDEX_BITS;
-const indexOf = (slot: number): number => slot & (SLOTS_MAX - 1);
+/** Those above are given out by the addon. */
+const SLOTS_MAX = REPEATED_SLOT;
+const indexOf = (slot: number): number => slot & ((1 << SLOT_INDEX_BITS) - 1);
+const isRepeated = (slot: number): boolean => (slot & REPEATED_SLOT) !== 0;
 /** The number of the next tunnel in the place of one that is over. */
 const nextGeneration = (slot: number): number =>
   indexOf(slot) | ((((slot >>> SLOT_INDEX_BITS) + 1) % SLOT_GENERATIONS) << SLOT_INDEX_BITS);
@@ -62,6 +66,9 @@ export class NativeThread {
   readonly #counters: BigUint64Array[] = [];
   /** The addon writes them, and calls with their number. */
   readonly #events = new Int32Array(RELAY_EVENTS_MAX * NUMBERS_PER_RELAY_EVENT);
+  /** Tunnels that the addon has opened by itself, by their number. */
+  readonly #repeated = new Map<number, RelayedTunnel>();
+  #repeatedCounters: BigUint64Array | undefined;
   #open = 0;
 
   constructor(addon: Addon) {
@@ -99,9 +106,21 @@ export class NativeThread {
     return slot;
   }
 
-  /** Tunnels whose bytes it moves. */
+  /** Memory for what is counted of the tunnels that the addon opens by itself. */
+  countersOfRepeated(): ArrayBuffer {
+    this.#repeatedCounters ??= new BigUint64Array(2 * REPEATED_MAX);
+    return this.#repeatedCounters.buffer as ArrayBuffer;
+  }
+
+  /** Receives the events of a tunnel that the addon has opened by itself, and that it has just reported. */
+  adopt(slot: number, tunnel: RelayedTunnel): void {
+    this.#repeated.set(slot, tunnel);
+    if (this.#open++ === 0) this.#addon.hold(1);
+  }
+
+  /** Tunnels whose bytes it moves, and whose sockets were both opened in TypeScript. */
   get open(): number {
-    return this.#open;
+    return this.#open - this.#repeated.size;
   }
 
   /** A command for a tunnel that is over is ignored; its event is on the way then. */
@@ -117,14 +136,16 @@ export class NativeThread {
 
   /** Bytes that have passed: from the client, and to it. */
   movedUp(slot: number): number {
-    return this.#moved(indexOf(slot), 0);
+    return this.#moved(slot, 0);
   }
 
   movedDown(slot: number): number {
-    return this.#moved(indexOf(slot), 1);
+    return this.#moved(slot, 1);
   }
 
-  #moved(index: number, direction: number): number {
+  #moved(slot: number, direction: number): number {
+    const index = indexOf(slot);
+    if (isRepeated(slot)) return Number(this.#repeatedCounters?.[2 * (index - REPEATED_SLOT) + direction] ?? 0n);
     return Number(
       this.#counters[Math.floor(index / SLOTS_PER_BLOCK)]?.[2 * (index % SLOTS_PER_BLOCK) + direction] ?? 0n,
     );
@@ -157,8 +178,8 @@ export class NativeThread {
   #dispatch(events: number): void {
     for (let at = 0; at < events * NUMBERS_PER_RELAY_EVENT; at += NUMBERS_PER_RELAY_EVENT) {
       const [slot = NO_SLOT, kind = -1, detail = 0] = [this.#events[at], this.#events[at + 1], this.#events[at + 2]];
-      const tunnel = this.#tunnels[indexOf(slot)];
-      if (tunnel === undefined || this.#slots[indexOf(slot)] !== slot) continue;
+      const tunnel = this.#find(slot);
+      if (tunnel === undefined) continue;
       try {
         this.#dispatchOne(slot, tunnel, kind, detail);
       } catch (error) {
@@ -169,6 +190,11 @@ export class NativeThread {
         });
       }
     }
+  }
+
+  #find(slot: number): RelayedTunnel | undefined {
+    if (isRepeated(slot)) return this.#repeated.get(slot);
+    return this.#slots[indexOf(slot)] === slot ? this.#tunnels[indexOf(slot)] : undefined;
   }
 
   #dispatchOne(slot: number, tunnel: RelayedTunnel, kind: number, detail: number): void {
@@ -193,6 +219,11 @@ export class NativeThread {
   }
 
   #forget(slot: number): void {
+    if (isRepeated(slot)) {
+      this.#repeated.delete(slot);
+      if (--this.#open === 0) this.#addon.hold(0);
+      return;
+    }
     this.#tunnels[indexOf(slot)] = undefined;
     this.#slots[indexOf(slot)] = NO_SLOT;
     this.#free.push(nextGeneration(slot));

@@ -67,6 +67,7 @@ export class EpollListener implements SocketOwner {
     const { handler } = this.#state;
     if (kind === SOCKET_EVENTS.acceptFailed) return handler.failed(systemError(a, 'accept'));
     const wire = new EpollWire(this.#table, a, undefined);
+    wire.acceptedBy = this.#socket;
     try {
       const local = this.#isOnAllAddresses ? this.#table.addon.local(a)[0] : undefined;
       handler.accepted(wire, four === 0 ? this.#table.addon.peer(a)[0] : dotted(four), port, local);

@@ -31,6 +31,8 @@ type OnDialled = (error: Error | undefined) => void;
 /** A socket of the addon: wire and stream in one, so that a connection is one object. */
 export class EpollWire extends EpollReader implements Sink, KeepAliveTarget, SocketOwner {
   slot: number = NO_SLOT;
+  /** Number of the listener that has accepted it; `undefined`: it was dialled. */
+  acceptedBy: number | undefined;
   seenByScan = false;
   bytesWritten = 0;
   /** Called once, when connecting has ended. */

@@ -13,28 +13,28 @@ export function jsonRecord(record: ProxyRecord): string {
   return (
     `{"time":"${isoTime(record.startedAt.getTime())}","type":"request"` +
     text('id', record.id) +
-    text('kind', record.kind) +
-    text('client', client.address) +
+    kind.of(record.kind) +
+    clientAddress.of(client.address) +
     number('clientPort', client.port) +
-    text('listener', client.listener) +
-    text('user', record.principal) +
-    text('method', record.method) +
-    text('target', target && formatAuthority(target)) +
+    listener.of(client.listener) +
+    user.of(record.principal) +
+    method.of(record.method) +
+    targetField.of(target && formatAuthority(target)) +
     text('url', url && publicUrl(url)) +
-    text('protocol', protocolText(record.protocol)) +
+    protocol.of(protocolText(record.protocol)) +
     text('tls', client.tls?.version) +
-    text('userAgent', record.userAgent) +
+    userAgent.of(record.userAgent) +
     text('traceId', record.traceId) +
-    text('rule', record.rule) +
+    rule.of(record.rule) +
     text('wouldDeny', record.wouldDeny) +
     text('wouldAllow', record.wouldAllow) +
     (limits.length > 0 ? `,"limits":${jsonLine(limits)}` : '') +
-    text('route', route && routeText(route)) +
-    text('upstreamAddress', record.address) +
+    routeField.of(route && routeText(route)) +
+    upstreamAddress.of(record.address) +
     number('status', record.status) +
     text('failure', record.failure) +
     text('detail', record.detail) +
-    text('end', record.end) +
+    end.of(record.end) +
     number('bytesUp', record.bytesUp) +
     number('bytesDown', record.bytesDown) +
     tenths('durationMs', record.durationMs) +
@@ -64,6 +64,37 @@ const text = (name: string, value: string | undefined): string => {
   const shown = cut(value);
   return PLAIN.test(shown) ? `,"${name}":"${shown}"` : `,"${name}":${jsonLine(shown)}`;
 };
+
+/** A field that mostly has the value that it had in the line before: then its text is there already. */
+class RepeatedField {
+  readonly #name: string;
+  #value: string | undefined;
+  #text = '';
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  of(value: string | undefined): string {
+    if (value === this.#value) return this.#text;
+    this.#value = value;
+    this.#text = text(this.#name, value);
+    return this.#text;
+  }
+}
+
+const kind = new RepeatedField('kind');
+const clientAddress = new RepeatedField('client');
+const listener = new RepeatedField('listener');
+const user = new RepeatedField('user');
+const method = new RepeatedField('method');
+const targetField = new RepeatedField('target');
+const protocol = new RepeatedField('protocol');
+const userAgent = new RepeatedField('userAgent');
+const rule = new RepeatedField('rule');
+const routeField = new RepeatedField('route');
+const upstreamAddress = new RepeatedField('upstreamAddress');
+const end = new RepeatedField('end');
 
 const number = (name: string, value: number): string => `,"${name}":${value}`;
 

@@ -56,8 +56,7 @@ export class RequestSteps implements Exporter {
       case 'route-failed':
         return this.#add(event.id, event);
       case 'response':
-        // Without its fields, which may be many.
-        return this.#add(event.id, { type: 'response', id: event.id, status: event.status, headers: NO_FIELDS });
+        return this.#addResponse(event.id, event.status);
     }
   };
 
@@ -88,10 +87,19 @@ export class RequestSteps implements Exporter {
     this.#latest.set(id, { startedMs, parts: undefined });
   }
 
+  /** Without its fields, which may be many. */
+  #addResponse(id: string, status: number): void {
+    const kept = this.#find(id);
+    if (kept !== undefined) this.#addTo(kept, { type: 'response', id, status, headers: NO_FIELDS });
+  }
+
   /** Something has just ended. */
   #add(id: string, event: ProxyEvent): void {
     const kept = this.#find(id);
-    if (kept === undefined) return;
+    if (kept !== undefined) this.#addTo(kept, event);
+  }
+
+  #addTo(kept: Kept, event: ProxyEvent): void {
     kept.parts ??= [];
     if (kept.parts.length < PARTS_MAX) kept.parts.push({ event, atMs: this.#clock.now() });
   }

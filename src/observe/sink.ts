@@ -41,7 +41,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   const lines: string[] = [];
   /** Taken out of `lines`, not yet written in full. */
   let chunk: Buffer | undefined;
-  /** Bytes in `lines` and `chunk`. */
+  /** Bytes in `chunk`, and characters in `lines`: nearly all are ASCII, and to count bytes costs as much as half the line. */
   let waiting = 0;
   /** Lines that were dropped, and that no line in the log reports yet. */
   let lost = 0;
@@ -56,9 +56,8 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   const enough = Math.min(outlet.chunkBytesMax, bytesMax / 2);
 
   const take = (line: string) => {
-    const text = `${line}\n`;
-    lines.push(text);
-    waiting += Buffer.byteLength(text);
+    lines.push(line);
+    waiting += line.length + 1;
   };
 
   const next = () => {
@@ -70,10 +69,17 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
       reopening = false;
       return outlet.reopen(reopened);
     }
-    chunk ??= lines.length > 0 ? nextChunk(lines, outlet.chunkBytesMax) : undefined;
+    if (chunk === undefined && lines.length > 0) chunk = takeChunk();
     if (chunk === undefined) return onEmpty?.();
     at = 'busy';
     outlet.write(chunk, written);
+  };
+
+  const takeChunk = (): Buffer => {
+    const text = nextChunk(lines, outlet.chunkBytesMax);
+    const bytes = Buffer.from(text);
+    waiting += bytes.length - text.length;
+    return bytes;
   };
 
   const reopened = (error: Error | undefined) => {
@@ -165,15 +171,15 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   };
 }
 
-function nextChunk(lines: string[], bytesMax: number): Buffer {
-  let bytes = 0;
+function nextChunk(lines: string[], charactersMax: number): string {
+  let characters = 0;
   let count = 0;
   for (const line of lines) {
-    bytes += line.length;
-    if (count > 0 && bytes > bytesMax) break;
+    characters += line.length + 1;
+    if (count > 0 && characters > charactersMax) break;
     count += 1;
   }
-  return Buffer.from(lines.splice(0, count).join(''));
+  return `${lines.splice(0, count).join('\n')}\n`;
 }
 
 function limitedNotices(clock: Clock, observe: Observe): (kind: string, message: string) => void {

@@ -54,7 +54,8 @@ export class TrafficTotals implements Exporter {
     if (event.type !== 'close') return;
     const { record } = event;
     this.#add(record, { requests: 1, failures: record.failure === undefined ? 0 : 1, ...this.#newBytesOf(record) });
-    this.#counted.delete(record.id);
+    // Mostly empty, and then to look for an id would cost what counting it costs.
+    if (this.#counted.size > 0) this.#counted.delete(record.id);
   };
 
   /** From now on the bytes of these are counted as they move. */
@@ -97,7 +98,7 @@ export class TrafficTotals implements Exporter {
   }
 
   #newBytesOf({ id, bytesUp, bytesDown }: ProxyRecord): Pick<Sums, 'bytesUp' | 'bytesDown'> {
-    const before = this.#counted.get(id);
+    const before = this.#counted.size === 0 ? undefined : this.#counted.get(id);
     return { bytesUp: bytesUp - (before?.up ?? 0), bytesDown: bytesDown - (before?.down ?? 0) };
   }
 

@@ -21,7 +21,7 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   /** Among the live requests. */
   slot: number = NO_SLOT;
   readonly #request: ProxyRequest | LocalRequest;
-  readonly #client: Responder;
+  readonly #client: Pick<Responder, 'bytesOnWire' | 'stop'>;
   readonly #services: Services;
   readonly #sessions: Sessions;
   readonly #startedWallMs: number;
@@ -46,13 +46,19 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   remark: string | undefined;
   failure: { readonly code: FailureCode; readonly detail: string } | undefined;
 
-  /** Enters the request among the live ones, until `close`. */
-  constructor(request: ProxyRequest | LocalRequest, client: Responder, services: Services, sessions: Sessions) {
+  /** Enters the request among the live ones, until `close`. `ageMs`: it was received so long ago. */
+  constructor(
+    request: ProxyRequest | LocalRequest,
+    client: Pick<Responder, 'bytesOnWire' | 'stop'>,
+    services: Services,
+    sessions: Sessions,
+    ageMs = 0,
+  ) {
     this.#request = request;
     this.#client = client;
     this.#services = services;
     this.#sessions = sessions;
-    this.#startedWallMs = services.clock.wallMs();
+    this.#startedWallMs = services.clock.wallMs() - ageMs;
     sessions.add(this);
   }
 
@@ -75,8 +81,7 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   }
 
   /** Begins a step. Its time runs until the next one begins or the request ends, whichever way. */
-  enter(step: TimedStep): void {
-    const nowMs = this.#services.clock.now();
+  enter(step: TimedStep, nowMs: number = this.#services.clock.now()): void {
     this.#leave(nowMs);
     this.#step = step;
     this.#stepSinceMs = nowMs;
@@ -118,9 +123,8 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   }
 
   /** Takes the request from the live ones, and reports its record; the only place where a record is made for good. */
-  close(): void {
+  close(nowMs: number = this.#services.clock.now()): void {
     const { id } = this.#request;
-    const nowMs = this.#services.clock.now();
     this.#leave(nowMs);
     const record = this.#record(nowMs, this.#stepMs);
     this.#sessions.remove(this, record);

@@ -48,6 +48,8 @@ export interface Services {
   /** Of a program that embeds the proxy. */
   readonly respond?: RespondHook | undefined;
   readonly tunnel?: TunnelHook | undefined;
+  /** `repeat`: what is decided about a CONNECT holds for another one that is the same, as long as the configuration does. */
+  readonly decisions: 'repeat' | 'each';
 }
 
 /**

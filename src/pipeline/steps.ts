@@ -102,7 +102,7 @@ function allowedRoutes<R extends ProxyRequest>(
     throw new ProxyError(decision.code, `${address} port ${target.port}: ${decision.rule}`);
   }
   services.observe({ type: 'routed', id: admitted.request.id, routes, by });
-  return { ...admitted, routes: [best, ...others] };
+  return { ...admitted, routes: [best, ...others], by };
 }
 
 /** What `PROXY 0.0.0.0:0` is in browsers: a proxy that refuses the connection. Nothing is sent, and nothing goes direct. */

@@ -1,7 +1,15 @@
 import type { BytesOnWire, TunnelResponder } from '../contracts/client.ts';
+import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
 import type { WireBytes } from '../contracts/record.ts';
 import type { TunnelRequest } from '../contracts/request.ts';
-import type { AdmittedRequest, Connection, Permit, ReceivedRequest } from '../contracts/stages.ts';
+import type {
+  AdmittedRequest,
+  ConnectedRequest,
+  Connection,
+  Permit,
+  ReceivedRequest,
+  RouteSource,
+} from '../contracts/stages.ts';
 import type { TunnelHook } from '../contracts/tunnel-hook.ts';
 import type { RecordBuilder } from './record-builder.ts';
 import type { Services } from './services.ts';
@@ -18,7 +26,7 @@ export async function connectTunnel(
   services: Services,
   record: RecordBuilder,
 ): Promise<void> {
-  const { permit, upstream } = await openUpstream(received, services, record);
+  const { permit, upstream } = await openUpstream(received, client, services, record);
   let tunnel: Connection | undefined;
   // Not `using`: for Node 22 that is compiled to a list of resources, 340 bytes of each open tunnel.
   try {
@@ -47,6 +55,7 @@ interface OpenedUpstream {
 /** Apart from the relaying: what one step passes to the next would otherwise be held for as long as the tunnel is open. */
 async function openUpstream(
   received: ReceivedRequest<TunnelRequest>,
+  client: TunnelResponder,
   services: Services,
   record: RecordBuilder,
 ): Promise<OpenedUpstream> {
@@ -54,12 +63,26 @@ async function openUpstream(
   try {
     const own = services.tunnel && (await toProgram(services.tunnel, admitted, services, record));
     if (own !== undefined) return { permit: admitted.permit, upstream: own };
-    const { upstream } = await connect(await route(admitted, services, record), services, record);
-    return { permit: admitted.permit, upstream };
+    const connected = await connect(await route(admitted, services, record), services, record);
+    const decided = services.decisions === 'repeat' ? repeatable(connected) : undefined;
+    if (decided !== undefined) client.repeat?.(decided);
+    return connected;
   } catch (error) {
     admitted.permit[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Sources of routes that answer the same until the configuration is another one. */
+const STEADY_SOURCES: ReadonlySet<RouteSource['kind']> = new Set(['default', 'rule', 'no-proxy']);
+
+/** What was decided, where it depends on the request and the configuration alone. */
+function repeatable(connected: ConnectedRequest<TunnelRequest>): DecidedTunnel | undefined {
+  const { request, principal, decision, routes, by, route, upstream } = connected;
+  const isPlain = route.via === 'direct' && route.terms === undefined && route.isFallback === undefined;
+  const { address } = upstream;
+  if (!isPlain || address === undefined || routes.length > 1 || !STEADY_SOURCES.has(by.kind)) return undefined;
+  return { request, principal, decision, routes, by, route, address };
 }
 
 /** Bytes on a connection so far, without those that the tunnel is about to pass on. */

@@ -42,9 +42,21 @@ export class NativeRelay implements Relay {
     return new Promise((resolve) => {
       const tunnel = new NativeTunnel(client, upstream, limits, this, resolve);
       if (!tunnel.start(from, to)) return resolve(portable.run(restoreConnection(from), restoreConnection(to), limits));
-      this.#open.add(tunnel.ref);
-      this.#metering ??= this.#meterSoon();
+      this.#add(tunnel);
     });
+  }
+
+  follow(slot: number, limits: RelayLimits): Promise<RelayResult> {
+    return new Promise((resolve) => {
+      const tunnel = new NativeTunnel(NO_CONNECTION, NO_CONNECTION, limits, this, resolve);
+      tunnel.follow(slot);
+      this.#add(tunnel);
+    });
+  }
+
+  #add(tunnel: NativeTunnel): void {
+    this.#open.add(tunnel.ref);
+    this.#metering ??= this.#meterSoon();
   }
 
   /** The tunnel is no longer on the thread. */
@@ -91,6 +103,9 @@ function takeSocket(connection: Connection): TakenSocket | undefined {
 const restoreConnection = ({ connection, fd, early, is }: TakenSocket): Connection =>
   is === 'given' ? reopened(fd, early, connection) : connection;
 
+/** In place of a connection whose socket the thread has opened. */
+const NO_CONNECTION: Disposable = { [Symbol.dispose]: () => undefined };
+
 const DIRECTIONS: readonly Direction[] = ['up', 'down'];
 const NONE: readonly GrantedDirection[] = [];
 
@@ -99,8 +114,8 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
   slot = NO_SLOT;
   silentSinceMs = 0;
   readonly ref: SlotRef<NativeTunnel> = new SlotRef(this);
-  readonly #client: Connection;
-  readonly #upstream: Connection;
+  readonly #client: Disposable;
+  readonly #upstream: Disposable;
   readonly #limits: RelayLimits;
   readonly #relay: NativeRelay;
   readonly #resolve: (result: RelayResult) => void;
@@ -115,8 +130,8 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
   #granted: readonly GrantedDirection[] = NONE;
 
   constructor(
-    client: Connection,
-    upstream: Connection,
+    client: Disposable,
+    upstream: Disposable,
     limits: RelayLimits,
     relay: NativeRelay,
     resolve: (result: RelayResult) => void,
@@ -130,21 +145,33 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
 
   /** False: the thread cannot take it, and nothing has happened. */
   start(from: TakenSocket, to: TakenSocket): boolean {
-    const { thread, idle } = this.#relay.options;
-    const { permit, signal } = this.#limits;
     const granted = DIRECTIONS.flatMap((direction) => this.#limitOf(direction) ?? []);
     const limited = granted.map(({ direction }) => direction);
-    const slot = thread.add(this, from, to, limited);
+    const slot = this.#relay.options.thread.add(this, from, to, limited);
     if (slot === undefined) return false;
     this.#slot = slot;
     if (granted.length > 0) this.#granted = granted;
     for (const one of granted) one.begin(slot, 0);
-    for (const { wire } of [this.#client, this.#upstream]) if (wire instanceof SocketWire) wire.detach();
+    for (const { wire } of [from.connection, to.connection]) if (wire instanceof SocketWire) wire.detach();
+    this.#listen();
+    return true;
+  }
+
+  /** The thread has it already, without a limit. */
+  follow(slot: number): void {
+    this.#slot = slot;
+    this.#relay.options.thread.adopt(slot, this);
+    this.#listen();
+    this.onLimited();
+    if (this.#limits.signal.aborted) this.handleEvent();
+  }
+
+  #listen(): void {
+    const { permit, signal } = this.#limits;
     signal.addEventListener('abort', this);
     permit.limitListener = this;
     this.#limits.meter.source = this;
-    idle.watch(this);
-    return true;
+    this.#relay.options.idle.watch(this);
   }
 
   get limitMs(): number {

@@ -26,12 +26,18 @@ export function failureByDenial(denial: LoginDenial, credential: Credential): Me
   return { held: credential, retryMs: denial.retryMs };
 }
 
+/** The credential that there was; else why an account that is configured has none. */
+export interface AccountTried {
+  readonly credential: Credential | undefined;
+  readonly missing: string | undefined;
+}
+
 /** Why a proxy does not let us in, for the page, the log and `why`: it names the proxy and what the user can do. */
 export function authFailure(
   hop: Hop,
   challenges: readonly Challenge[],
   closed: ReadonlyMap<AuthMechanism, MechanismFailure>,
-  account: Credential | undefined,
+  account: AccountTried,
 ): ProxyError {
   const message = failureMessage(hop, challenges, closed, account);
   return new ProxyError('upstream_auth_failed', message, { clientDetail: message });
@@ -41,7 +47,7 @@ function failureMessage(
   hop: Hop,
   challenges: readonly Challenge[],
   closed: ReadonlyMap<AuthMechanism, MechanismFailure>,
-  account: Credential | undefined,
+  { credential, missing }: AccountTried,
 ): string {
   const proxy = formatHop(hop);
   for (const one of closed.values()) {
@@ -57,9 +63,10 @@ function failureMessage(
     'unavailable' in one ? [`${mechanismLabel(mechanism)}: ${one.unavailable}`] : [],
   );
   const tried = reasons.length === 0 ? '' : ` ${reasons.join('; ')}.`;
-  if (account === undefined)
+  if (credential === undefined && missing !== undefined) return `${wanted}, and ${missing}.${tried}`;
+  if (credential === undefined)
     return `${wanted}, and no account is known for it: use viaduct login, or -u USER, or write it into the URL of the proxy (http://user:password@…).${tried}`;
-  return `${wanted}, and ${accountLabel(account)} (${account.source}) serves none of these schemes: name another account for it in upstreams.${tried}`;
+  return `${wanted}, and ${accountLabel(credential)} (${credential.source}) serves none of these schemes: name another account for it in upstreams.${tried}`;
 }
 
 /** For the user who can correct it: whose password, where it came from, what lifts the latch, and when it lifts itself. */

@@ -171,7 +171,8 @@ export class SchemeChoice {
     if (account instanceof ProxyError) return account;
     if (account.at === 'withheld')
       return new ProxyError('upstream_auth_failed', account.clientDetail, { clientDetail: `${account.clientDetail}.` });
-    return authFailure(hop, challenges, this.#failures, account.credential ?? account.basic);
+    const { credential = account.basic, missing } = account;
+    return authFailure(hop, challenges, this.#failures, { credential, missing });
   }
 
   #forget(mechanism: AuthMechanism): void {

@@ -60,11 +60,12 @@ export class UpstreamAuth implements UpstreamAccounts {
     const account = await accountAt(credentials, hop);
     if (account instanceof ProxyError) return { at: 'failed', why: account.clientDetail ?? account.detail };
     if (account.at === 'withheld') return account;
-    const { credential, basic, schemes } = account;
+    const { credential, missing, basic, schemes } = account;
     return {
       at: 'known',
       user: credential && nameOf(credential).user,
       source: credential?.source,
+      missing,
       schemes,
       basic: basic && nameOf(basic),
       isRejected: !isTriedAgain(account) && credential !== undefined && cache.limiterFor(hop, credential).isRejected,

@@ -61,5 +61,6 @@ function full(addon: Addon): Addon {
     socketOwner: () => -1,
     interfaceAddresses: () => [],
     epollSockets: addon.epollSockets,
+    repeats: addon.repeats,
   };
 }

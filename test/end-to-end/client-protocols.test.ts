@@ -194,7 +194,7 @@ test('a request that waits for its origin is answered 503 when it is ended, and 
 const serveEarly = async (proxy: ListeningProxy, text: string, at: number): Promise<RawPeer> => {
   const { wire, peer } = await wirePair();
   const client = { address: '127.0.0.1', port: 1, listener: 'http://127.0.0.1:3128' };
-  const host = { admit: () => true, closed: () => undefined };
+  const host = { admit: () => true, closed: () => undefined, spareFor: () => 0, adopt: () => undefined };
   http1Protocol(proxy.context).serve({
     wire,
     client,

@@ -296,3 +296,14 @@ test(
     assert.match(page, /Kerberos: a test has no tickets/);
   }),
 );
+
+test(
+  'an account whose password is not found, and an upstream proxy that asks: the page names the account and where the password should be',
+  leavesNothing(async () => {
+    await using upstream = await AuthenticatingProxy.listen(() => asks('NTLM'));
+    const credentials = { default: { user: 'CORP\\me', from: 'keyring' } };
+    await using proxy = await ProxyUnderTest.start({ routes: { proxy: upstream.url }, credentials });
+    const page = await ask(proxy.port, get);
+    assert.match(page, /\(NTLM\), and the keyring has no password of CORP\\me: use viaduct login\./);
+  }),
+);

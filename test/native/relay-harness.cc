@@ -88,7 +88,7 @@ void answer(const Event& event) {
 }
 
 void wake(void*) {
-  for (const Event& event : relay->take_events()) {
+  for (const Event& event : relay->take_news().events) {
     std::lock_guard<std::mutex> lock(mutex);
     switch (event.kind) {
       case RelayEvent::half_closed:

@@ -3,40 +3,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { compile, EPOLL_SOURCES, RELAY_SOURCES } from '../../scripts/native.ts';
+import { compile } from '../../scripts/native.ts';
 import { isLong } from '../support/bulk.ts';
 import { missing } from '../support/requires.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-
-const here = (path: string): string => new URL(path, import.meta.url).pathname;
-
-/** A part of the addon, and a program that drives it without Node. */
-interface Program {
-  readonly of: string;
-  readonly sources: readonly string[];
-  /** How much each watcher sees of it; slower ones see less. */
-  readonly work: Readonly<Partial<Record<WatcherName, number>>>;
-}
-type WatcherName = 'sanitizers' | 'threads' | 'valgrind';
-
-const PROGRAMS: readonly Program[] = [
-  {
-    of: 'the native relay',
-    sources: [...RELAY_SOURCES, here('relay-harness.cc')],
-    work: { sanitizers: 200, threads: 100, valgrind: 30 },
-  },
-  // They have one thread.
-  {
-    of: 'the epoll sockets',
-    sources: [...EPOLL_SOURCES, here('epoll-sockets-harness.cc')],
-    work: { sanitizers: 500, valgrind: 50 },
-  },
-  {
-    of: 'the questions whose a socket is, and which addresses there are',
-    sources: [here('kernel-questions-harness.cc')],
-    work: { sanitizers: 100, valgrind: 10 },
-  },
-];
+import { PROGRAMS, type WatcherName } from './programs.ts';
 
 interface Watcher {
   readonly is: WatcherName;

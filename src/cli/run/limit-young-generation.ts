@@ -1,5 +1,6 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import type { Clock } from '../../util/clock.ts';
 
 /**
  * Both halves of the space for young objects together. It doubles whenever many of them live on, as those of tunnels do
@@ -23,19 +24,33 @@ let growth: 'doubles' | 'stays' = 'doubles';
 const setGrowth = (now: typeof growth): void =>
   setFlagsFromString(`--semi-space-growth-factor=${now === 'doubles' ? 2 : 1}`);
 
+/** How often it is looked whether a full collection has made the space smaller, so that it may grow again. */
+const SHRUNK_MS = 10_000;
+
+const youngBytes = (): number =>
+  getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
+
 /**
  * V8 takes its bound only before it starts; by how much the space grows it asks each time. For when the proxy listens: it takes a
- * millisecond.
+ * millisecond. Collections are followed only while the space may grow: to hear of one costs as much as three small requests.
  */
-export function boundYoungSpace(): void {
-  new PerformanceObserver(() => {
-    const bytes = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
-    // A full collection shrinks it, and it may grow again.
-    const wanted = bytes < YOUNG_BYTES_MAX ? 'doubles' : 'stays';
-    if (wanted === growth) return;
-    growth = wanted;
+export function boundYoungSpace(clock: Clock): void {
+  const collections = new PerformanceObserver(() => {
+    if (youngBytes() < YOUNG_BYTES_MAX) return;
+    collections.disconnect();
+    growth = 'stays';
     setGrowth(growth);
-  }).observe({ entryTypes: ['gc'] });
+    followShrinking();
+  });
+  const followGrowth = () => {
+    growth = 'doubles';
+    setGrowth(growth);
+    collections.observe({ entryTypes: ['gc'] });
+  };
+  const followShrinking = () => {
+    clock.after(SHRUNK_MS, () => (youngBytes() < YOUNG_BYTES_MAX ? followGrowth() : followShrinking()));
+  };
+  followGrowth();
 }
 
 /** With the flags of the start: compiled code is good only for a process with the same. */

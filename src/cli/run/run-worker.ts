@@ -10,7 +10,7 @@ import { boundYoungSpace, limitYoungGeneration } from './limit-young-generation.
 /** Runs as one of the workers of `viaduct run --workers N`. */
 export function runWorker(): Promise<number> {
   limitYoungGeneration();
-  boundYoungSpace();
+  boundYoungSpace(systemClock);
   const stateDir = stateFolder(process.env);
   return serveAsWorker({
     channel: process,

@@ -173,7 +173,7 @@ export async function run(call: Call): Promise<number> {
   const proxy = await starting;
   for (const url of proxy.urls) logger.status(`listening on ${url}`);
   logger.status(`relay: ${activeRelay(config.relay)}`);
-  boundYoungSpace();
+  boundYoungSpace(systemClock);
   using _caches = keepCaches(systemClock, settingsBefore);
   const { server: dashboard, serve: showProxy } = await openedAdmin();
   await showProxy(proxy.controlled);

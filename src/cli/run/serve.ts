@@ -85,7 +85,14 @@ async function serveHere(config: Config, options: ServeOptions): Promise<Running
   const steps = new RequestSteps(systemClock);
   const shown: Exporter = { name: 'dashboard', observe: onEvent, [Symbol.asyncDispose]: () => Promise.resolve() };
   const exporters = [borrowed(notices), counter, totals, steps, shown, proxyHealthFile(stateDir)];
-  const proxy = await startProxy(config, { exporters, stateDir, credentials, inherited, ownAddresses: adminAddresses });
+  const proxy = await startProxy(config, {
+    exporters,
+    stateDir,
+    credentials,
+    inherited,
+    ownAddresses: adminAddresses,
+    decisions: 'repeat',
+  });
   return {
     get urls() {
       return proxy.urls;

@@ -105,11 +105,13 @@ async function afterwards({ after, name }: Tool, { machine }: SetupScope, going:
 async function closingLines(done: readonly string[], wanted: Wanted, at: SetupScope, going: Going): Promise<void> {
   if (going.changes === 'shown') {
     const scope = at.scope === 'system' ? ` --scope system --through ${wanted.proxy.url} --yes` : '';
-    const by = at.scope === 'system' && !at.machine.isAdministrator ? 'sudo ' : '';
+    const isWindows = at.machine.platform === 'win32';
+    const by = isWindows || at.machine.isAdministrator ? '' : 'sudo ';
+    const where = isWindows ? ', in a terminal that runs as administrator' : '';
     if (done.length === 0) return out('nothing would be changed');
     return out(
       at.scope === 'system'
-        ? `nothing is changed yet; to do it: ${by}${wanted.command.join(' ')} setup ${done.join(' ')}${scope}`
+        ? `nothing is changed yet; to do it${where}: ${by}${wanted.command.join(' ')} setup ${done.join(' ')}${scope}`
         : 'nothing is changed yet: this is a dry run',
     );
   }

@@ -106,10 +106,11 @@ function accountText(account: UpstreamAccountSummary, route: Route, hop: Hop): s
   const at = route.via === 'proxies' && route.hops.length > 1 ? `at ${formatHop(hop)}: ` : '';
   if (account.at === 'withheld') return `${at}none: ${account.clientDetail}`;
   if (account.at === 'failed') return `${at}none: ${account.why}`;
-  const { user, source, schemes, basic, isRejected, ticketsUntil } = account;
+  const { user, source, missing, schemes, basic, isRejected, ticketsUntil } = account;
   const others = basic === undefined ? '' : `; in basic ${basic.user} (${basic.source})`;
   if (user === undefined) {
-    const ticket = schemes.includes('negotiate') ? 'a Kerberos ticket, if there is one' : 'none';
+    const none = missing === undefined ? 'none' : `none: ${missing}`;
+    const ticket = schemes.includes('negotiate') ? 'a Kerberos ticket, if there is one' : none;
     return `${at}${ticketsUntil === undefined ? ticket : `a Kerberos ticket${until(ticketsUntil)}`}${others}`;
   }
   const rejected = isRejected ? '; rejected there, and not sent again until it changes' : '';

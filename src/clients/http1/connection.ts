@@ -1,11 +1,14 @@
 import type { BodyMover } from '../../contracts/body-mover.ts';
+import type { DecidedTunnel } from '../../contracts/decided-tunnel.ts';
 import { ProxyError } from '../../contracts/failure.ts';
 import type { Body, ClientInfo, Framing } from '../../contracts/request.ts';
 import type { Connection } from '../../contracts/stages.ts';
 import type { Ownership, Wire } from '../../contracts/wire.ts';
+import { EpollWire } from '../../net/epoll-wire.ts';
+import type { Services } from '../../pipeline/services.ts';
 import { NO_SLOT } from '../../util/slot-list.ts';
 import type { Stop } from '../../util/stop.ts';
-import type { AcceptedClient, ClientConnection, ClientPlace, EvictedClient } from '../client-protocol.ts';
+import type { AcceptedClient, ClientConnection, EvictedClient } from '../client-protocol.ts';
 import { ClientSocket, type SocketUser } from '../client-socket.ts';
 import type { ClientTunnel } from '../client-tunnel.ts';
 import { ClientEnd, type EndingConnection } from './client-end.ts';
@@ -29,7 +32,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   readonly wire: Wire;
   readonly client: ClientInfo;
   readonly #context: Http1Context;
-  readonly #place: ClientPlace;
+  readonly #accepted: AcceptedClient;
   readonly #socket: ClientSocket;
   #state: State;
   readonly #bytes: RequestBytes;
@@ -40,12 +43,14 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   /** Set when the request in progress is the last one: the proxy stops and refuses it, or it is to close behind it. */
   #last: 'aborted' | 'closing' | undefined;
   readonly #output: ClientOutput;
+  /** All that the client had sent when its first request began. */
+  #firstHead: string | undefined;
 
   constructor(accepted: AcceptedClient, context: Http1Context) {
     this.wire = accepted.wire;
     this.client = accepted.client;
     this.#context = context;
-    this.#place = accepted.place;
+    this.#accepted = accepted;
     this.#socket = new ClientSocket(accepted, this, context);
     this.#bytes = new RequestBytes(accepted);
     this.#output = new ClientOutput(accepted.wire.stream);
@@ -176,16 +181,27 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
 
   #headBytes(reader: HeadReader, chunk: Buffer, ownership: Ownership): void {
     const progress = reader.add(chunk, ownership);
-    if (progress.at === 'head') serveHead(progress.head, progress.rest, this, this.#context);
-    else if (progress.at === 'refused') refuseHead(progress.error, this, this.#context);
+    if (progress.at === 'head') {
+      this.#firstHead = reader.which === 'first' ? progress.head : undefined;
+      serveHead(progress.head, progress.rest, this, this.#context);
+    } else if (progress.at === 'refused') refuseHead(progress.error, this, this.#context);
     else if (progress.at === 'begun') this.#context.idle.rescheduleSooner(this);
+  }
+
+  repeat(decided: DecidedTunnel, response: string, services: Services): void {
+    const { wire } = this;
+    const head = this.#firstHead;
+    if (head === undefined || !(wire instanceof EpollWire) || wire.acceptedBy === undefined) return;
+    const { host } = this.#accepted;
+    const read = { listener: wire.acceptedBy, head: `${head}\r\n\r\n`, response };
+    this.#context.repeats?.learn(decided, read, host, services);
   }
 
   startRequest(request: RequestInfo): Http1Responder {
     const context = this.#context;
     const responder = new Http1Responder(this, context.nextId(), request, context.services(), this.#bytes);
     this.#state = responder;
-    this.#place.markBusy();
+    this.#accepted.place.markBusy();
     return responder;
   }
 
@@ -253,12 +269,13 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   }
 
   #awaitNext(): State {
-    this.#place.markIdle();
+    this.#accepted.place.markIdle();
     this.#touched = true;
     return new HeadReader('next', this.#context);
   }
 
   handOff(signal: Stop): Connection {
+    this.#firstHead = undefined;
     const tunnel = this.#socket.handOff(this.#bytes.take(), signal);
     this.#state = tunnel;
     this.#end.uncount();
@@ -275,7 +292,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
       hasEnded: () => this.#end.hasCome,
       onFlushed: () => {
         this.#output.isOut();
-        this.#place.markIdle();
+        this.#accepted.place.markIdle();
         this.touch();
       },
     });

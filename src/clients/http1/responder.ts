@@ -7,6 +7,7 @@ import type {
   SentHead,
   TunnelResponder,
 } from '../../contracts/client.ts';
+import type { DecidedTunnel } from '../../contracts/decided-tunnel.ts';
 import { ProxyError } from '../../contracts/failure.ts';
 import type { LocalResponse, ResponseHead } from '../../contracts/message.ts';
 import type { Authority, Body, Headers } from '../../contracts/request.ts';
@@ -30,6 +31,8 @@ export interface ResponderHost {
   whenDrained(): Promise<void> | undefined;
   /** Gives the socket away, with what the client has sent ahead; `stop` still ends it. */
   handOff(stop: Stop): Connection;
+  /** As TunnelResponder; `response` is the head that opens the tunnel. */
+  repeat(decided: DecidedTunnel, response: string, services: Services): void;
   /** The response is out, and either another request may follow or nothing more will. */
   responseSent(then: 'next' | 'close'): void;
 }
@@ -167,11 +170,15 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   /** A bare 200: a client must ignore framing here, and some trip over `Connection` (RFC 9110 §9.3.6). */
   async established(): Promise<Connection> {
     this.#checkClient();
-    const head = `HTTP/${this.request.version} 200 Connection established`;
+    const head = establishedHead(this.request);
     this.#markHeadersSent();
     this.#showHead(head);
     this.#host.wire.stream.write(`${head}\r\n\r\n`, 'latin1');
     return this.#handOff();
+  }
+
+  repeat(decided: DecidedTunnel): void {
+    this.#host.repeat(decided, `${establishedHead(this.request)}\r\n\r\n`, this.services);
   }
 
   refuse(error: ProxyError): SentHead | undefined {
@@ -262,6 +269,8 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     if (this.#host.wire.stream.destroyed) throw new ProxyError('client_gone', 'the client closed the connection');
   }
 }
+
+const establishedHead = ({ version }: RequestInfo): string => `HTTP/${version} 200 Connection established`;
 
 /** How an upload ends behind a complete response changes nothing. */
 const settled = (upload: Promise<unknown> | undefined): Promise<unknown> | undefined => upload?.catch(() => undefined);

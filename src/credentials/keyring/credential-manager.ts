@@ -1,4 +1,4 @@
-import { loadKoffi } from '../../native/koffi.ts';
+import { layoutProblem, loadKoffi } from '../../native/koffi.ts';
 import type { EntryOf } from './keyring-entry.ts';
 
 /** CRED_TYPE_GENERIC: not for Windows' own logins. */
@@ -13,10 +13,10 @@ const BLOB_BYTES_MAX = 2560;
 
 /**
  * Entries of Windows' Credential Manager, under the names that `@napi-rs/keyring` gives them: what one has stored the other finds.
- * `undefined` where koffi is not installed.
+ * `undefined` where koffi is not installed, or Node has not 64 bits.
  */
 export async function credentialManager(): Promise<EntryOf | undefined> {
-  const koffi = await loadKoffi();
+  const koffi = layoutProblem() === undefined ? await loadKoffi() : undefined;
   if (koffi === undefined) return undefined;
   const library = koffi.load('advapi32.dll');
   const [pointer, text, number] = ['void *', 'str16', 'uint32'];

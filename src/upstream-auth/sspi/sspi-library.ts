@@ -1,5 +1,5 @@
 import type { Secret } from '../../contracts/secret.ts';
-import { loadKoffi } from '../../native/koffi.ts';
+import { layoutProblem, loadKoffi } from '../../native/koffi.ts';
 
 /** `Negotiate` chooses Kerberos where it can, and NTLM in SPNEGO else. */
 export type SspiPackage = 'Negotiate' | 'NTLM';
@@ -43,9 +43,12 @@ const COMPLETE_NEEDED = [0x0009_0313, 0x0009_0314];
 /** Loads secur32.dll, or returns why it cannot be called. Structures are written out here, for 64 bits. */
 export async function openSspiLibrary(
   platform: NodeJS.Platform,
+  load: typeof loadKoffi = loadKoffi,
 ): Promise<SspiLibrary | { readonly unavailable: string }> {
   if (platform !== 'win32') return { unavailable: 'SSPI is a part of Windows' };
-  const koffi = await loadKoffi();
+  const problem = layoutProblem();
+  if (problem !== undefined) return { unavailable: problem };
+  const koffi = await load();
   if (koffi === undefined)
     return { unavailable: 'the package koffi, which calls SSPI, is not installed for this machine' };
   const library = koffi.load('secur32.dll');
@@ -106,9 +109,11 @@ export async function openSspiLibrary(
         async step(target, token, binding) {
           const given = Buffer.alloc(TOKEN_BYTES_MAX);
           const output = describe([{ kind: TOKEN, bytes: given }]);
+          // The offer of NTLM carries no binding, and Wine refuses one without a token; a ticket carries it in the first round.
+          const isOffer = name === 'NTLM' && token === undefined;
           const received = [
             ...(token === undefined ? [] : [{ kind: TOKEN, bytes: token }]),
-            ...(binding === undefined ? [] : [{ kind: CHANNEL_BINDINGS, bytes: channelBindings(binding) }]),
+            ...(binding === undefined || isOffer ? [] : [{ kind: CHANNEL_BINDINGS, bytes: channelBindings(binding) }]),
           ];
           const input = received.length === 0 ? null : describe(received);
           const next = context ?? Buffer.alloc(16);

@@ -144,7 +144,8 @@ export class RouteExchange implements Exchange {
     within: DialScope,
     proxyResponded: () => void = () => undefined,
   ): Promise<OriginResponse | undefined> {
-    const upstream = await this.#takePooled(route, outgoing, within);
+    const taking = this.#takePooled(route, outgoing, within);
+    const upstream = taking instanceof Promise ? await taking : taking;
     if (upstream === undefined) return undefined;
     if (route.via === 'direct') proxyResponded();
     try {

@@ -4,6 +4,7 @@ import { deadline } from '../../contracts/deadline.ts';
 import type { SecuredConnection, SecureHop, TlsUse } from '../../contracts/dialing.ts';
 import { ProxyError } from '../../contracts/failure.ts';
 import type { Connection, Hop } from '../../contracts/stages.ts';
+import { peerCertificate } from '../../net/peer-certificate.ts';
 import { TlsTransport } from '../../net/tls-transport.ts';
 import { MessageTlsWire, TlsWire } from '../../net/tls-wire.ts';
 import { hostKey } from '../../protocol/addresses/authority.ts';
@@ -81,7 +82,7 @@ function handshake(
     };
     const onSecure = () => {
       const pinned = hop.tls?.fingerprint;
-      const shown = pinned === undefined ? undefined : socket.getPeerX509Certificate()?.fingerprint256;
+      const shown = pinned === undefined ? undefined : peerCertificate(socket)?.fingerprint256;
       if (pinned !== shown?.replaceAll(':', '').toLowerCase()) return fail(wrongFingerprint(hop, shown));
       finish(() => resolve(secured(socket, connection, transport)));
     };

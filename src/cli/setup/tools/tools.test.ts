@@ -238,8 +238,30 @@ test('what the programs of Windows and macOS print is read as they print it', ()
   assert.deepEqual(NETWORKSETUP.readWords(['Wi-Fi', 'https']), ['networksetup', '-getsecurewebproxy', 'Wi-Fi']);
   assert.equal(NETWORKSETUP.parse(web.replace('Yes', 'No'), ['Wi-Fi', 'http']), undefined);
   assert.equal(NETWORKSETUP.parse('URL: http://wpad/p.pac\nEnabled: Yes\n', ['Wi-Fi', 'pac']), 'http://wpad/p.pac');
-  assert.equal(NETSH.parse('    Proxy Server(s) :  proxy.corp:8080\r\n', ['winhttp']), 'proxy.corp:8080');
-  assert.equal(NETSH.parse('    Direct access (no proxy server).\r\n', ['winhttp']), undefined);
+});
+
+test('the setting of WinHTTP is read in every language of Windows, and undone with its exceptions', () => {
+  const connection = (flags: number, ...texts: readonly string[]) => {
+    const numbers = [0x28, 0, flags].map((one) => Buffer.from(Uint32Array.of(one).buffer));
+    const parts = texts.flatMap((text) => [Buffer.from(Uint32Array.of(text.length).buffer), Buffer.from(text)]);
+    return Buffer.concat([...numbers, ...parts])
+      .toString('hex')
+      .toUpperCase();
+  };
+  const read = (hex: string) =>
+    NETSH.parse(`\r\nHKEY_LOCAL_MACHINE\\Software\r\n    WinHttpSettings    REG_BINARY    ${hex}\r\n`, ['winhttp']);
+  const restored = (hex: string) => NETSH.writeWords(['winhttp'], read(hex) ?? '').join(' ');
+  assert.equal(
+    restored(connection(3, 'proxy.corp:8080', '*.corp;<local>')),
+    'netsh winhttp set proxy proxy-server=proxy.corp:8080 bypass-list=*.corp;<local>',
+  );
+  assert.equal(
+    restored(connection(3, 'http=a:80;https=b:80', '')),
+    'netsh winhttp set proxy proxy-server=http=a:80;https=b:80',
+  );
+  assert.equal(read(connection(1, '', '')), undefined);
+  const automatic = connection(5, '', '', 'http://wpad/p.pac');
+  assert.match(restored(automatic), new RegExp(`^reg add HKLM.* /v WinHttpSettings /t REG_BINARY /d ${automatic} /f$`));
 });
 
 test('JetBrains IDEs that run are left alone', async () => {

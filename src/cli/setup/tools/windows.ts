@@ -1,3 +1,4 @@
+import { connectionIn } from '../../../pac/discovery/windows-connection.ts';
 import type { Setting, SettingProgram, Tool } from '../tool.ts';
 
 /** The key: a key of the registry, the name of a value, and its type. */
@@ -64,7 +65,7 @@ export const winhttp: Tool = {
   takesPac: false,
   isFound: ({ platform }) => platform === 'win32',
   settings(_machine, { proxy }) {
-    const value = `${proxy.host}:${proxy.port}`;
+    const value = `${proxy.host}:${proxy.port}${BYPASS}<local>`;
     return [{ kind: 'program', program: NETSH, key: ['winhttp'], value }];
   },
   page: {
@@ -76,10 +77,31 @@ export const winhttp: Tool = {
   },
 };
 
+const CONNECTIONS = 'HKLM\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings\\Connections';
+const WINHTTP_VALUE = [CONNECTIONS, 'WinHttpSettings', 'REG_BINARY'] as const;
+const BYPASS = '; past it: ';
+const BYTES = 'bytes ';
+
+/**
+ * `netsh` sets it, and prints it in the language of Windows: what stands there is read from the registry. A setting that `set proxy` cannot
+ * write, such as a PAC of `set advproxy`, is kept and put back as bytes.
+ */
 export const NETSH: SettingProgram = {
   name: 'netsh winhttp',
-  readWords: () => ['netsh', 'winhttp', 'show', 'proxy'],
-  parse: (printed) => /:\s+(\S+:\d+)/.exec(printed)?.[1],
-  writeWords: (_key, value) => ['netsh', 'winhttp', 'set', 'proxy', `proxy-server=${value}`, 'bypass-list=<local>'],
+  readWords: () => REGISTRY.readWords(WINHTTP_VALUE),
+  parse(printed) {
+    const hex = REGISTRY.parse(printed, WINHTTP_VALUE);
+    const found = connectionIn(hex);
+    if (found === undefined) return undefined;
+    if (found.detects || found.url !== '') return `${BYTES}${hex}`;
+    if (found.servers === '') return undefined;
+    return found.except === '' ? found.servers : `${found.servers}${BYPASS}${found.except}`;
+  },
+  writeWords(_key, value) {
+    if (value.startsWith(BYTES)) return REGISTRY.writeWords(WINHTTP_VALUE, value.slice(BYTES.length));
+    const [servers = '', except] = value.split(BYPASS);
+    const bypass = except === undefined ? [] : [`bypass-list=${except}`];
+    return ['netsh', 'winhttp', 'set', 'proxy', `proxy-server=${servers}`, ...bypass];
+  },
   removeWords: () => ['netsh', 'winhttp', 'reset', 'proxy'],
 };

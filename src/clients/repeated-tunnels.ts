@@ -1,0 +1,217 @@
+import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
+import { asProxyError, ProxyError } from '../contracts/failure.ts';
+import type { ClientInfo, TunnelRequest } from '../contracts/request.ts';
+import type { Permit } from '../contracts/stages.ts';
+import { TUNNEL_ENDS } from '../native/abi.ts';
+import { endedBy } from '../native/relay-thread.ts';
+import type { EndedTunnel, RepeatedTunnel, RepeatOwner, RepeatTable } from '../native/repeat-table.ts';
+import { RecordBuilder } from '../pipeline/record-builder.ts';
+import type { Services } from '../pipeline/services.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import { Stop } from '../util/stop.ts';
+import type { ClientPlace, ConnectionHost, RepeatableHead, Repeats } from './client-protocol.ts';
+import { Place } from './places.ts';
+
+/** A client with fewer places left is decided about each time, so that it is refused in time. More than go unreported. */
+const SPARE_MIN = 1_024;
+
+export interface RepeatedTunnelsDeps {
+  readonly table: RepeatTable;
+  readonly sessions: Sessions;
+  nextId(): string;
+}
+
+/** Tunnels that the addon opens because the CONNECT before was the same: each has its events and its record all the same. */
+export class RepeatedTunnels implements Repeats {
+  readonly #deps: RepeatedTunnelsDeps;
+  /** Listeners that were aborted, with the reason: what is reported of them later ends at once. */
+  abortedLate = 0;
+  readonly #aborted = new WeakMap<ConnectionHost, ProxyError>();
+
+  constructor(deps: RepeatedTunnelsDeps) {
+    this.#deps = deps;
+  }
+
+  learn(decided: DecidedTunnel, read: RepeatableHead, host: ConnectionHost, services: Services): void {
+    const { request, address } = decided;
+    const { client, target } = request;
+    const isAsSeen =
+      client.isNamedByHeader === undefined && client.isOnBridge === undefined && client.tls === undefined;
+    if (!isAsSeen || host.spareFor(client) < SPARE_MIN) return;
+    const key = { client: client.address, localAddress: client.localAddress ?? '', target: address, port: target.port };
+    const repeated = new RepeatedDecision(decided, read, host, services, this);
+    // As long as the addon may use it, the configuration that it comes from is in use.
+    if (this.#deps.table.add({ ...read, ...key }, repeated)) services.lifetime.acquire();
+  }
+
+  forget(): void {
+    this.#deps.table.forget();
+  }
+
+  settle(): Promise<void> {
+    return this.#deps.table.settle();
+  }
+
+  abort(host: ConnectionHost, why: ProxyError): void {
+    this.#aborted.set(host, why);
+  }
+
+  /** Why a tunnel that has just become known is to end at once. */
+  abortLate(host: ConnectionHost): ProxyError | undefined {
+    const why = this.#aborted.get(host);
+    if (why !== undefined) this.abortedLate += 1;
+    return why;
+  }
+
+  get sessions(): Sessions {
+    return this.#deps.sessions;
+  }
+
+  nextId(): string {
+    return this.#deps.nextId();
+  }
+
+  /** A client that comes near to its share of the places is decided about each time. */
+  checkSpace(host: ConnectionHost, client: ClientInfo): void {
+    if (host.spareFor(client) < SPARE_MIN) this.forget();
+  }
+}
+
+/** A bare 200 opens a tunnel (RFC 9110 §9.3.6). */
+const ESTABLISHED = { status: 200, headers: [] } as const;
+
+/** Of a tunnel that is over: nothing ends it any more. */
+const NEVER = new Stop();
+const OVER = { stop: () => undefined };
+
+const noPermit = (): Permit => ({ limits: [], [Symbol.dispose]: () => undefined });
+
+/** The permit, where it is there at once; otherwise the tunnel is stopped. */
+function permitOf(acquire: () => Permit | Promise<Permit>, stop: Stop): Permit {
+  try {
+    const permit = acquire();
+    if (!(permit instanceof Promise)) return permit;
+    void permit.then(
+      (late) => late[Symbol.dispose](),
+      () => undefined,
+    );
+    stop.abort(new ProxyError('too_many_tunnels', 'a limit that a reload has brought'));
+  } catch (error) {
+    stop.abort(asProxyError(error));
+  }
+  return noPermit();
+}
+
+/** What was decided about one CONNECT, and the tunnels that were opened by it. */
+class RepeatedDecision implements RepeatOwner {
+  readonly #decided: DecidedTunnel;
+  readonly #read: RepeatableHead;
+  readonly #host: ConnectionHost;
+  readonly #services: Services;
+  readonly #all: RepeatedTunnels;
+
+  constructor(
+    decided: DecidedTunnel,
+    read: RepeatableHead,
+    host: ConnectionHost,
+    services: Services,
+    all: RepeatedTunnels,
+  ) {
+    this.#decided = decided;
+    this.#read = read;
+    this.#host = host;
+    this.#services = services;
+    this.#all = all;
+  }
+
+  dropped(): void {
+    this.#services.lifetime.release();
+  }
+
+  ended(tunnel: EndedTunnel): void {
+    const { observe } = this.#services;
+    const request = this.#requestOf(tunnel, NEVER);
+    observe({ type: 'connection', client: request.client });
+    const record = this.#recordOf(request, tunnel, OVER);
+    record.up = tunnel.up;
+    record.down = tunnel.down;
+    record.end = tunnel.end === TUNNEL_ENDS.stopped ? 'aborted' : (endedBy(tunnel.end) ?? 'error');
+    record.close(tunnel.endedMs);
+    observe({ type: 'connectionClosed', client: request.client });
+  }
+
+  opened(tunnel: RepeatedTunnel): void {
+    const stop = new Stop();
+    const request = this.#requestOf(tunnel, stop);
+    const place: ClientPlace = new Place();
+    place.markBusy();
+    place.of = {
+      active: 1,
+      close: () => undefined,
+      abort: (why) => stop.abort(why),
+      evict: () => {
+        throw new Error('a tunnel is not idle');
+      },
+    };
+    this.#host.adopt(request.client, place);
+    this.#all.checkSpace(this.#host, request.client);
+    const aborted = this.#all.abortLate(this.#host);
+    if (aborted !== undefined) stop.abort(aborted);
+    const record = this.#recordOf(request, tunnel, { stop: (why) => stop.abort(why) });
+    const { limiter, relay, timeouts, lifetime } = this.#services;
+    lifetime.acquire();
+    // Limits that a reload has brought meanwhile may want to hold it up.
+    const permit = permitOf(() => limiter.acquire({ request, principal: this.#decided.principal }, record), stop);
+    record.permit = permit;
+    // At once: its next event may already be there.
+    const { idleMs, lingerMs } = timeouts;
+    const followed = relay.follow?.(tunnel.slot, { signal: stop, idleMs, lingerMs, permit, meter: record });
+    void followed?.then(({ end }) => {
+      record.end = end;
+      permit[Symbol.dispose]();
+      record.close();
+      lifetime.release();
+      this.#host.closed(place);
+    });
+  }
+
+  #requestOf({ clientPort, acceptedMs }: RepeatedTunnel, signal: Stop): TunnelRequest {
+    const { request } = this.#decided;
+    const { id: _, state: __, ...same } = request;
+    const client = { ...request.client, port: clientPort };
+    return { ...same, id: this.#all.nextId(), client, signal, startedMs: acceptedMs };
+  }
+
+  #recordOf(
+    request: TunnelRequest,
+    { acceptedMs, openedMs }: RepeatedTunnel,
+    client: { stop(why: ProxyError): void },
+  ): RecordBuilder {
+    const { observe, clock } = this.#services;
+    const { principal, decision, routes, by, route, address } = this.#decided;
+    const { head, response } = this.#read;
+    const { id } = request;
+    const record = new RecordBuilder(request, client, this.#services, this.#all.sessions, clock.now() - acceptedMs);
+    observe({ type: 'request', id, request });
+    record.enter('identify', acceptedMs);
+    record.principal = principal;
+    record.enter('admit', acceptedMs);
+    record.decision = decision;
+    observe({ type: 'decided', id, decision });
+    record.enter('route', acceptedMs);
+    observe({ type: 'routed', id, routes, by });
+    record.enter('connect', acceptedMs);
+    record.route = route;
+    record.address = address;
+    record.responseStarted(ESTABLISHED);
+    observe({ type: 'established', id });
+    record.heads = {
+      clientRead: head.length,
+      clientWritten: response.length,
+      upstreamRead: 0,
+      upstreamWritten: 0,
+    };
+    record.enter('relay', openedMs);
+    return record;
+  }
+}
