@@ -6,7 +6,7 @@ import { versionOf } from './version-of.ts';
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
 /**
- * Debian's nginx as a TCP relay, the floor of what a proxy can cost. CONNECT is a matter of ngx_http_tunnel_module, which
+ * Debian's nginx as a TCP relay, a lower bound of what a proxy costs. CONNECT is a matter of ngx_http_tunnel_module, which
  * came with nginx 1.31 and needs its core: no source package of Debian 12 (1.22) has it, and it does not build there.
  */
 export const nginx: Peer = {
@@ -17,7 +17,7 @@ export const nginx: Peer = {
   ],
   speaks: 'relay',
   settings:
-    'a floor, not a proxy: its stream module relays TCP to the port that a PROXY header names; it parses no HTTP, decides nothing and answers nothing (CONNECT needs nginx 1.31); one process, buffers of 16 KiB, access log on',
+    'a lower bound, not a proxy: its stream module relays TCP to the port that a PROXY header names; it parses no HTTP, decides nothing and answers nothing (CONNECT needs nginx 1.31); one process, buffers of 16 KiB, access log on',
   version: () => versionOf('nginx', '-v'),
   prepare({ folder, port }) {
     const file = join(folder, 'nginx.conf');
