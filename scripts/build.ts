@@ -17,8 +17,10 @@ import {
 } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type BuildOptions, buildSync } from 'esbuild';
+import { keepCompiled } from './compiled.ts';
 import { entryText, manifestOfPackage, startText } from './entry.ts';
-import { lateBuiltins, latePackages, withoutBuiltinImports } from './late-builtins.ts';
+import { lateBuiltins, withoutBuiltinImports } from './late-builtins.ts';
+import { latePackages } from './late-packages.ts';
 import { lateZod } from './late-zod.ts';
 import { buildNative } from './native.ts';
 import { hasTool, ROOT, runTool } from './tools.ts';
@@ -35,8 +37,10 @@ const SOURCES = [
   'tsconfig.json',
   'tsconfig.build.json',
   'scripts/build.ts',
+  'scripts/compiled.ts',
   'scripts/entry.ts',
   'scripts/late-builtins.ts',
+  'scripts/late-packages.ts',
   'scripts/late-zod.ts',
   'scripts/native.ts',
 ];
@@ -112,6 +116,7 @@ function bundleCli(): void {
   place(`${ROOT}dist/reader-thread.js`, (path) => bundleThread('src/config/reload/reader-thread.ts', path));
   const build = bundleCommand();
   place(`${ROOT}dist/start.js`, (path) => writeFileSync(path, startText(build)));
+  keepCompiled(build);
   // Last: its age is that of the build.
   place(CLI, (path) => {
     writeFileSync(path, entryText(manifestOfPackage()));
@@ -157,31 +162,47 @@ function requireAscii(path: string, code: string): void {
 }
 
 /**
- * The command in one file, in which a module runs when it is first imported; a script for `dist/start.js`. Node takes a third
- * longer for the same in sixty chunks. Gives its hash.
+ * The command in one file, in which a module runs when it is first imported, and the packages that it seldom needs in another; two
+ * scripts for `dist/start.js`. Node takes a third longer for the same in sixty chunks. Gives their hash.
  */
 function bundleCommand(): string {
-  const path = `${ROOT}dist/command.js`;
-  const { outputFiles } = buildSync({
-    ...BUNDLE,
-    write: false,
-    entryPoints: ['src/cli/main.ts'],
-    outfile: path,
+  const zod = lateZod();
+  const { entry, alias } = latePackages({ zod: zod.real });
+  const command = bundleScript('src/cli/main.ts', {
     format: 'esm',
     // A name that scripts/late-zod.ts has not found.
     logOverride: { 'import-is-undefined': 'error' },
-    alias: { ...lateBuiltins(), ...latePackages(), ...lateZod() },
+    alias: { ...lateBuiltins(), ...alias, zod: zod.late },
     // Beside itself it finds its threads and the addon, as a module would.
     define: { 'import.meta.url': 'viaductUrl' },
   });
-  // A script has no import() of its own; packages that load a binary are all that it is for.
-  const text = withoutBuiltinImports(outputFiles[0]?.text ?? '').replaceAll(/\bimport\(/g, 'viaductImport(');
-  const code = `(function (viaductUrl, require, viaductImport, viaductCompiled) {'use strict';\n${text}\n})`;
-  requireAscii(path, code);
+  const packages = bundleScript(entry, { format: 'cjs', alias: lateBuiltins() });
+  const scripts = {
+    // A script has no import() of its own; packages that load a binary are all that it is for.
+    command: `(function (viaductUrl, require, viaductImport, viaductCompiled, viaductPackage) {'use strict';\n${command.replaceAll(/\bimport\(/g, 'viaductImport(')}\n})`,
+    packages: `(function (require) {const module = {};\n${packages}\nreturn module.exports;})`,
+  };
   // Chunks of earlier builds.
   for (const name of globSync('chunk-*.js', { cwd: `${ROOT}dist` })) rmSync(`${ROOT}dist/${name}`, { force: true });
-  place(path, (fresh) => writeFileSync(fresh, code));
-  return createHash('sha256').update(code).digest('hex').slice(0, 12);
+  const hash = createHash('sha256');
+  for (const [name, code] of Object.entries(scripts)) {
+    const path = `${ROOT}dist/${name}.js`;
+    requireAscii(path, code);
+    place(path, (fresh) => writeFileSync(fresh, code));
+    hash.update(code);
+  }
+  return hash.digest('hex').slice(0, 12);
+}
+
+function bundleScript(entry: string, options: BuildOptions): string {
+  const { outputFiles } = buildSync({
+    ...BUNDLE,
+    ...options,
+    entryPoints: [entry],
+    write: false,
+    outfile: 'script.js',
+  });
+  return withoutBuiltinImports(outputFiles?.[0]?.text ?? '');
 }
 
 function modifiedMs(path: string): number {

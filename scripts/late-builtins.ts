@@ -3,11 +3,11 @@
  * bundle of the command each is an object that loads it when a name of it is first used.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { ROOT } from './tools.ts';
 
 const LATE_BUILTINS = [
   'node:child_process',
+  'node:crypto',
   'node:dgram',
   'node:dns/promises',
   'node:fs/promises',
@@ -18,13 +18,11 @@ const LATE_BUILTINS = [
   'node:sea',
   'node:stream/promises',
   'node:string_decoder',
+  'node:timers/promises',
   'node:tls',
   'node:worker_threads',
   'node:zlib',
 ];
-
-/** Packages that only a configuration file needs. */
-const LATE_PACKAGES = ['yaml'];
 
 /** Writes one file for each; gives esbuild's `alias`. */
 export function lateBuiltins(): Record<string, string> {
@@ -33,29 +31,18 @@ export function lateBuiltins(): Record<string, string> {
   const alias: Record<string, string> = {};
   for (const name of LATE_BUILTINS) {
     const path = `${folder}/${name.replace('node:', '').replace('/', '-')}.cjs`;
-    const names = Object.keys(process.getBuiltinModule(name) ?? {});
-    const getters = names.map((one) => `  get ${one}() { return process.getBuiltinModule('${name}').${one}; },\n`);
-    writeFileSync(path, `module.exports = {\n  __esModule: true,\n${getters.join('')}};\n`);
+    writeFileSync(path, lateModule(`process.getBuiltinModule('${name}')`));
     alias[name] = path;
   }
   return alias;
 }
 
-/** As `lateBuiltins`, for packages: they are in the bundle, and run when a name of them is first used. */
-export function latePackages(): Record<string, string> {
-  const folder = `${ROOT}.cache/late-builtins`;
-  mkdirSync(folder, { recursive: true });
-  const require = createRequire(import.meta.url);
-  const alias: Record<string, string> = {};
-  for (const name of LATE_PACKAGES) {
-    const path = `${folder}/package-${name}.cjs`;
-    const from = JSON.stringify(require.resolve(name));
-    const getters = Object.keys(require(name)).map((one) => `  get ${one}() { return require(${from}).${one}; },\n`);
-    writeFileSync(path, `module.exports = {\n  __esModule: true,\n${getters.join('')}};\n`);
-    alias[name] = path;
-  }
-  return alias;
-}
+/** The text of a module that loads another when a name of it is used. Named one by one, the names of node:zlib take a millisecond. */
+export const lateModule = (load: string): string => `let module_;
+const load = () => (module_ ??= ${load});
+module.exports = Object.create(new Proxy({}, { get: (_, name) => load()[name], has: (_, name) => name in load() }));
+Object.defineProperty(module.exports, '__esModule', { value: true });
+`;
 
 const NAMED = /(?<=^|[;}])import ?\{([^}]*)\} ?from ?"(node:[a-z_/0-9]+)";/gm;
 const WHOLE = /(?<=^|[;}])import ?(?:\* ?as )?([\w$]+) from ?"(node:[a-z_/0-9]+)";/gm;

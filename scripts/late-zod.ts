@@ -35,8 +35,8 @@ const NOTED = [
   ...['readonly', 'refine', 'regex', 'strict', 'superRefine', 'transform', 'trim'],
 ];
 
-/** Writes the modules that stand for zod; gives esbuild's `alias`. */
-export function lateZod(): Record<string, string> {
+/** Writes the modules that stand for zod; gives the one for esbuild's `alias`, and the one with the functions that are in use. */
+export function lateZod(): { readonly late: string; readonly real: string } {
   const folder = `${ROOT}.cache/late-zod`;
   mkdirSync(folder, { recursive: true });
   const used = functionsInUse();
@@ -50,7 +50,7 @@ export function lateZod(): Record<string, string> {
     `export { ${[...noted, ...AT_ONCE].map((name) => `${local(name)} as ${name}`).join(', ')} };`,
   ];
   writeFileSync(late, `${CORE}${lines.join('\n')}\n`);
-  return { zod: late };
+  return { late, real };
 }
 
 const local = (name: string): string => `late_${name}`;
@@ -70,7 +70,7 @@ function functionsInUse(): string[] {
 /** In the words of the bundle: `build` gives the real schema of what was noted, also inside of lists and shapes. */
 const CORE = `const NOTED = new Set(${JSON.stringify(NOTED)});
 const builders = new WeakMap();
-const real = () => require('./real.mjs');
+const real = () => viaductPackage('zod');
 function build(value) {
   const builder = builders.get(value);
   if (builder !== undefined) return builder();
@@ -79,8 +79,16 @@ function build(value) {
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, build(part)]));
 }
 function schema(make) {
+  // A start that has checked its settings needs no schema any more: what nothing else holds is built again.
   let made;
-  const builder = () => (made ??= make());
+  const builder = () => {
+    let built = made?.deref();
+    if (built === undefined) {
+      built = make();
+      made = new WeakRef(built);
+    }
+    return built;
+  };
   const late = new Proxy({}, {
     get(_, key) {
       if (made === undefined && NOTED.has(key)) return (...args) => schema(() => builder()[key](...args.map(build)));

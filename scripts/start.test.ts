@@ -10,8 +10,8 @@ import { startText } from './entry.ts';
 /** Says whether its code was known, runs a function that is compiled late, and leaves what V8 has compiled in `raw`. */
 const COMMAND = `(function (viaductUrl, require, viaductImport, viaductCompiled) {'use strict';
 const late = (name) => 'hello ' + name;
-console.log(JSON.stringify([viaductCompiled === undefined ? 'no folder' : viaductCompiled.isKnown, late('world')]));
-if (process.argv[2] !== undefined) require('node:fs').writeFileSync(process.argv[2], viaductCompiled.bytes());
+console.log(JSON.stringify([viaductCompiled === undefined ? 'no folder' : viaductCompiled.scripts[0].isKnown, late('world')]));
+if (process.argv[2] !== undefined) require('node:fs').writeFileSync(process.argv[2], viaductCompiled.scripts[0].bytes());
 })`;
 
 /** A command of a few lines with the real start.js, and the file that an earlier start has left. */
@@ -21,7 +21,7 @@ function started() {
   writeFileSync(at('package.json'), '{ "type": "module" }');
   writeFileSync(at('start.js'), startText('abc'));
   writeFileSync(at('command.js'), COMMAND);
-  const kept = at(`caches/viaduct/compile-abc/${process.version}-${process.arch}`);
+  const kept = at(`caches/viaduct/compile-abc/command-${process.version}-${process.arch}`);
   const start = (words: readonly string[] = [], caches = at('caches')): unknown => {
     const { stdout, stderr } = spawnSync(process.execPath, [at('start.js'), ...words], {
       env: { XDG_CACHE_HOME: caches },
@@ -37,7 +37,7 @@ function started() {
   const write = (bytes: Buffer) => writeFileSync(kept, bytes, { mode: 0o600 });
   const sealed = Buffer.from(sealedFor(kept, compiled), 'latin1');
   write(sealed);
-  return { at, kept, start, write, sealed, [Symbol.dispose]: () => folder[Symbol.dispose]() };
+  return { at, kept, start, write, compiled, sealed, [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
 const KNOWN = [true, 'hello world'];
@@ -51,8 +51,8 @@ test('a start takes the code that an earlier one has left', () => {
 test('code that was damaged on the disk is compiled anew and never run', () => {
   using command = started();
   const { sealed, start, write } = command;
-  // One bit in the head, in the code, in the names and in the hash; V8 itself takes some of them.
-  for (const part of [0.001, 0.2, 0.5, 0.9, 0.999]) {
+  // One bit in the head, in the code and in the names, of either copy; V8 itself takes some of them.
+  for (const part of [0.001, 0.2, 0.499, 0.5, 0.9, 0.999]) {
     const damaged = Buffer.from(sealed);
     const at = Math.floor(damaged.length * part);
     damaged[at] = (damaged[at] ?? 0) ^ 1;
@@ -63,6 +63,27 @@ test('code that was damaged on the disk is compiled anew and never run', () => {
     write(sealed.subarray(0, length));
     assert.deepEqual(start(), UNKNOWN, `${length} bytes of ${sealed.length}`);
   }
+});
+
+test('a start takes the code that the build has compiled, where it is of this build and of this Node', () => {
+  using command = started();
+  const { at, kept, start, compiled } = command;
+  rmSync(kept);
+  mkdirSync(at('compiled'));
+  const name = `compiled/command-${process.version}-${process.arch}`;
+  writeFileSync(at(`${name}-abd`), compiled);
+  writeFileSync(at(`compiled/command-v0.0.0-${process.arch}-abc`), compiled);
+  assert.deepEqual(start(), UNKNOWN);
+  writeFileSync(at(`${name}-abc`), compiled);
+  assert.deepEqual([start(), start([], '')], [KNOWN, ['no folder', 'hello world']]);
+});
+
+test('where V8 rejects what the build has compiled, a start takes the code that an earlier one has left', () => {
+  using command = started();
+  mkdirSync(command.at('compiled'));
+  const built = command.at(`compiled/command-${process.version}-${process.arch}-abc`);
+  writeFileSync(built, Buffer.alloc(2000, 7));
+  assert.deepEqual(command.start(), KNOWN);
 });
 
 test('whole bytes that are no code of this V8 are compiled anew', () => {

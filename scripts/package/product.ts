@@ -37,5 +37,5 @@ export const PACKAGES: string = `${ROOT}.cache/packages/`;
 
 /** Files of dist/ that the command consists of. */
 export const COMMAND_FILES: readonly string[] = [
-  ...['cli.js', 'command.js', 'pac-worker.js', 'quickjs.wasm', 'reader-thread.js', 'start.js'],
+  ...['cli.js', 'command.js', 'packages.js', 'pac-worker.js', 'quickjs.wasm', 'reader-thread.js', 'start.js'],
 ];

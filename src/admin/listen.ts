@@ -4,7 +4,9 @@ import { createServer, type Socket } from 'node:net';
 import { ListenError } from '../clients/listening.ts';
 import type { Listen } from '../clients/options.ts';
 import type { AdminConfig } from '../config/admin.ts';
+import { listenAlone } from '../net/node-internals.ts';
 import type { ListenAddress } from '../policy/listen-addresses.ts';
+import { parseIpWithZone } from '../protocol/addresses/ip-address.ts';
 import { nodeHttp } from '../util/node-http.ts';
 
 type TcpListen = Extract<Listen, { readonly kind: 'tcp' }>;
@@ -133,7 +135,7 @@ function reserve(listen: TcpListen, onWaiting: () => void): Promise<ReservedAddr
   return new Promise((resolve, reject) => {
     const onError = (cause: Error) => reject(new ListenError(listen, cause));
     holder.once('error', onError);
-    holder.listen({ host: listen.host, port: listen.port }, () => {
+    holder.once('listening', () => {
       holder.off('error', onError);
       const address = holder.address();
       const isBound = address !== null && typeof address === 'object';
@@ -159,6 +161,10 @@ function reserve(listen: TcpListen, onWaiting: () => void): Promise<ReservedAddr
         },
       });
     });
+    const { host, port } = listen;
+    const family = parseIpWithZone(host)?.family;
+    if (family === undefined) holder.listen({ host, port });
+    else listenAlone(holder, { host, port, family });
   });
 }
 

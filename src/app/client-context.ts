@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { EndedClients } from '../clients/ended-clients.ts';
 import type { Http1Context } from '../clients/http1/context.ts';
 import { RepeatedTunnels } from '../clients/repeated-tunnels.ts';
@@ -18,8 +19,8 @@ export interface ClientContextDeps {
   readonly idle: IdleWatch;
   readonly inForce: InForce;
   readonly sessions: Sessions;
-  /** Begins the ids of requests; of several processes each has another one. */
-  readonly idPrefix: string;
+  /** Begins the ids of requests; of several processes each has another one. Default: a random one. */
+  readonly idPrefix: string | undefined;
   /** `undefined`: the addon opens no tunnel by itself. */
   readonly repeatTable: RepeatTable | undefined;
 }
@@ -35,7 +36,7 @@ export class ClientContext implements Http1Context {
   readonly keepAliveMs: number = KEEP_ALIVE_MS;
   readonly repeats: RepeatedTunnels | undefined;
   readonly #inForce: InForce;
-  readonly #idPrefix: string;
+  #idPrefix: string | undefined;
   #requests = 0;
   #isDraining = false;
 
@@ -63,6 +64,8 @@ export class ClientContext implements Http1Context {
 
   nextId(): string {
     this.#requests += 1;
+    // Not at the start: node:crypto takes a tenth of its time to load.
+    this.#idPrefix ??= randomBytes(3).toString('hex');
     return `${this.#idPrefix}-${this.#requests.toString(36)}`;
   }
 

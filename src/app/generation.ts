@@ -167,7 +167,14 @@ function* buildServices(
   const fallback = new DirectFallback(failover, clock);
   const guard = yield* buildAddressGuard(config.guard, exposure, shared.listenAddresses);
   const bridgeGuard = yield* buildAddressGuard(config.guard, 'bridge', shared.listenAddresses);
-  const identity: ProxyIdentity = { name: config.name, pseudonym: `${config.name}-${shared.suffix}` };
+  let pseudonym: string | undefined;
+  const identity: ProxyIdentity = {
+    name: config.name,
+    get pseudonym() {
+      pseudonym ??= `${config.name}-${shared.suffix}`;
+      return pseudonym;
+    },
+  };
   const addressFilter = config.clients.allow && (yield* buildAddressFilter(config.clients.allow));
   const hasAccounts = Object.keys(config.credentials.accounts).length > 0;
   const isSameUser = isSameUserInForce({ sameUser: config.clients.sameUser, hasAccounts });

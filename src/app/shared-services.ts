@@ -125,7 +125,6 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
   const sources = options.credentials ?? defaultSources(clock, environment);
   const credentials = latchSharing ? { ...sources, idKey: () => latchSharing.idKey } : sources;
   const { kerberos: tickets = systemKerberos({ clock, platform: process.platform }) } = options;
-  const { suffix = randomSuffix() } = options;
   const threads = lookup === undefined ? lookupThreads(environment.UV_THREADPOOL_SIZE) : LOOKUPS_OF_PROGRAM;
   const resolver = cachingResolver(clock, lookup, threads);
   const addresses = listenAddresses(options.listeners, clock);
@@ -134,6 +133,10 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
     limiterFor: options.logins,
     latches: latchSharing?.latches(ownLatches) ?? ownLatches,
   });
+  // Random numbers are made when they are first needed: node:crypto takes a tenth of the time of a start to load.
+  let { suffix } = options;
+  let logins: Logins | undefined;
+  let nonces: DigestNonces | undefined;
   const parts = new DisposerStack(noticeOfFailure(observe));
   // The PAC service comes last: it starts a timer, and a failure behind it would leave that running.
   const pacService = createPacService({
@@ -162,7 +165,7 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
     sessions.clear();
   });
   parts.use('network watch', watching);
-  return {
+  const services: SharedServices = {
     clock,
     observe,
     tap,
@@ -176,23 +179,33 @@ export function createSharedServices(options: SharedServicesOptions): SharedServ
       kerberos: tickets,
       sspi: systemSspi({ clock, platform: process.platform }),
     },
-    logins: new Logins(clock),
+    get logins() {
+      logins ??= new Logins(clock);
+      return logins;
+    },
     acceptor: systemAcceptor({ clock, platform: process.platform }),
     listenSettings: options.listenSettings ?? (() => undefined),
-    nonces: new DigestNonces({
-      key: credentials.idKey?.() ?? randomBytes(32),
-      run: suffix,
-      clock,
-      counter: options.nonces ?? new LocalNonceCounter(),
-    }),
+    get nonces() {
+      nonces ??= new DigestNonces({
+        key: credentials.idKey?.() ?? randomBytes(32),
+        run: services.suffix,
+        clock,
+        counter: options.nonces ?? new LocalNonceCounter(),
+      });
+      return nonces;
+    },
     pool,
     sessions,
     health,
     pacService,
     mode,
     idle,
-    suffix,
+    get suffix() {
+      suffix ??= randomSuffix();
+      return suffix;
+    },
     decisions: options.decisions ?? 'each',
     [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
   };
+  return services;
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { InheritedSockets } from '../clients/inherited-sockets.ts';
 import { ListenerSet } from '../clients/listener-set.ts';
 import { clientProtocols } from '../clients/protocols.ts';
@@ -125,12 +124,18 @@ export async function startProxy(config: Config, options: StartOptions = {}): Pr
   const idle = new IdleWatch(clock);
   const pool = new IdlePool(clock);
   const inForce = new InForce(config, clock);
-  const idPrefix = cluster?.idPrefix ?? randomBytes(3).toString('hex');
   const sessions = new Sessions();
   const epollSockets = chooseSockets(config.relay);
   const isRepeating = options.decisions === 'repeat' && options.tap === undefined;
   const repeats = isRepeating && epollSockets !== undefined ? repeatTable() : undefined;
-  const clients = new ClientContext({ clock, idle, inForce, sessions, idPrefix, repeatTable: repeats });
+  const clients = new ClientContext({
+    clock,
+    idle,
+    inForce,
+    sessions,
+    idPrefix: cluster?.idPrefix,
+    repeatTable: repeats,
+  });
   const forRejected = filesForRejected();
   const listeners = new ListenerSet({
     context: clients,

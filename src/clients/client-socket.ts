@@ -14,7 +14,8 @@ export interface SocketUser extends Receiver, IdleTarget {
 export class ClientSocket {
   readonly wire: Wire;
   readonly #accepted: AcceptedClient;
-  readonly #user: SocketUser;
+  /** `undefined`: a tunnel has taken its place. */
+  #user: SocketUser | undefined;
   readonly #context: ClientContext;
   #tunnel: ClientTunnel | undefined;
   #isOver = false;
@@ -29,24 +30,29 @@ export class ClientSocket {
   /** Delivers what was read already, and then all that comes; silence is watched. The last step of the user's constructor. */
   begin(): void {
     const { early } = this.#accepted;
-    this.#context.idle.watch(this.#user);
+    const user = this.#user;
+    if (user === undefined) return;
+    this.#context.idle.watch(user);
     this.wire.stream.once('close', () => this.closed());
-    if (early.length === 0) this.wire.deliverTo(this.#user);
+    if (early.length === 0) this.wire.deliverTo(user);
     // Later: the listener has to count the connection first.
-    else queueMicrotask(() => this.#deliverEarly(early));
+    else queueMicrotask(() => this.#deliverEarly(early, user));
   }
 
-  #deliverEarly(early: Buffer): void {
+  #deliverEarly(early: Buffer, user: SocketUser): void {
     if (this.#isOver) return;
-    this.wire.deliverTo(this.#user);
-    this.#user.bytes(early, 'fresh');
+    this.wire.deliverTo(user);
+    user.bytes(early, 'fresh');
   }
 
   /** To a tunnel, with what the client has sent for it already; `signal` ends it. */
   handOff(early: Buffer, signal: Stop): ClientTunnel {
-    this.#tunnel = new ClientTunnel({ wire: this.wire, early, signal, onOver: () => this.closed() });
+    const tunnel = new ClientTunnel(this, early, signal);
+    this.#tunnel = tunnel;
     this.#release();
-    return this.#tunnel;
+    this.#user = undefined;
+    this.#accepted.place.of = tunnel;
+    return tunnel;
   }
 
   /** To another connection, which takes over the place too. */
@@ -62,12 +68,12 @@ export class ClientSocket {
     if (this.#tunnel?.isOpen) return;
     this.#isOver = true;
     this.#release();
-    this.#user.onClosed();
+    this.#user?.onClosed();
     this.#accepted.host.closed(this.#accepted.place);
   }
 
   #release(): void {
-    this.#context.idle.unwatch(this.#user);
+    if (this.#user !== undefined) this.#context.idle.unwatch(this.#user);
     this.wire.deliverTo(undefined);
   }
 }

@@ -1,4 +1,4 @@
-import { isIP, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import * as z from 'zod';
 import { addressBlock } from '../settings/address-setting.ts';
 import { duration } from '../settings/duration-setting.ts';
@@ -187,7 +187,7 @@ export function isExposed(listen: Listen): boolean {
   if (listen.kind !== 'tcp') return listen.kind === 'systemd';
   if (listen.subnet !== undefined) return false;
   const host = listen.host.replace(/^::ffff:/, '');
-  if (isIP(host) === 4) return !host.startsWith('127.');
+  if (isIPv4(host)) return !host.startsWith('127.');
   return host !== '::1' && host !== '0:0:0:0:0:0:0:1';
 }
 

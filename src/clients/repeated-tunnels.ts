@@ -1,15 +1,17 @@
 import type { DecidedTunnel } from '../contracts/decided-tunnel.ts';
 import { asProxyError, ProxyError } from '../contracts/failure.ts';
+import type { RelayEndListener, RelayLimits, RelayResult } from '../contracts/relay.ts';
 import type { ClientInfo, TunnelRequest } from '../contracts/request.ts';
 import type { Permit } from '../contracts/stages.ts';
 import { TUNNEL_ENDS } from '../native/abi.ts';
 import { endedBy } from '../native/relay-thread.ts';
 import type { EndedTunnel, RepeatedTunnel, RepeatOwner, RepeatTable } from '../native/repeat-table.ts';
+import { closeRecord } from '../pipeline/finish.ts';
 import { RecordBuilder } from '../pipeline/record-builder.ts';
 import type { Services } from '../pipeline/services.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Stop } from '../util/stop.ts';
-import type { ClientPlace, ConnectionHost, RepeatableHead, Repeats } from './client-protocol.ts';
+import type { ClientConnection, ClientPlace, ConnectionHost, RepeatableHead, Repeats } from './client-protocol.ts';
 import { Place } from './places.ts';
 
 /** A client with fewer places left is decided about each time, so that it is refused in time. More than go unreported. */
@@ -102,6 +104,68 @@ function permitOf(acquire: () => Permit | Promise<Permit>, stop: Stop): Permit {
   return noPermit();
 }
 
+/** A tunnel that lives on, and the place of its client. One object, since silent ones are many. */
+class FollowedTunnel implements ClientConnection, RelayLimits, RelayEndListener {
+  readonly active = 1;
+  readonly signal: Stop = new Stop();
+  readonly place: ClientPlace = new Place();
+  readonly #host: ConnectionHost;
+  readonly #services: Services;
+  #record: RecordBuilder | undefined;
+
+  constructor(host: ConnectionHost, services: Services) {
+    this.#host = host;
+    this.#services = services;
+    this.place.markBusy();
+    this.place.of = this;
+  }
+
+  get idleMs(): number {
+    return this.#services.timeouts.idleMs;
+  }
+
+  get lingerMs(): number {
+    return this.#services.timeouts.lingerMs;
+  }
+
+  get permit(): Permit {
+    return this.meter.permit ?? noPermit();
+  }
+
+  get meter(): RecordBuilder {
+    if (this.#record === undefined) throw new TypeError('the tunnel has no record yet');
+    return this.#record;
+  }
+
+  /** At once when it is known: its next event may already be there. `record` has its permit. */
+  begin(slot: number, record: RecordBuilder): void {
+    this.#record = record;
+    this.#services.relay.follow?.(slot, this, this);
+  }
+
+  stop(why: ProxyError): void {
+    this.signal.abort(why);
+  }
+
+  abort(why: ProxyError): void {
+    this.signal.abort(why);
+  }
+
+  close(): void {}
+
+  evict(): never {
+    throw new Error('a tunnel is not idle');
+  }
+
+  relayEnded({ end }: RelayResult): void {
+    const record = this.meter;
+    record.end = end;
+    record.permit?.[Symbol.dispose]();
+    closeRecord(this.#services, record);
+    this.#host.closed(this.place);
+  }
+}
+
 /** What was decided about one CONNECT, and the tunnels that were opened by it. */
 class RepeatedDecision implements RepeatOwner {
   readonly #decided: DecidedTunnel;
@@ -141,38 +205,19 @@ class RepeatedDecision implements RepeatOwner {
   }
 
   opened(tunnel: RepeatedTunnel): void {
-    const stop = new Stop();
-    const request = this.#requestOf(tunnel, stop);
-    const place: ClientPlace = new Place();
-    place.markBusy();
-    place.of = {
-      active: 1,
-      close: () => undefined,
-      abort: (why) => stop.abort(why),
-      evict: () => {
-        throw new Error('a tunnel is not idle');
-      },
-    };
-    this.#host.adopt(request.client, place);
+    const followed = new FollowedTunnel(this.#host, this.#services);
+    const { signal } = followed;
+    const request = this.#requestOf(tunnel, signal);
+    this.#host.adopt(request.client, followed.place);
     this.#all.checkSpace(this.#host, request.client);
     const aborted = this.#all.abortLate(this.#host);
-    if (aborted !== undefined) stop.abort(aborted);
-    const record = this.#recordOf(request, tunnel, { stop: (why) => stop.abort(why) });
-    const { limiter, relay, timeouts, lifetime } = this.#services;
-    lifetime.acquire();
+    if (aborted !== undefined) signal.abort(aborted);
+    const record = this.#recordOf(request, tunnel, followed);
+    this.#services.lifetime.acquire();
     // Limits that a reload has brought meanwhile may want to hold it up.
-    const permit = permitOf(() => limiter.acquire({ request, principal: this.#decided.principal }, record), stop);
-    record.permit = permit;
-    // At once: its next event may already be there.
-    const { idleMs, lingerMs } = timeouts;
-    const followed = relay.follow?.(tunnel.slot, { signal: stop, idleMs, lingerMs, permit, meter: record });
-    void followed?.then(({ end }) => {
-      record.end = end;
-      permit[Symbol.dispose]();
-      record.close();
-      lifetime.release();
-      this.#host.closed(place);
-    });
+    const { principal } = this.#decided;
+    record.permit = permitOf(() => this.#services.limiter.acquire({ request, principal }, record), signal);
+    followed.begin(tunnel.slot, record);
   }
 
   #requestOf({ clientPort, acceptedMs }: RepeatedTunnel, signal: Stop): TunnelRequest {

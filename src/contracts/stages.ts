@@ -1,4 +1,4 @@
-import type { FailureCode } from './failure.ts';
+import type { FailureCode, ProxyError } from './failure.ts';
 import type { LoginTerms } from './login-terms.ts';
 import type { HopTls, OutboundTerms } from './outbound.ts';
 import type { Authority, ProxyRequest } from './request.ts';
@@ -136,6 +136,10 @@ export interface Connection extends Disposable {
   readonly early: Buffer;
   /** The address that was dialled, as text; `undefined` for a client's connection. */
   readonly address: string | undefined;
+  /** Of a client's connection: ends the request, as `Responder.stop` does. */
+  stop?(why: ProxyError): void;
+  /** A relay has taken its descriptor: the wire is closed, and need not be kept. */
+  socketTaken?(): void;
   /** It goes over a connection that has carried other requests, and that may have ended meanwhile. */
   readonly isUsed?: boolean | undefined;
 }
@@ -164,6 +168,8 @@ export interface LimitListener {
 export interface Permit extends Disposable {
   readonly up?: Gate;
   readonly down?: Gate;
+  /** What both gates say, without asking for them: a gate that is asked for is kept. */
+  readonly isIdle?: boolean;
   /** Moves bytes past idle gates; called when a limit has come to apply, or the permit is over. */
   limitListener?: LimitListener | undefined;
   /** Names of the limits that apply, for the record. */

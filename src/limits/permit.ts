@@ -34,13 +34,17 @@ export class LimitsPermit implements Permit, SlotItem {
     this.#shaping = owner.bandwidth.open(subject, quotas.counters, bucketsOf(budgets, quotas));
   }
 
-  /** Both gates always exist, so that a limit that is set later can bind them. Without limits they grant at once. */
+  /** Both gates are always there, so that a limit that is set later can bind them. Without limits they grant at once. */
   get up(): Gate {
     return this.#shaping.up;
   }
 
   get down(): Gate {
     return this.#shaping.down;
+  }
+
+  get isIdle(): boolean {
+    return this.#shaping.isIdle;
   }
 
   get limitListener(): LimitListener | undefined {

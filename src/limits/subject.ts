@@ -19,18 +19,35 @@ export interface Subject {
   readonly isTunnel: boolean;
 }
 
-export function subjectOf({ request, principal }: IdentifiedRequest): Subject {
-  const parsed = parseIpWithZone(request.client.address);
-  const address = parsed && withoutMapping(parsed);
-  return {
-    id: request.id,
-    address,
-    client: address ? clientKey(address) : request.client.address,
-    user: principal.name,
-    host: hostKey(request.target.host),
-    port: request.target.port,
-    isTunnel: request.kind === 'tunnel' || request.headers.some(([name]) => name.toLowerCase() === 'upgrade'),
-  };
+export const subjectOf = (from: IdentifiedRequest): Subject => new RequestSubject(from);
+
+/** The address is parsed where a limit asks for it: most have none, and a parsed one takes 200 bytes of each open tunnel. */
+class RequestSubject implements Subject {
+  readonly id: string;
+  readonly user: string;
+  readonly host: string;
+  readonly port: number;
+  readonly isTunnel: boolean;
+  readonly #address: string;
+
+  constructor({ request, principal }: IdentifiedRequest) {
+    this.id = request.id;
+    this.#address = request.client.address;
+    this.user = principal.name;
+    this.host = hostKey(request.target.host);
+    this.port = request.target.port;
+    this.isTunnel = request.kind === 'tunnel' || request.headers.some(([name]) => name.toLowerCase() === 'upgrade');
+  }
+
+  get address(): IpAddress | undefined {
+    const parsed = parseIpWithZone(this.#address);
+    return parsed && withoutMapping(parsed);
+  }
+
+  get client(): string {
+    const { address } = this;
+    return address ? clientKey(address) : this.#address;
+  }
 }
 
 /**

@@ -27,7 +27,7 @@ export interface RepeatableDecision {
   readonly port: number;
 }
 
-/** A tunnel that was opened without asking TypeScript. Times are on the clock of `performance.now`. */
+/** A tunnel that was opened without asking TypeScript. Times are on the clock of the system (util/clock.ts). */
 export interface RepeatedTunnel {
   /** While it is open: where its events come. */
   readonly slot: number;
@@ -63,7 +63,7 @@ export class RepeatTable {
   readonly thread: NativeThread;
   readonly #addon: RepeatsAddon;
   readonly #reports = new Float64Array(REPORTS_MAX * NUMBERS_PER_REPORT);
-  /** What the clock of the reports is behind that of `performance.now`. */
+  /** What the clock of the reports is behind that of the system. */
   readonly #offsetMs: number;
   #current = new Map<number, RepeatOwner>();
   #before = new Map<number, RepeatOwner>();
@@ -76,7 +76,7 @@ export class RepeatTable {
     this.#addon = addon;
     addon.begin((reports) => this.#read(reports), this.#reports.buffer, thread.countersOfRepeated());
     addon.setCredit(UNREPORTED_MAX);
-    this.#offsetMs = performance.now() - addon.nowMs();
+    this.#offsetMs = systemClock.now() - addon.nowMs();
   }
 
   /** Tunnels that its owners have not heard of yet. */

@@ -1,10 +1,10 @@
 /**
  * The only uses of private fields of Node: `_handle` of a socket, the object of libuv's below it; `_parent` of a TLS socket,
- * what it was made around; `_readableState` of a stream. No public function gives
+ * what it was made around; `_readableState` of a stream; `_listen2` of a server. No public function gives
  * the descriptor of a socket, or makes a socket with `onread` from an accepted one. Each function here checks what it finds,
  * and returns `undefined` where a Node has hidden or changed the field; the caller then does without.
  */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
@@ -47,3 +47,23 @@ export function hasEndArrived(stream: Duplex): boolean {
   const state: unknown = Reflect.get(stream, '_readableState');
   return typeof state === 'object' && state !== null && Reflect.get(state, 'ended') === true;
 }
+
+/**
+ * As `listen` of the server with an address: that loads node:cluster, node:child_process and node:dgram first, which takes as
+ * long as a tenth of a start, to find that this process is no worker of Node's.
+ */
+export function listenAlone(server: Server, { host, port, family }: BoundAddress): void {
+  const listen: unknown = Reflect.get(server, '_listen2');
+  if (typeof listen !== 'function') server.listen({ host, port });
+  // What Node's own `listen` passes: backlog, descriptor and flags are those of `listen({ host, port })`.
+  else listen.call(server, host, port, family, BACKLOG, undefined, undefined);
+}
+
+interface BoundAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+}
+
+/** Node's own. */
+const BACKLOG = 511;

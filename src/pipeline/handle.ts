@@ -1,26 +1,33 @@
 import type { ForwardResponder, LocalResponder, Responder, TunnelResponder } from '../contracts/client.ts';
-import { asProxyError, type ProxyError } from '../contracts/failure.ts';
-import { traceOf } from '../contracts/hook-failure.ts';
+import type { ProxyError } from '../contracts/failure.ts';
 import type { ForwardRequest, LocalRequest, TunnelRequest } from '../contracts/request.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { closeRecord, recordFailure } from './finish.ts';
 import { withPageProtection } from './foreign-page.ts';
 import { forward } from './forward.ts';
 import { serveLocalPage } from './local-pages.ts';
 import { RecordBuilder } from './record-builder.ts';
 import { refuse, sendLocal } from './respond.ts';
 import type { Services } from './services.ts';
-import { connectTunnel } from './tunnel.ts';
+import { openTunnel } from './tunnel.ts';
 
-/** One CONNECT from its head to its record. Never rejects: a request that fails is refused and recorded here. */
+/** One CONNECT from its head to its record: a request that fails is refused and recorded here. */
 export function handleTunnel(
   request: TunnelRequest,
   client: TunnelResponder,
   services: Services,
   sessions: Sessions,
-): Promise<void> {
+): void {
   const record = new RecordBuilder(request, client, services, sessions);
   services.observe({ type: 'request', id: request.id, request });
-  return serve(client, services, record, () => connectTunnel({ request }, client, services, record));
+  services.lifetime.acquire();
+  openTunnel({ request }, client, services, record).then(
+    (tunnel) => tunnel.relay(),
+    (thrown) => {
+      fail(thrown, client, services, record);
+      closeRecord(services, record);
+    },
+  );
 }
 
 /** One plain request from its head to its record. */
@@ -54,23 +61,18 @@ async function serve(
   record: RecordBuilder,
   run: () => Promise<void>,
 ): Promise<void> {
-  // Until the record is closed: a reload meanwhile must not dispose what this request and its record use.
   services.lifetime.acquire();
   try {
     await run();
   } catch (thrown) {
-    const error = asProxyError(thrown);
-    record.fail(error);
-    // A fault of ours, or of the program that runs the proxy: its author needs all of it, and the client gets nothing.
-    if (error.code === 'internal' || error.code === 'hook_failed') {
-      const { id } = record;
-      services.observe({ type: 'notice', level: 'error', message: `request ${id}: ${traceOf(error)}`, id });
-    }
-    answerFailure(error, client, record);
+    fail(thrown, client, services, record);
   } finally {
-    record.close();
-    services.lifetime.release();
+    closeRecord(services, record);
   }
+}
+
+function fail(thrown: unknown, client: Responder, services: Services, record: RecordBuilder): void {
+  answerFailure(recordFailure(thrown, services, record), client, record);
 }
 
 function answerFailure(error: ProxyError, client: Responder, record: RecordBuilder): void {

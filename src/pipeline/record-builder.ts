@@ -4,7 +4,7 @@ import type { Stoppable } from '../contracts/limits.ts';
 import type { ProxyRecord, TimedStep, WireBytes } from '../contracts/record.ts';
 import type { Meter, MeterSource, RelayEnd } from '../contracts/relay.ts';
 import type { LocalRequest, ProxyRequest } from '../contracts/request.ts';
-import type { Decision, Permit, Principal, Route } from '../contracts/stages.ts';
+import type { Connection, Decision, Permit, Principal, Route } from '../contracts/stages.ts';
 import { publishStepEnd, publishStepStart } from '../observe/diagnostics-channels.ts';
 import { firstOf } from '../protocol/http1/header-list.ts';
 import { traceIdOf } from '../protocol/http1/traceparent.ts';
@@ -21,7 +21,7 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   /** Among the live requests. */
   slot: number = NO_SLOT;
   readonly #request: ProxyRequest | LocalRequest;
-  readonly #client: Pick<Responder, 'bytesOnWire' | 'stop'>;
+  #client: Stopped;
   readonly #services: Services;
   readonly #sessions: Sessions;
   readonly #startedWallMs: number;
@@ -49,7 +49,7 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
   /** Enters the request among the live ones, until `close`. `ageMs`: it was received so long ago. */
   constructor(
     request: ProxyRequest | LocalRequest,
-    client: Pick<Responder, 'bytesOnWire' | 'stop'>,
+    client: Stopped,
     services: Services,
     sessions: Sessions,
     ageMs = 0,
@@ -93,6 +93,12 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
     this.#status = status;
     const { id, state } = this.#request;
     this.#services.observe({ type: 'response', id, status, headers, state });
+  }
+
+  /** `heads`: what has passed so far that is not the tunnel's. The responder has done its part, and need not be kept. */
+  tunnelOpened(tunnel: Connection, heads: WireBytes | undefined): void {
+    this.heads = heads;
+    if (canBeStopped(tunnel)) this.#client = tunnel;
   }
 
   /** A plain request has become a tunnel: what has passed so far, of which the upstream's `early` bytes are the tunnel's. */
@@ -187,6 +193,10 @@ export class RecordBuilder implements Meter, LiveEntry, Stoppable {
     };
   }
 }
+
+/** What a request is ended by: its responder, and then the client's side of its tunnel. */
+export type Stopped = Pick<Responder, 'stop' | 'bytesOnWire'>;
+const canBeStopped = (tunnel: Connection): tunnel is Connection & Stopped => tunnel.stop !== undefined;
 
 const NOTHING_SENT = { read: 0, written: 0 } as const;
 

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import type { MeterSource, Relay, RelayEnd, RelayLimits, RelayResult } from '../contracts/relay.ts';
+import type { MeterSource, Relay, RelayEnd, RelayEndListener, RelayLimits } from '../contracts/relay.ts';
 import type { Connection, LimitListener } from '../contracts/stages.ts';
 import { TUNNEL_ENDS } from '../native/abi.ts';
 import { type Direction, endedBy, type NativeThread, type RelayedTunnel } from '../native/relay-thread.ts';
@@ -9,6 +9,7 @@ import { SocketWire } from '../net/node-wire.ts';
 import type { Clock } from '../util/clock.ts';
 import { NO_SLOT, SlotList, SlotRef } from '../util/slot-list.ts';
 import { GrantedDirection, type GrantedTunnel } from './granted-direction.ts';
+import { runBy } from './run-relay.ts';
 
 /** Meters of open tunnels are brought up to date this often. */
 const METER_MS = 1_000;
@@ -33,25 +34,24 @@ export class NativeRelay implements Relay {
     this.options = options;
   }
 
-  run(client: Connection, upstream: Connection, limits: RelayLimits): Promise<RelayResult> {
+  readonly run: Relay['run'] = runBy((...tunnel) => this.start(...tunnel));
+
+  start(client: Connection, upstream: Connection, limits: RelayLimits, listener: RelayEndListener): void {
     const { portable } = this.options;
     const from = limits.signal.aborted ? undefined : takeSocket(client);
-    if (from === undefined) return portable.run(client, upstream, limits);
+    if (from === undefined) return portable.start(client, upstream, limits, listener);
     const to = takeSocket(upstream);
-    if (to === undefined) return portable.run(restoreConnection(from), upstream, limits);
-    return new Promise((resolve) => {
-      const tunnel = new NativeTunnel(client, upstream, limits, this, resolve);
-      if (!tunnel.start(from, to)) return resolve(portable.run(restoreConnection(from), restoreConnection(to), limits));
-      this.#add(tunnel);
-    });
+    if (to === undefined) return portable.start(restoreConnection(from), upstream, limits, listener);
+    const tunnel = new NativeTunnel(client, upstream, limits, this, listener);
+    if (!tunnel.start(from, to))
+      return portable.start(restoreConnection(from), restoreConnection(to), limits, listener);
+    this.#add(tunnel);
   }
 
-  follow(slot: number, limits: RelayLimits): Promise<RelayResult> {
-    return new Promise((resolve) => {
-      const tunnel = new NativeTunnel(NO_CONNECTION, NO_CONNECTION, limits, this, resolve);
-      tunnel.follow(slot);
-      this.#add(tunnel);
-    });
+  follow(slot: number, limits: RelayLimits, listener: RelayEndListener): void {
+    const tunnel = new NativeTunnel(NO_CONNECTION, NO_CONNECTION, limits, this, listener);
+    tunnel.follow(slot);
+    this.#add(tunnel);
   }
 
   #add(tunnel: NativeTunnel): void {
@@ -118,7 +118,7 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
   readonly #upstream: Disposable;
   readonly #limits: RelayLimits;
   readonly #relay: NativeRelay;
-  readonly #resolve: (result: RelayResult) => void;
+  readonly #listener: RelayEndListener;
   #slot = -1;
   #firstToEnd: 'client' | 'upstream' | undefined;
   /** Why this relay stopped it, where it did. */
@@ -134,13 +134,13 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
     upstream: Disposable,
     limits: RelayLimits,
     relay: NativeRelay,
-    resolve: (result: RelayResult) => void,
+    listener: RelayEndListener,
   ) {
     this.#client = client;
     this.#upstream = upstream;
     this.#limits = limits;
     this.#relay = relay;
-    this.#resolve = resolve;
+    this.#listener = listener;
   }
 
   /** False: the thread cannot take it, and nothing has happened. */
@@ -152,7 +152,10 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
     this.#slot = slot;
     if (granted.length > 0) this.#granted = granted;
     for (const one of granted) one.begin(slot, 0);
-    for (const { wire } of [from.connection, to.connection]) if (wire instanceof SocketWire) wire.detach();
+    for (const { connection, is } of [from, to]) {
+      if (is === 'given') connection.socketTaken?.();
+      else if (connection.wire instanceof SocketWire) connection.wire.detach();
+    }
     this.#listen();
     return true;
   }
@@ -257,14 +260,15 @@ class NativeTunnel implements RelayedTunnel, IdleTarget, LimitListener, MeterSou
   #finish(end: RelayEnd): void {
     const { up, down } = this.#limits.meter;
     // First: the tunnel is over for its caller, also where a hook of the connection throws.
-    this.#resolve({ up, down, end });
+    queueMicrotask(() => this.#listener.relayEnded({ up, down, end }));
     this.#client[Symbol.dispose]();
     this.#upstream[Symbol.dispose]();
   }
 
   /** What limits that direction; `undefined`: nothing does. */
   #limitOf(direction: Direction): GrantedDirection | undefined {
-    const gate = this.#limits.permit[direction];
+    const { permit } = this.#limits;
+    const gate = permit.isIdle === true ? undefined : permit[direction];
     if (gate === undefined || gate.isIdle === true) return undefined;
     return new GrantedDirection(direction, gate, this.#relay.options.thread, this);
   }

@@ -1,16 +1,18 @@
-import type { Meter, Relay, RelayEnd, RelayLimits, RelayResult } from '../contracts/relay.ts';
+import type { Meter, Relay, RelayEnd, RelayEndListener, RelayLimits } from '../contracts/relay.ts';
 import type { Connection } from '../contracts/stages.ts';
 import type { IdleTarget, IdleWatch } from '../net/idle-watch.ts';
 import { NO_SLOT } from '../util/slot-list.ts';
 import { Flow, type FlowEnd } from './flow.ts';
+import { runBy } from './run-relay.ts';
 
 type Side = 'client' | 'upstream';
 
 /** The relay in TypeScript, for every platform: two flows, and the rules for how a tunnel ends. */
-export const portableRelay = (idle: IdleWatch): Relay => ({
-  run: (client, upstream, limits) =>
-    new Promise((resolve) => new Tunnel(client, upstream, limits, idle, resolve).start()),
-});
+export function portableRelay(idle: IdleWatch): Relay {
+  const start: Relay['start'] = (client, upstream, limits, listener) =>
+    new Tunnel(client, upstream, limits, idle, listener).start();
+  return { start, run: runBy(start) };
+}
 
 class Tunnel implements IdleTarget {
   slot = NO_SLOT;
@@ -22,7 +24,7 @@ class Tunnel implements IdleTarget {
   readonly #meter: Meter;
   readonly #up: Flow;
   readonly #down: Flow;
-  readonly #resolve: (result: RelayResult) => void;
+  readonly #listener: RelayEndListener;
   #firstToEnd: Side | undefined;
   /** Directions that have not ended. */
   #open = 2;
@@ -33,14 +35,14 @@ class Tunnel implements IdleTarget {
     upstream: Connection,
     limits: RelayLimits,
     idle: IdleWatch,
-    resolve: (result: RelayResult) => void,
+    listener: RelayEndListener,
   ) {
     this.#client = client;
     this.#upstream = upstream;
     this.#limits = limits;
     this.#idle = idle;
     this.#meter = limits.meter;
-    this.#resolve = resolve;
+    this.#listener = listener;
     const { up, down } = limits.permit;
     this.#up = this.#flow(client, upstream, 'client', up, (bytes) => (this.#meter.up += bytes));
     this.#down = this.#flow(upstream, client, 'upstream', down, (bytes) => (this.#meter.down += bytes));
@@ -145,6 +147,7 @@ class Tunnel implements IdleTarget {
     this.#limits.signal.removeEventListener('abort', this.#onAbort);
     this.#client[Symbol.dispose]();
     this.#upstream[Symbol.dispose]();
-    this.#resolve({ up: this.#meter.up, down: this.#meter.down, end });
+    const { up, down } = this.#meter;
+    queueMicrotask(() => this.#listener.relayEnded({ up, down, end }));
   }
 }

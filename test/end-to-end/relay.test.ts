@@ -30,7 +30,7 @@ test('where it is not built, auto starts without it, and native does not start',
   const command = join(folder.path, 'cli.js');
   copyFileSync(builtCommand(), command);
   for (const file of readdirSync(dirname(builtCommand()))) {
-    if (/^(?:start|command)\.js$/.test(file))
+    if (/^(?:start|command|packages)\.js$/.test(file))
       copyFileSync(join(dirname(builtCommand()), file), join(folder.path, file));
   }
   symlinkSync(join(dirname(dirname(builtCommand())), 'node_modules'), join(folder.path, 'node_modules'));

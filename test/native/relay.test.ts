@@ -29,9 +29,10 @@ function nativeRelay(idle: IdleWatch, clock = systemClock): { relay: Relay; hand
   const inner = portableRelay(idle);
   let handedOver = 0;
   const portable: Relay = {
-    run(...args) {
+    run: inner.run,
+    start(...args) {
       handedOver += 1;
-      return inner.run(...args);
+      inner.start(...args);
     },
   };
   return { relay: new NativeRelay({ thread, portable, idle, clock }), handedOver: () => handedOver };

@@ -107,12 +107,8 @@ class LineConnection implements ClientConnection, Receiver, TunnelResponder {
     this.headersSent = true;
     this.#wire.stream.write('OK\n', 'latin1');
     this.#wire.deliverTo(undefined);
-    this.#state = new ClientTunnel({
-      wire: this.#wire,
-      early: this.#received,
-      signal: this.#stop,
-      onOver: () => this.#closed(),
-    });
+    const socket = { wire: this.#wire, closed: () => this.#closed() };
+    this.#state = new ClientTunnel(socket, this.#received, this.#stop);
     return this.#state;
   }
 

@@ -13,13 +13,14 @@ function starts() {
   let reads = 0;
   const own = {
     folder: folder.path,
-    file: join(folder.path, 'code'),
-    isKnown: true,
-    bytes: () => Buffer.alloc(0),
+    keepAfterMs: 0,
+    scripts: [],
     // scripts/start.test.ts tests what is refused.
     read(name: string) {
       reads++;
-      return existsSync(name) ? readFileSync(name).subarray(0, -32) : undefined;
+      if (!existsSync(name)) return undefined;
+      const twice = readFileSync(name);
+      return twice.subarray(0, twice.length / 2);
     },
   };
   return {

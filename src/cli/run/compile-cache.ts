@@ -7,34 +7,42 @@ import { type CompiledCode, compiledCode } from './compiled-code.ts';
 import { withFlagsOfStart } from './limit-young-generation.ts';
 import { sealedFor } from './sealed-file.ts';
 
-/** What the start needed has been compiled, and requests have a moment for themselves. */
-const AFTER_MS = 5000;
 /** A cache that no start has used for so long belongs to a version that is gone. */
 const UNUSED_MS = 30 * 86_400_000;
 /** Keeps for the next start the settings that were checked, and what V8 has compiled. Removes the caches of builds that are not used any more. */
-export function keepCaches(clock: Clock, settings: CheckedBefore): Disposable {
-  return clock.after(AFTER_MS, () => {
-    const own = compiledCode();
-    if (own === undefined) return;
-    // A start that has checked its settings has compiled that as well. The next one knows them.
-    if (!settings.keep()) {
-      void keepCode(own).catch(() => {
-        // The next start compiles it again.
-      });
-    }
-    removeUnused(dirname(own.folder), basename(own.folder), clock.wallMs() - UNUSED_MS);
-  });
+export function keepCaches(clock: Clock, settings: CheckedBefore, onKept: () => void): Disposable | undefined {
+  const own = compiledCode();
+  return (
+    own &&
+    clock.after(own.keepAfterMs, () => {
+      settings.keep();
+      if (own.scripts.some(({ isKnown }) => !isKnown)) {
+        // Where it could not be written, the next start compiles it again.
+        void keepCode(own).then(onKept, onKept);
+      }
+      useFolder(own.folder);
+      removeUnused(dirname(own.folder), basename(own.folder), clock.wallMs() - UNUSED_MS);
+    })
+  );
 }
 
 async function keepCode(own: CompiledCode): Promise<void> {
-  if (own.isKnown) {
-    // It is in use.
-    const now = new Date();
-    return utimesSync(own.folder, now, now);
+  for (const script of own.scripts) {
+    if (script.isKnown) continue;
+    const bytes = withFlagsOfStart(() => script.bytes());
+    // Beside the event loop, which a slow disk would block.
+    await replaceFileDurably(script.file, sealedFor(script.file, bytes), 'latin1');
   }
-  const bytes = withFlagsOfStart(() => own.bytes());
-  // Beside the event loop, which a slow disk would block.
-  await replaceFileDurably(own.file, sealedFor(own.file, bytes), 'latin1');
+}
+
+/** So that another start does not remove it. */
+function useFolder(folder: string): void {
+  const now = new Date();
+  try {
+    utimesSync(folder, now, now);
+  } catch {
+    // There is none where the build has compiled everything and no settings are kept.
+  }
 }
 
 function removeUnused(folder: string, kept: string, oldestMs: number): void {

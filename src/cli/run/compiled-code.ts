@@ -5,10 +5,18 @@
 export interface CompiledCode {
   /** Of this build and of this user; also for other files that are no use to another build. */
   readonly folder: string;
-  readonly file: string;
   /** What was written as `sealedFor` has it: whole, of this user, and as it was. */
   read(path: string): Buffer | undefined;
-  /** The command was started with what an earlier one has left there. */
+  /** When to keep what is compiled for the next start, after this one. */
+  readonly keepAfterMs: number;
+  /** Those that were loaded by now. */
+  readonly scripts: readonly CompiledScript[];
+}
+
+/** The command, or the packages that it seldom needs. */
+interface CompiledScript {
+  readonly file: string;
+  /** It was loaded with what was compiled of it before. */
   readonly isKnown: boolean;
   /** All that is compiled by now. */
   bytes(): Buffer;

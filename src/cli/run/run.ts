@@ -21,7 +21,7 @@ import type { Call } from '../command.ts';
 import { logLine } from '../print.ts';
 import type { CommandAdmin } from './admin.ts';
 import { CheckedBefore } from './checked-before.ts';
-import { collectAfterReload } from './collect-heap.ts';
+import { collectAfterReload, collectNow } from './collect-heap.ts';
 import { commandLogger, levelFrom } from './command-logger.ts';
 import { keepCaches } from './compile-cache.ts';
 import { DelayedDrain } from './delayed-drain.ts';
@@ -31,6 +31,9 @@ import { serve } from './serve.ts';
 import { inheritedSockets, ServiceManager } from './service-manager.ts';
 import { reportText, waitForShutdown } from './signals.ts';
 import { WatchedFiles } from './watched-files.ts';
+
+/** The start is over, and a client that has waited for it has come. */
+const COLLECT_AFTER_MS = 1000;
 
 /** `viaduct run`: serves until a signal stops it. */
 export async function run(call: Call): Promise<number> {
@@ -62,6 +65,7 @@ export async function run(call: Call): Promise<number> {
   );
   let admin: CommandAdmin | undefined;
   let isStopping = false;
+  let hasServed = false;
   const openOnce = async (): Promise<CommandAdmin> => {
     const { openAdmin } = await import('./admin.ts');
     const opened = await openAdmin(config, {
@@ -135,7 +139,10 @@ export async function run(call: Call): Promise<number> {
       logger,
       inherited,
       adminAddresses: () => ownAddresses,
-      onEvent: (event) => admin?.server.show(event),
+      onEvent(event) {
+        hasServed ||= event.type === 'request';
+        admin?.server.show(event);
+      },
       delayedDrain,
     }),
   );
@@ -174,9 +181,13 @@ export async function run(call: Call): Promise<number> {
   for (const url of proxy.urls) logger.status(`listening on ${url}`);
   logger.status(`relay: ${activeRelay(config.relay)}`);
   boundYoungSpace(systemClock);
-  using _caches = keepCaches(systemClock, settingsBefore);
+  const collectUnlessServing = () => {
+    if (!hasServed) collectNow();
+  };
+  using _caches = keepCaches(systemClock, settingsBefore, collectUnlessServing);
   const { server: dashboard, serve: showProxy } = await openedAdmin();
   await showProxy(proxy.controlled);
+  using _collection = systemClock.after(COLLECT_AFTER_MS, collectUnlessServing);
   manager.ready();
   if (from.name === undefined && config.routes.pac === 'system' && process.stderr.isTTY === true) {
     const { urls } = proxy;

@@ -19,24 +19,77 @@ import { Shaper } from './shaper.ts';
 export type Direction = 'up' | 'down';
 const DIRECTIONS: readonly Direction[] = ['up', 'down'];
 
+const NONE: readonly never[] = [];
+
 /** A bucket that a request holds, so that it can be released. */
 interface Binding {
   readonly limit: BandwidthLimit;
   readonly key: string;
 }
 
-/** The bandwidth of one request: a gate for each direction. */
-export interface RequestShaping extends SlotItem {
-  readonly up: ShapedGate;
-  readonly down: ShapedGate;
+/**
+ * The bandwidth of one request: a gate for each direction, made when a limit binds it or a relay asks for it. Most tunnels have no
+ * limit, and a relay that asks nothing of them needs no gate.
+ */
+export class RequestShaping implements SlotItem {
+  slot: number = NO_SLOT;
   readonly subject: Subject;
   /** Quotas count what passes here, too. */
   quotas: readonly QuotaBudget[];
-  bindings: readonly Binding[];
+  bindings: readonly Binding[] = NONE;
   /** Buckets besides those of `limits.bandwidth`: of the hook, and of leased quotas. */
   extras: readonly ExtraBucket[];
   /** Called when a gate becomes limited that was not. */
-  limitListener?: LimitListener | undefined;
+  limitListener: LimitListener | undefined;
+  readonly #shaper: Shaper;
+  #up: ShapedGate | undefined;
+  #down: ShapedGate | undefined;
+  #isOver = false;
+
+  constructor(subject: Subject, quotas: readonly QuotaBudget[], extras: readonly ExtraBucket[], shaper: Shaper) {
+    this.subject = subject;
+    this.quotas = quotas;
+    this.extras = extras;
+    this.#shaper = shaper;
+  }
+
+  get up(): ShapedGate {
+    this.#up ??= this.#newGate();
+    return this.#up;
+  }
+
+  get down(): ShapedGate {
+    this.#down ??= this.#newGate();
+    return this.#down;
+  }
+
+  /** Those that were made. */
+  get gates(): readonly ShapedGate[] {
+    return [this.#up, this.#down].filter((gate) => gate !== undefined);
+  }
+
+  /** As both gates say, also where there is none. */
+  get isIdle(): boolean {
+    const isIdle = (gate: ShapedGate | undefined) => gate?.isIdle ?? this.quotas.length === 0;
+    return !this.#isOver && isIdle(this.#up) && isIdle(this.#down);
+  }
+
+  end(): void {
+    this.#isOver = true;
+    for (const gate of this.gates) {
+      this.#shaper.end(gate);
+      gate.entries = NONE;
+      gate.quotas = NONE;
+    }
+  }
+
+  /** What is bound has its gates. */
+  #newGate(): ShapedGate {
+    const gate = new ShapedGate(this.#shaper);
+    gate.isOver = this.#isOver;
+    if (!this.#isOver) gate.quotas = this.quotas;
+    return gate;
+  }
 }
 
 /** All bandwidth limits and the requests under them. */
@@ -62,15 +115,7 @@ export class Bandwidth {
   }
 
   open(subject: Subject, quotas: readonly QuotaBudget[], extras: readonly ExtraBucket[] = []): RequestShaping {
-    const shaping: RequestShaping = {
-      slot: NO_SLOT,
-      up: new ShapedGate(this.#shaper),
-      down: new ShapedGate(this.#shaper),
-      subject,
-      quotas,
-      bindings: [],
-      extras,
-    };
+    const shaping = new RequestShaping(subject, quotas, extras, this.#shaper);
     this.#bind(shaping);
     this.#requests.add(shaping);
     return shaping;
@@ -82,19 +127,14 @@ export class Bandwidth {
   }
 
   /** Name of the limit that one of its directions waits for. */
-  heldBy({ up, down, bindings }: RequestShaping): string | undefined {
-    const blockedOn = (up.pending ?? down.pending)?.blockedOn.bucket;
+  heldBy({ gates, bindings }: RequestShaping): string | undefined {
+    const blockedOn = gates.find(({ pending }) => pending !== undefined)?.pending?.blockedOn.bucket;
     return blockedOn && bindings.find(({ limit, key }) => limit.peek(key) === blockedOn)?.limit.name;
   }
 
   close(shaping: RequestShaping): void {
     if (!this.#requests.delete(shaping)) return;
-    for (const direction of DIRECTIONS) {
-      const gate = shaping[direction];
-      this.#shaper.end(gate);
-      gate.entries = [];
-      gate.quotas = [];
-    }
+    shaping.end();
     release(shaping.bindings);
     shaping.limitListener?.onLimited();
   }
@@ -165,8 +205,7 @@ export class Bandwidth {
   #rebind(): void {
     const waiting: { order: number; resume: () => void }[] = [];
     for (const shaping of this.#requests) {
-      for (const direction of DIRECTIONS) {
-        const gate = shaping[direction];
+      for (const gate of shaping.gates) {
         const pending = this.#shaper.suspend(gate);
         if (!pending) continue;
         waiting.push({ order: pending.blockedOn.order, resume: () => this.#shaper.resume(gate, pending) });
@@ -174,7 +213,7 @@ export class Bandwidth {
       const before = shaping.bindings;
       this.#bind(shaping);
       release(before);
-      if (!shaping.up.isIdle || !shaping.down.isIdle) shaping.limitListener?.onLimited();
+      if (!shaping.isIdle) shaping.limitListener?.onLimited();
     }
     waiting.sort((a, b) => a.order - b.order);
     for (const { resume } of waiting) resume();
@@ -212,14 +251,12 @@ export class Bandwidth {
   /** As `#bind` where no limit is set, at less cost. */
   #unbind(shaping: RequestShaping): void {
     shaping.bindings = NONE;
-    for (const direction of DIRECTIONS) {
-      shaping[direction].quotas = shaping.quotas;
-      shaping[direction].entries = NONE;
+    for (const gate of shaping.gates) {
+      gate.quotas = shaping.quotas;
+      gate.entries = NONE;
     }
   }
 }
-
-const NONE: readonly never[] = [];
 
 function release(bindings: readonly Binding[]): void {
   for (const { limit, key } of bindings) limit.release(key);

@@ -38,5 +38,14 @@ local function text(number) return string.format('%.3f', number) end
 
 export const script = (name: string, body: string): StoreScript => {
   const text = PRELUDE + body;
-  return { name, text, sha1: createHash('sha1').update(text).digest('hex') };
+  let sha1: string | undefined;
+  return {
+    name,
+    text,
+    // When it is sent: most proxies have no store.
+    get sha1() {
+      sha1 ??= createHash('sha1').update(text).digest('hex');
+      return sha1;
+    },
+  };
 };

@@ -99,17 +99,26 @@ class TcpConnection implements CountedConnection {
   slot: number = NO_SLOT;
   requestId = '';
   countedIn: DialledConnections | undefined = undefined;
-  readonly wire: Wire;
+  #wire: Wire | undefined;
   readonly early: Buffer = NOTHING;
   readonly address: string;
 
   constructor(wire: Wire, address: string) {
-    this.wire = wire;
+    this.#wire = wire;
     this.address = address;
+  }
+
+  get wire(): Wire {
+    if (this.#wire === undefined) throw new TypeError('a relay has taken this socket');
+    return this.#wire;
+  }
+
+  socketTaken(): void {
+    this.#wire = undefined;
   }
 
   [Symbol.dispose](): void {
     this.countedIn?.delete(this);
-    this.wire.stream.destroy();
+    this.#wire?.stream.destroy();
   }
 }

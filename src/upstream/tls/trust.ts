@@ -29,7 +29,9 @@ const FILE_BYTES_MAX = 16 * 1024 * 1024;
 export const TLS_RULES = {
   rejectUnauthorized: true,
   minVersion: 'TLSv1.2',
-  ciphers: `${constants.defaultCoreCipherList}:@SECLEVEL=2`,
+  get ciphers() {
+    return `${constants.defaultCoreCipherList}:@SECLEVEL=2`;
+  },
 } as const satisfies ConnectionOptions;
 
 /** A `ca` file that cannot be used; `at` counts the entries of `upstreams`. The message is one line. */

@@ -1,0 +1,76 @@
+/** What a start costs: the modules of Node that it loads before it listens, and the memory that it leaves. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Running, viaduct } from '../support/cli.ts';
+import { rawClient } from '../support/raw-client.ts';
+import { connectTo } from '../support/requests.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { until } from '../support/until.ts';
+
+const SERVE = ['--port', '0', '--admin', 'localhost:0'];
+
+/** Writes what Node has loaded into a file when the command says that it listens. */
+const NOTE = `
+const { stderr } = process;
+const { write } = stderr;
+stderr.write = function (text, ...more) {
+  if (String(text).startsWith('listening on ')) {
+    stderr.write = write;
+    require('node:fs').writeFileSync(process.env.LOADED, JSON.stringify(process.moduleLoadList));
+  }
+  return write.call(this, text, ...more);
+};
+`;
+
+/** Each takes a twentieth of the time of a start or more. */
+const LATER = [
+  'crypto',
+  'tls',
+  'http',
+  'https',
+  'http2',
+  'cluster',
+  'child_process',
+  'perf_hooks',
+  'worker_threads',
+  'zlib',
+];
+
+test('a start on loopback loads no module of Node before it listens that it needs only later', async () => {
+  using folder = temporaryFolder();
+  const home = { HOME: folder.path, XDG_STATE_HOME: folder.path, XDG_CACHE_HOME: folder.path };
+  // The first one of a user makes its keys.
+  using first = viaduct(SERVE, home);
+  await first.says('dashboard on ');
+  const loaded = join(folder.path, 'loaded.json');
+  const options = `--require ${folder.write('note.cjs', NOTE)}`;
+  using second = viaduct(SERVE, { ...home, LOADED: loaded, NODE_OPTIONS: options });
+  await second.says('dashboard on ');
+  const modules: readonly string[] = JSON.parse(readFileSync(loaded, 'utf8'));
+  assert.ok(modules.includes('NativeModule net'));
+  assert.deepEqual(
+    LATER.filter((name) => modules.includes(`NativeModule ${name}`)),
+    [],
+  );
+});
+
+const anonymousMiB = ({ child }: Running): number =>
+  Number(/^Pss_Anon:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8'))?.[1]) / 1024;
+/** An empty Node has 8 MiB. */
+const ANONYMOUS_MIB_MAX = 24;
+
+test('a proxy that has served nothing yet has at most 24 MiB of its own, once its start is over', {
+  skip: process.platform !== 'linux' && 'memory is read from /proc',
+}, async () => {
+  using folder = temporaryFolder();
+  const home = { HOME: folder.path, XDG_STATE_HOME: folder.path, XDG_CACHE_HOME: folder.path };
+  using proxy = viaduct(SERVE, home);
+  await proxy.says('dashboard on ');
+  await until(() => anonymousMiB(proxy) <= ANONYMOUS_MIB_MAX, 'what the start has left in the heap was given back');
+  // It serves as any other.
+  using client = await rawClient(await proxy.port());
+  client.send(connectTo('127.0.0.1:1'));
+  assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 502 /);
+});
