@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
+import { noLab } from '../test/lab/private.ts';
 import { missing } from '../test/support/requires.ts';
-import { whyNotBuilt } from './load.ts';
+import { buildLoad, loadThrough, startOrigin, whyNotBuilt } from './load.ts';
 import { MEASUREMENTS } from './measure/all.ts';
 import { parseOptions } from './options.ts';
 import { PEERS } from './peers/all.ts';
@@ -10,7 +13,7 @@ import { asMarkdown, asText, median, ratioOf, tableOf } from './report.ts';
 import { type Results, runRounds } from './rounds.ts';
 import { bench } from './run.ts';
 
-const skip = whyNotBuilt() ?? missing('redis-server');
+const skip = whyNotBuilt() ?? (missing('redis-server') || noLab());
 
 test('every measurement gives a number for each of its metrics, through a real Viaduct', { skip }, async () => {
   const options = parseOptions(['--size', 'tiny', '--rounds', '1', '--peers', 'viaduct']);
@@ -20,6 +23,35 @@ test('every measurement gives a number for each of its metrics, through a real V
     .map(({ name }) => name)
     .filter((name) => !Number.isFinite(viaduct?.get(name)?.[0]));
   assert.deepEqual(missing, []);
+});
+
+/** What nginx does as a peer: the first line names the target, all that follows is relayed. */
+function headerRelay() {
+  return createServer((client) => {
+    client.on('error', () => client.destroy());
+    client.once('data', (first: Buffer) => {
+      const end = first.indexOf('\r\n');
+      const [, , , , , port] = first.toString('latin1', 0, end).split(' ');
+      const target = connect(Number(port), '127.0.0.1').on('error', () => client.destroy());
+      target.write(first.subarray(end + 2));
+      client.pipe(target).pipe(client);
+    });
+  }).listen(0, '127.0.0.1');
+}
+
+test('a relay without HTTP is given its target in a PROXY header, and then only bytes', { skip }, async () => {
+  const nginx = PEERS.find(({ name }) => name === 'nginx-relay');
+  assert.ok(nginx);
+  buildLoad();
+  using origin = await startOrigin();
+  using relay = { server: headerRelay(), [Symbol.dispose]: () => void relay.server.close() };
+  await once(relay.server, 'listening');
+  const { port } = relay.server.address() as AddressInfo;
+  const target = { peer: nginx, port };
+  const setup = await loadThrough(target, 'setup', origin.echo, 20, 4);
+  const down = await loadThrough(target, 'down', origin.source, 2, 1_000);
+  const up = await loadThrough(target, 'up', origin.sink, 2, 1_000);
+  assert.deepEqual([setup.count, setup.failures, down.bytes, up.bytes], [20, 0, 2_000, 2_000]);
 });
 
 test('each metric has a name of its own, since results are kept by it', () => {

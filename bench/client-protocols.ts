@@ -2,14 +2,12 @@
  * What tunnels of other client protocols cost beside those of a CONNECT: `node bench/client-protocols.ts [--quick]`. Each
  * protocol moves the same bytes in turn, through a proxy of its own. Fails when bulk costs more than 5 % more than HTTP's.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { build, isStale } from '../scripts/build.ts';
 import { cpuOf } from './cpu.ts';
 import { type Instance, startInstance } from './instance.ts';
 import { buildLoad, loadSpeaking, type Origin, startOrigin, whyNotBuilt } from './load.ts';
 import type { Peer } from './peer.ts';
-import { viaduct } from './peers/viaduct.ts';
+import { viaductListening } from './peers/viaduct.ts';
 
 const PROTOCOLS = ['http', 'socks5', 'proxy-header'] as const;
 type Spoken = (typeof PROTOCOLS)[number];
@@ -26,17 +24,11 @@ interface Cost {
 
 /** Viaduct with one listener, for clients of this protocol. */
 const speaking = (spoken: Spoken): Peer => ({
-  ...viaduct,
+  ...viaductListening(({ port }) => {
+    const url = `${spoken === 'socks5' ? 'socks5' : 'http'}://127.0.0.1:${port}`;
+    return spoken === 'proxy-header' ? { url, proxyProtocol: ['127.0.0.1'] } : url;
+  }),
   name: `viaduct-${spoken}`,
-  prepare(at) {
-    const launch = viaduct.prepare(at);
-    const url = `${spoken === 'socks5' ? 'socks5' : 'http'}://127.0.0.1:${at.port}`;
-    const file = join(at.folder, 'viaduct.json');
-    const listen = spoken === 'proxy-header' ? { url, proxyProtocol: ['127.0.0.1'] } : url;
-    writeFileSync(file, JSON.stringify({ listen }));
-    const others = launch.args.filter((word, index) => word !== '--listen' && launch.args[index - 1] !== '--listen');
-    return { ...launch, args: [...others, '--config', file] };
-  },
 });
 
 async function measure({ pid, port }: Instance, spoken: Spoken, origin: Origin, size: Size): Promise<Cost> {

@@ -66,7 +66,10 @@ static void dial(struct conn *conn) {
   watch(conn, EPOLLIN, EPOLL_CTL_ADD);
 }
 
-/* LOAD_SPEAKS: "socks5", or "proxy-header" in front of a CONNECT; otherwise CONNECT alone. */
+/*
+ * LOAD_SPEAKS: "socks5"; "proxy-header" in front of a CONNECT; "relay", a PROXY header alone that names the target, which a
+ * relay without HTTP follows without an answer; otherwise CONNECT alone.
+ */
 static int speaks(const char *what) {
   const char *chosen = getenv("LOAD_SPEAKS");
   return chosen != NULL && strcmp(chosen, what) == 0;
@@ -79,7 +82,20 @@ static void dial_socks5(struct conn *conn) {
   say(conn, (const char *)request, sizeof request);
 }
 
+/* What comes back first is payload: the tunnel counts as open at once. */
+static void dial_relay(struct conn *conn) {
+  char header[64];
+  int length = snprintf(header, sizeof header, "PROXY TCP4 127.0.0.1 127.0.0.1 56324 %d\r\n", target_port);
+  dial(conn);
+  say(conn, header, (size_t)length);
+  conn->state = OPEN;
+}
+
 static void dial_tunnel(struct conn *conn) {
+  if (speaks("relay")) {
+    dial_relay(conn);
+    return;
+  }
   if (speaks("socks5")) {
     dial_socks5(conn);
     return;
@@ -139,7 +155,10 @@ static void open_tunnels(uint64_t count) {
   struct epoll_event events[256];
   uint64_t open = 0;
   new_loop(count);
-  for (uint64_t i = 0; i < count; i++) dial_tunnel(&conns[i]);
+  for (uint64_t i = 0; i < count; i++) {
+    dial_tunnel(&conns[i]);
+    open += (uint64_t)(conns[i].state == OPEN);
+  }
   while (open < count) {
     int ready = wait_events(events);
     for (int i = 0; i < ready; i++) open += (uint64_t)became_open(events[i].data.ptr);
@@ -202,6 +221,16 @@ static void up(uint64_t count, uint64_t bytes) {
   printf("{\"bytes\":%llu,\"seconds\":%.6f}\n", (unsigned long long)(count * bytes), now_s() - started);
 }
 
+static void ask_byte(struct conn *conn) {
+  say(conn, "x", 1);
+  conn->state = AWAIT_BYTE;
+}
+
+static void dial_and_ask(struct conn *conn) {
+  dial_tunnel(conn);
+  if (conn->state == OPEN) ask_byte(conn);
+}
+
 /* Opens tunnels until `count` have echoed a byte; closes each then, or keeps it in a slot of its own. */
 static void tunnels(uint64_t count, uint64_t at_once, int keep) {
   struct epoll_event events[256];
@@ -209,15 +238,13 @@ static void tunnels(uint64_t count, uint64_t at_once, int keep) {
   if (at_once > count) at_once = count;
   new_loop(keep ? count : at_once);
   double started = now_s();
-  while (begun < at_once) dial_tunnel(&conns[begun++]);
+  while (begun < at_once) dial_and_ask(&conns[begun++]);
   while (done < count) {
     int ready = wait_events(events);
     for (int i = 0; i < ready; i++) {
       struct conn *conn = events[i].data.ptr;
       if (conn->state == AWAIT_REPLY) {
-        if (!became_open(conn)) continue;
-        say(conn, "x", 1);
-        conn->state = AWAIT_BYTE;
+        if (became_open(conn)) ask_byte(conn);
         continue;
       }
       ssize_t got = conn->state == AWAIT_BYTE ? recv(conn->fd, scratch, 1, 0) : 0;
@@ -225,13 +252,13 @@ static void tunnels(uint64_t count, uint64_t at_once, int keep) {
       if (got != 1) {
         failed("closed before the echo");
         close(conn->fd);
-        dial_tunnel(conn);
+        dial_and_ask(conn);
         continue;
       }
       conn->state = OPEN;
       done++;
       if (!keep) close(conn->fd);
-      if (begun < count) dial_tunnel(keep ? &conns[begun] : conn), begun++;
+      if (begun < count) dial_and_ask(keep ? &conns[begun] : conn), begun++;
     }
   }
   printf("{\"count\":%llu,\"seconds\":%.6f,\"failures\":%llu}\n", (unsigned long long)count, now_s() - started,

@@ -3,6 +3,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ROOT } from '../scripts/tools.ts';
 import { isInstalled } from '../test/support/requires.ts';
+import type { Peer } from './peer.ts';
 
 const PROGRAM = `${ROOT}.cache/bench/load`;
 const SOURCES = ['load.c', 'origin.c', 'net.h'].map((name) => `${ROOT}bench/${name}`);
@@ -62,6 +63,23 @@ function start(mode: string, numbers: readonly number[], more: NodeJS.ProcessEnv
 export const load = (mode: string, ...numbers: readonly number[]): Promise<LoadResult> =>
   loadWith('', mode, ...numbers);
 
+/** A proxy that runs. */
+interface Reached {
+  readonly peer: Peer;
+  readonly port: number;
+}
+
+/** Runs a mode through a peer, in what it understands. */
+export const loadThrough = (
+  { peer, port }: Reached,
+  mode: string,
+  ...numbers: readonly number[]
+): Promise<LoadResult> => loadSpeaking(peer.speaks ?? '', mode, port, ...numbers);
+
+/** Starts a mode through a peer. */
+export const startLoadThrough = ({ peer, port }: Reached, mode: string, ...numbers: readonly number[]): Load =>
+  start(mode, [port, ...numbers], { LOAD_SPEAKS: peer.speaks ?? '' });
+
 /** The same by another client protocol: LOAD_SPEAKS of load.c. */
 export async function loadSpeaking(what: string, mode: string, ...numbers: readonly number[]): Promise<LoadResult> {
   using running = start(mode, numbers, { LOAD_SPEAKS: what });
@@ -78,7 +96,7 @@ export async function loadWith(field: string, mode: string, ...numbers: readonly
   return counted;
 }
 
-/** The ports of the origin's services. */
+/** The ports of the services behind the proxy. */
 export interface Origin extends Disposable {
   readonly source: number;
   readonly sink: number;
@@ -86,10 +104,18 @@ export interface Origin extends Disposable {
   readonly http: number;
 }
 
+/**
+ * The echo has a process of its own: beside downloads of a fast proxy it would wait in the queue of the origin, and the
+ * faster the proxy, the longer.
+ */
 export async function startOrigin(): Promise<Origin> {
-  const running = startLoad('origin');
-  const { source = 0, sink = 0, echo = 0, http = 0 } = await running.counted;
-  return { source, sink, echo, http, [Symbol.dispose]: () => running[Symbol.dispose]() };
+  using stack = new DisposableStack();
+  const echoing = stack.use(startLoad('origin'));
+  const others = stack.use(startLoad('origin'));
+  const { echo = 0 } = await echoing.counted;
+  const { source = 0, sink = 0, http = 0 } = await others.counted;
+  const all = stack.move();
+  return { source, sink, echo, http, [Symbol.dispose]: () => all.dispose() };
 }
 
 function firstLine(child: ChildProcess, mode: string): Promise<LoadResult> {

@@ -2,8 +2,10 @@
 export interface Peer {
   /** The value for `--peers`, and the head of the column. */
   readonly name: string;
-  /** Commands that must be installed, and the Debian package of each. Empty for Viaduct. */
-  readonly needs: readonly { readonly name: string; readonly command: string }[];
+  /** Commands and files that must be installed, and the Debian package of each. Empty for Viaduct. */
+  readonly needs: readonly ({ readonly name: string } & ({ readonly command: string } | { readonly file: string }))[];
+  /** What the load generator says to it, LOAD_SPEAKS of load.c. `relay`: no HTTP, so that it has tunnels only. */
+  readonly speaks?: 'relay';
   /** Settings that affect the figures: processes, caches, logs. One line. */
   readonly settings: string;
   version(): string;

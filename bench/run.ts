@@ -1,5 +1,5 @@
 /** `npm run bench`: Viaduct and its peers side by side on this machine. See USAGE in options.ts. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { build, isStale } from '../scripts/build.ts';
 import { ROOT } from '../scripts/tools.ts';
 import { installCommand, isInstalled } from '../test/support/requires.ts';
@@ -39,7 +39,9 @@ export async function bench(options: Options): Promise<Results> {
 }
 
 function isHere(peer: Peer): boolean {
-  const absent = peer.needs.filter((one) => !isInstalled(one)).map(({ name }) => name);
+  const absent = peer.needs
+    .filter((one) => !('file' in one ? existsSync(one.file) : isInstalled(one)))
+    .map(({ name }) => name);
   if (absent.length > 0) logLine(`${peer.name} is not installed: ${installCommand(absent)}`);
   return absent.length === 0;
 }

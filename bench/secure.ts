@@ -15,7 +15,7 @@ import { type Instance, startInstance } from './instance.ts';
 import { buildLoad, startOrigin } from './load.ts';
 import type { InstancePaths, Peer } from './peer.ts';
 import { squid } from './peers/squid.ts';
-import { viaduct } from './peers/viaduct.ts';
+import { viaductListening } from './peers/viaduct.ts';
 
 const CLIENT = join(import.meta.dirname, 'secure-client.ts');
 const SETUPS = 300;
@@ -31,19 +31,10 @@ function certificateIn({ folder }: InstancePaths): { readonly cert: string; read
 }
 
 /** Viaduct with an https: listener alone. */
-const secureViaduct: Peer = {
-  ...viaduct,
-  prepare(at) {
-    const launch = viaduct.prepare(at);
-    const file = join(at.folder, 'viaduct.json');
-    writeFileSync(
-      file,
-      JSON.stringify({ listen: [{ url: `https://127.0.0.1:${at.port}`, tls: certificateIn(at) }], admin: false }),
-    );
-    const listen = launch.args.indexOf('--listen');
-    return { ...launch, args: [...launch.args.toSpliced(listen, 2), '--config', file] };
-  },
-};
+const secureViaduct: Peer = viaductListening(
+  (at) => ({ url: `https://127.0.0.1:${at.port}`, tls: certificateIn(at) }),
+  { admin: false },
+);
 
 /** Squid with an https_port alone; one process, as above. */
 const secureSquid: Peer = {

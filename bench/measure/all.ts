@@ -6,9 +6,12 @@ import { echo } from './echo.ts';
 import { fleet } from './fleet.ts';
 import { growth } from './growth.ts';
 import { idle } from './idle.ts';
+import { limited } from './limited.ts';
 import { plain } from './plain.ts';
 import { setup } from './setup.ts';
 import { shaping } from './shaping.ts';
+import { upstreams } from './upstreams.ts';
+import { workers } from './workers.ts';
 
 /** In the order of the table. */
 export const MEASUREMENTS: readonly Measurement[] = [
@@ -20,7 +23,10 @@ export const MEASUREMENTS: readonly Measurement[] = [
   idle,
   echo,
   growth,
+  workers,
   shaping,
+  limited,
+  upstreams,
   dashboard,
   fleet,
 ];

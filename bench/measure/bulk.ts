@@ -1,5 +1,5 @@
 import { cpuOf } from '../cpu.ts';
-import { load } from '../load.ts';
+import { loadThrough } from '../load.ts';
 import { type Measurement, type Size, sized, type Target } from '../measurement.ts';
 
 const bytesOf = (size: Size): number => sized(size, 4e9, 1.5e9, 4e6);
@@ -32,10 +32,11 @@ export const bulk: Measurement = {
   },
 };
 
-async function transfer({ pid, port, origin }: Target, way: 'up' | 'down', tunnels: number, bytes: number) {
+async function transfer(target: Target, way: 'up' | 'down', tunnels: number, bytes: number) {
+  const { pid, origin } = target;
   const far = way === 'up' ? origin.sink : origin.source;
   const each = Math.floor(bytes / tunnels);
-  const { cpuS, result } = await cpuOf(pid, () => load(way, port, far, tunnels, each));
+  const { cpuS, result } = await cpuOf(pid, () => loadThrough(target, way, far, tunnels, each));
   const { bytes: moved = 0, seconds = 0 } = result;
   return { cpuPerGb: cpuS / (moved / 1e9), gbPerS: moved / 1e9 / seconds };
 }

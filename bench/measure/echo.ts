@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { load, startLoad } from '../load.ts';
+import { loadThrough, startLoadThrough } from '../load.ts';
 import { type Measurement, type Size, sized, type Target } from '../measurement.ts';
 
 const secondsOf = (size: Size): number => sized(size, 4, 2, 1);
@@ -13,7 +13,7 @@ const GREEDY_MS = 300;
 export const echo: Measurement = {
   name: 'echo',
   how: (size) =>
-    `echo: 64 bytes there and back through open tunnels, at most ${roundTripsOf(size)} times or ${secondsOf(size)} s; alone, in 50 tunnels at once, and in one while ${GREEDY} others download as fast as they can`,
+    `echo: 64 bytes there and back through open tunnels, at most ${roundTripsOf(size)} times or ${secondsOf(size)} s; alone, in 50 tunnels at once, and in one while ${GREEDY} others download as fast as they can, from another process than the one that echoes`,
   on: 'shared',
   metrics: [
     { name: 'echo, median', unit: 'ms', better: 'lower', digits: 3 },
@@ -27,7 +27,7 @@ export const echo: Measurement = {
   async round(target, size) {
     const alone = await pingPong(target, 1, size);
     const many = await pingPong(target, 50, size);
-    using _downloads = startLoad('down', target.port, target.origin.source, GREEDY, GREEDY_BYTES);
+    using _downloads = startLoadThrough(target, 'down', target.origin.source, GREEDY, GREEDY_BYTES);
     await sleep(GREEDY_MS);
     const beside = await pingPong(target, 1, size);
     return {
@@ -41,8 +41,8 @@ export const echo: Measurement = {
   },
 };
 
-async function pingPong({ port, origin }: Target, tunnels: number, size: Size) {
-  const counted = await load('echo', port, origin.echo, tunnels, roundTripsOf(size), secondsOf(size));
+async function pingPong(target: Target, tunnels: number, size: Size) {
+  const counted = await loadThrough(target, 'echo', target.origin.echo, tunnels, roundTripsOf(size), secondsOf(size));
   const { medianMs = 0, p99Ms = 0 } = counted;
   return { medianMs, p99Ms };
 }

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { cpuOf } from '../cpu.ts';
 import { startInstance } from '../instance.ts';
 import { loadWith, startLoad } from '../load.ts';
 import { type Measurement, type Size, sized } from '../measurement.ts';
+import { hashed } from '../password.ts';
 import { viaduct, viaductOf } from '../peers/viaduct.ts';
 import { pssKib } from '../process-tree.ts';
 
@@ -22,7 +22,6 @@ const range = (count: number): number[] => Array.from({ length: count }, (_, at)
 
 /** The credentials of one user among many. */
 const FIELD = `Proxy-Authorization: Basic ${Buffer.from('user7:secret').toString('base64')}`;
-const hashed = (password: string): string => `{SHA}${createHash('sha1').update(password).digest('base64')}`;
 
 /** Only Viaduct is measured. */
 export const growth: Measurement = {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { load, startLoad } from '../load.ts';
+import { loadThrough, startLoadThrough } from '../load.ts';
 import { type Measurement, type Size, sized } from '../measurement.ts';
 import { pssKib } from '../process-tree.ts';
 
@@ -17,12 +17,13 @@ export const idle: Measurement = {
     { name: 'memory per idle tunnel', unit: 'KiB', better: 'lower', digits: 1 },
     { name: 'memory before', unit: 'MiB', better: 'lower', digits: 1 },
   ],
-  async round({ pid, port, origin }, size) {
+  async round(target, size) {
+    const { pid, origin } = target;
     // Code that the first tunnels load and compile must not count as memory of a tunnel.
-    await load('setup', port, origin.echo, countOf(size) / 10, AT_ONCE / 8);
+    await loadThrough(target, 'setup', origin.echo, countOf(size) / 10, AT_ONCE / 8);
     await sleep(settleMsOf(size));
     const before = pssKib(pid);
-    using holding = startLoad('idle', port, origin.echo, countOf(size), AT_ONCE);
+    using holding = startLoadThrough(target, 'idle', origin.echo, countOf(size), AT_ONCE);
     await holding.counted;
     await sleep(settleMsOf(size));
     const after = pssKib(pid);

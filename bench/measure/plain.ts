@@ -14,8 +14,10 @@ export const plain: Measurement = {
     { name: 'small plain request', unit: 'CPU µs each', better: 'lower', digits: 0 },
     { name: 'small plain requests', unit: 'per second', better: 'higher', digits: 0 },
   ],
-  warmUp: ({ port, origin }, size) => load('plain', port, origin.http, countOf(size) / 2, CONNECTIONS),
-  async round({ pid, port, origin }, size) {
+  warmUp: async ({ peer, port, origin }, size) =>
+    peer.speaks === 'relay' ? undefined : await load('plain', port, origin.http, countOf(size) / 2, CONNECTIONS),
+  async round({ peer, pid, port, origin }, size) {
+    if (peer.speaks === 'relay') return {};
     const { cpuS, result } = await cpuOf(pid, () => load('plain', port, origin.http, countOf(size), CONNECTIONS));
     const { count = 0, seconds = 0 } = result;
     return { 'small plain request': (cpuS / count) * 1e6, 'small plain requests': count / seconds };

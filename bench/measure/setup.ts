@@ -1,5 +1,5 @@
 import { cpuOf } from '../cpu.ts';
-import { load } from '../load.ts';
+import { loadThrough } from '../load.ts';
 import { type Measurement, type Size, sized } from '../measurement.ts';
 
 const countOf = (size: Size): number => sized(size, 20_000, 8_000, 50);
@@ -14,9 +14,10 @@ export const setup: Measurement = {
     { name: 'CONNECT set-up', unit: 'CPU µs each', better: 'lower', digits: 0 },
     { name: 'CONNECT set-ups', unit: 'per second', better: 'higher', digits: 0 },
   ],
-  warmUp: ({ port, origin }, size) => load('setup', port, origin.echo, countOf(size) / 2, AT_ONCE),
-  async round({ pid, port, origin }, size) {
-    const { cpuS, result } = await cpuOf(pid, () => load('setup', port, origin.echo, countOf(size), AT_ONCE));
+  warmUp: (target, size) => loadThrough(target, 'setup', target.origin.echo, countOf(size) / 2, AT_ONCE),
+  async round(target, size) {
+    const { pid, origin } = target;
+    const { cpuS, result } = await cpuOf(pid, () => loadThrough(target, 'setup', origin.echo, countOf(size), AT_ONCE));
     const { count = 0, seconds = 0 } = result;
     return { 'CONNECT set-up': (cpuS / count) * 1e6, 'CONNECT set-ups': count / seconds };
   },

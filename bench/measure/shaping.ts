@@ -2,10 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { jain } from '../../test/support/gate-consumers.ts';
 import { arrived, counting, median, roundTrips, TrafficOrigin, tunnel } from '../../test/support/traffic.ts';
-import { cpuOf } from '../cpu.ts';
 import { startInstance } from '../instance.ts';
-import { load } from '../load.ts';
-import { type Measurement, type Size, sized, type Target } from '../measurement.ts';
+import { type Measurement, type Size, sized } from '../measurement.ts';
 import type { Peer } from '../peer.ts';
 import { viaduct, viaductOf } from '../peers/viaduct.ts';
 
@@ -13,7 +11,6 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 const windowMsOf = (size: Size): number => sized(size, 10_000, 5_000, 500);
-const bytesOf = (size: Size): number => sized(size, 1.5e9, 0.6e9, 4e6);
 const roundTripsOf = (size: Size): number => sized(size, 300, 150, 10);
 /** After this the burst is spent, and every tunnel has reached its rate. */
 const BEGUN_MS = 1_000;
@@ -30,7 +27,7 @@ const EXACT = [
 export const shaping: Measurement = {
   name: 'shaping',
   how: (size) =>
-    `shaping: downloads under one limit, counted for ${windowMsOf(size) / 1000} s after the burst has gone; ${roundTripsOf(size)} echoes of 64 bytes beside 16 downloads under 512 KiB/s, which are normal or background traffic; ${bytesOf(size) / 1e6} MB through one tunnel with a limit of 100 MiB/s and without`,
+    `shaping: downloads under one limit, counted for ${windowMsOf(size) / 1000} s after the burst has gone; ${roundTripsOf(size)} echoes of 64 bytes beside 16 downloads under 512 KiB/s, which are normal or background traffic`,
   on: 'shared',
   metrics: [
     ...EXACT.map(({ name }) => ({ name: `achieved of ${name}`, unit: '%', better: 'higher', digits: 2 }) as const),
@@ -39,11 +36,9 @@ export const shaping: Measurement = {
     { name: 'echo under 512 KiB/s, alone', unit: 'ms', better: 'lower', digits: 2 },
     { name: 'echo beside 16 downloads', unit: 'ms', better: 'lower', digits: 2 },
     { name: 'echo beside 16 downloads in the background', unit: 'ms', better: 'lower', digits: 2 },
-    { name: 'download at 100 MiB/s, limited', unit: 'CPU-s/GB', better: 'lower', digits: 2 },
-    { name: 'download, not limited', unit: 'CPU-s/GB', better: 'lower', digits: 2 },
   ],
-  async round(target, size) {
-    if (target.peer.name !== viaduct.name) return {};
+  async round({ peer }, size) {
+    if (peer.name !== viaduct.name) return {};
     const exact: Record<string, number> = {};
     for (const { name, rate, tunnels } of EXACT) {
       const { part, index } = await share(rate, tunnels, windowMsOf(size));
@@ -55,8 +50,6 @@ export const shaping: Measurement = {
       'echo under 512 KiB/s, alone': await echoBeside('nothing', size),
       'echo beside 16 downloads': await echoBeside('normal', size),
       'echo beside 16 downloads in the background': await echoBeside('background', size),
-      'download at 100 MiB/s, limited': await cpuPerGb({ bandwidth: { rate: '100MiB' } }, target, size),
-      'download, not limited': await cpuPerGb({}, target, size),
     };
   },
 };
@@ -92,12 +85,4 @@ async function echoBeside(downloads: 'nothing' | 'normal' | 'background', size: 
   const times = await roundTrips(await tunnel(proxy.port, origin, 'echo'), roundTripsOf(size));
   for (const one of greedy) one.socket.destroy();
   return median(times);
-}
-
-async function cpuPerGb(limits: ConfigInput['limits'], { origin }: Target, size: Size): Promise<number> {
-  await using proxy = await startInstance(limited(limits));
-  // Half of the bytes first, so that the compiler has optimised: a slow download takes it longer.
-  await load('down', proxy.port, origin.source, 1, bytesOf(size) / 2);
-  const { cpuS, result } = await cpuOf(proxy.pid, () => load('down', proxy.port, origin.source, 1, bytesOf(size)));
-  return cpuS / ((result.bytes ?? 0) / 1e9);
 }

@@ -1,6 +1,7 @@
 import type { Peer } from '../peer.ts';
 import { apache } from './apache.ts';
 import { go } from './go.ts';
+import { nginx } from './nginx.ts';
 import { squid } from './squid.ts';
 import { tinyproxy } from './tinyproxy.ts';
 import { trafficServer } from './traffic-server.ts';
@@ -16,6 +17,7 @@ export const PEERS: readonly Peer[] = [
   apache,
   tinyproxy,
   go,
+  nginx,
 ];
 
 /** The peer that all others are compared with. */

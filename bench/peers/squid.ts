@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Peer } from '../peer.ts';
 import { versionOf } from './version-of.ts';
 
-export const squid: Peer = {
+/** With more lines of squid.conf. */
+export const squidWith = (more: string): Peer => ({
   name: 'squid',
   needs: [{ name: 'squid', command: 'squid' }],
   settings: 'one process; cache off; access log on; no pinger',
@@ -24,9 +25,11 @@ shutdown_lifetime 0 seconds
 max_filedescriptors 16384
 http_access allow localhost
 http_access deny all
-`,
+${more}`,
     );
     // `-n` names its shared memory, which a Squid of the system must not share.
     return { command: 'squid', args: ['-N', '-n', `bench${port}`, '-f', file] };
   },
-};
+});
+
+export const squid: Peer = squidWith('');

@@ -5,7 +5,7 @@ import { ROOT } from '../../scripts/tools.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { activeRelay } from '../../src/relay/choose-relay.ts';
 import type { RelayKind } from '../../src/relay/options.ts';
-import type { Peer } from '../peer.ts';
+import type { InstancePaths, Peer } from '../peer.ts';
 
 const COMMAND = `${ROOT}dist/cli.js`;
 
@@ -39,12 +39,24 @@ export const viaductPortable: Peer = viaductWith('viaduct-portable', 'portable')
 export const viaductWorkers: Peer = viaductWith('viaduct-workers', 'auto', 2);
 
 /** Viaduct with a configuration. */
-export const viaductOf = (config: ConfigInput): Peer => ({
+export const viaductOf = (config: ConfigInput, environment: Readonly<Record<string, string>> = {}): Peer => ({
   ...viaduct,
   prepare(at) {
     const launch = viaduct.prepare(at);
     const file = join(at.folder, 'viaduct.json');
     writeFileSync(file, JSON.stringify(config));
-    return { ...launch, args: [...launch.args, '--config', file] };
+    return { ...launch, args: [...launch.args, '--config', file], env: { ...launch.env, ...environment } };
+  },
+});
+
+/** Viaduct with one listener of another kind in the place of the usual one. */
+export const viaductListening = (
+  listener: (at: InstancePaths) => ConfigInput['listen'],
+  config: ConfigInput = {},
+): Peer => ({
+  ...viaduct,
+  prepare(at) {
+    const launch = viaductOf({ ...config, listen: listener(at) }).prepare(at);
+    return { ...launch, args: launch.args.toSpliced(launch.args.indexOf('--listen'), 2) };
   },
 });

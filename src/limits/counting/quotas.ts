@@ -40,7 +40,7 @@ export interface QuotaHold extends Disposable {
   readonly buckets?: readonly ExtraBucket[];
 }
 
-const NOTHING_HELD: QuotaHold = { counters: [], [Symbol.dispose]() {} };
+export const NOTHING_HELD: QuotaHold = { counters: [], [Symbol.dispose]() {} };
 
 /** Bytes per period, both directions together. A period begins with the first byte after the last one ended. */
 export class Quotas {

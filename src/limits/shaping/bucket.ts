@@ -6,8 +6,11 @@ import { QueueEntry, TurnQueue } from './turn-queue.ts';
 
 /** One turn is what the rate gives in this time: a smaller one costs more turns, and no gate is served sooner. */
 const QUANTUM_MS = 20;
-/** … but where this process counts the rate, and it gives this much in that time, a turn is longer: each wakes two threads. */
-const LONG_FROM_BYTES = 256 * 1024;
+/**
+ * … but where this process counts the rate, and it gives this much in that time, a turn is longer: each wakes two threads,
+ * whose caches are cold by then. Below it a turn is short enough for interactive traffic on a slow line.
+ */
+const LONG_FROM_BYTES = 32 * 1024;
 const LONG_QUANTUM_MS = 80;
 /** What a relay takes at once at most (native/abi.h): a larger turn would never be used. */
 const LONG_QUANTUM_BYTES_MAX = 8 * 1024 * 1024;
@@ -137,12 +140,31 @@ export class Bucket implements HeapItem, Disposable {
   /** Bytes of one turn: small enough to be fair, and never more than the bucket can hold. */
   quantum(entry: QueueEntry): number {
     const { perMs, capacityMax } = this.#refill.rate;
-    const isLong = this.#refill.turns === 'long' && perMs * QUANTUM_MS >= LONG_FROM_BYTES;
+    const isLong = this.#hasLongTurns;
     const fair = perMs * Math.min(isLong ? LONG_QUANTUM_MS : QUANTUM_MS, ROUND_MS / Math.max(1, this.waiting));
-    // A timer that comes late finds the bucket not yet full, as long as a long turn is half of what it holds.
-    const held = Math.floor((capacityMax - this.#reserve(entry)) / (isLong ? 2 : 1));
-    const most = Math.min(held, isLong ? LONG_QUANTUM_BYTES_MAX : QUANTUM_BYTES_MAX);
+    const most = isLong
+      ? Math.min(this.#heldOfLongTurns(entry), LONG_QUANTUM_BYTES_MAX)
+      : Math.min(Math.floor(capacityMax - this.#reserve(entry)), QUANTUM_BYTES_MAX);
     return Math.max(1, Math.min(most, Math.max(QUANTUM_BYTES_MIN, Math.floor(fair))));
+  }
+
+  /**
+   * Bytes that are to be there before a turn of `bytes` is served: a short one at once; of long ones, which are shorter the
+   * more wait, as many together as have the bytes of the longest.
+   */
+  batch(entry: QueueEntry, bytes: number): number {
+    if (this.waiting < 2 || !this.#hasLongTurns || bytes < this.quantum(entry)) return bytes;
+    const most = Math.min(this.waiting * bytes, this.#heldOfLongTurns(entry));
+    return Math.max(bytes, Math.min(this.#refill.rate.perMs * LONG_QUANTUM_MS, most));
+  }
+
+  get #hasLongTurns(): boolean {
+    return this.#refill.turns === 'long' && this.#refill.rate.perMs * QUANTUM_MS >= LONG_FROM_BYTES;
+  }
+
+  /** A timer that comes late finds the bucket not yet full, as long as long turns are half of what it holds. */
+  #heldOfLongTurns(entry: QueueEntry): number {
+    return Math.floor((this.#refill.rate.capacityMax - this.#reserve(entry)) / 2);
   }
 
   /** When `bytes` will be there for this entry, on the clock. */

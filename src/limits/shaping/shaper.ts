@@ -107,7 +107,7 @@ export class Shaper {
       if (blocking !== undefined) return blocking;
       for (const entry of entries) if (entry.bucket.intervalShare(entry) < 1) return entry;
     }
-    return this.#grant(gate, bytesMax);
+    return this.#grant(gate, bytesMax, 1);
   }
 
   #wait(gate: GateState, pending: PendingTake): void {
@@ -136,12 +136,15 @@ export class Shaper {
     return undefined;
   }
 
-  /** All buckets agree: one turn where other gates wait, a part of what is there where none does. */
-  #grant(gate: GateState, bytesMax: number): number {
+  /**
+   * All buckets agree: one turn where other gates wait, a part of what is there where none does; `least` to a gate that has
+   * waited for so much.
+   */
+  #grant(gate: GateState, bytesMax: number, least: number): number {
     let bytes = bytesMax;
     for (const entry of gate.entries) {
       const { bucket } = entry;
-      const fair = bucket.waiting > 0 ? bucket.quantum(entry) : Math.max(1, bucket.intervalShare(entry));
+      const fair = bucket.waiting > 0 ? bucket.quantum(entry) : Math.max(least, bucket.intervalShare(entry));
       bytes = Math.min(bytes, bucket.available(entry), fair);
     }
     for (const quota of gate.quotas) bytes = Math.min(bytes, quota.left());
@@ -177,7 +180,7 @@ export class Shaper {
         continue;
       }
       gate.pending = undefined;
-      pending.resolve(this.#grant(gate, pending.bytesMax));
+      pending.resolve(this.#grant(gate, pending.bytesMax, quantum));
     }
     this.#schedule(bucket, nowMs);
   }
@@ -197,7 +200,8 @@ export class Shaper {
       bucket.wakeMs = Number.POSITIVE_INFINITY;
       return;
     }
-    const ready = bucket.readyMs(first, this.#quantum(first.gate, pending.bytesMax));
+    const quantum = this.#quantum(first.gate, pending.bytesMax);
+    const ready = bucket.readyMs(first, bucket.batch(first, quantum));
     // The owner of the limits fills this bucket: it is served when bytes have come (`onRefilled`).
     if (ready === Number.POSITIVE_INFINITY) {
       this.#wakes.remove(bucket);

@@ -111,6 +111,47 @@ test('100 Gbit/s neither overflows nor loses bytes', async () => {
   assert.ok(ratio > 0.98 && ratio < 1.02, `${ratio}`);
 });
 
+/** Each wakes the event loop and the thread of the relay. */
+const servedTimes = (takers: readonly GateConsumer[], fromMs: number, toMs: number): number =>
+  new Set(takers.flatMap(({ grants }) => grants.map(([atMs]) => atMs).filter((atMs) => atMs >= fromMs && atMs < toMs)))
+    .size;
+
+for (const [rate, busy, idle] of [
+  [10 * MIB, 1, 0],
+  [10 * MIB, 1, 10],
+  [10 * MIB, 16, 0],
+  [100 * MIB, 16, 0],
+  [100 * MIB, 200, 0],
+] as const) {
+  test(`${busy} downloads beside ${idle} idle tunnels under ${rate / MIB} MiB/s are served a few times a second`, async () => {
+    const at = world({ bandwidth: { rate } });
+    for (let n = 0; n < idle; n++) at.open();
+    const takers = crowd(at, busy, () => ({ chunk: 8 * MIB }));
+    await at.clock.pass(12_000);
+    const times = servedTimes(takers, 2_000, 12_000) / 10;
+    assert.ok(times <= 25, `${times} times a second`);
+    assertExact(takers, rate, 12_000);
+    const index = jain(takers.map((taker) => bytesWithin([taker], 2_000, 12_000)));
+    assert.ok(index >= 0.99, `${index}`);
+  });
+}
+
+test('a few bytes do not wait until downloads are served together', async () => {
+  const at = world({ bandwidth: { rate: 10 * MIB } });
+  crowd(at, 16, () => ({ chunk: 8 * MIB }));
+  const echo = at.open().down;
+  await at.clock.pass(3_000);
+  for (let n = 0; n < 50; n++) {
+    let granted = 0;
+    void Promise.resolve(echo.take(64)).then((bytes) => {
+      granted = bytes;
+    });
+    await at.clock.pass(3);
+    assert.equal(granted, 64);
+    await at.clock.pass(17);
+  }
+});
+
 for (const count of [2, 16, 200]) {
   for (const rate of [64 * KIB, 512 * KIB, 20 * MIB]) {
     test(`fair between ${count} takers with reads of any size under ${rate} bytes/s`, async () => {

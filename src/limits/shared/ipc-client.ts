@@ -1,4 +1,5 @@
 import { ProxyError } from '../../contracts/failure.ts';
+import { NO_SLOT, type SlotItem, SlotList } from '../../util/slot-list.ts';
 import type { StopSignal } from '../../util/stop.ts';
 import type { BandwidthState, LimitState } from '../limit-state.ts';
 import { type LimitsOptions, NO_LIMITS } from '../options.ts';
@@ -30,7 +31,7 @@ export class IpcLimitsClient implements LimitsBackend {
   readonly #queries = new Map<number, PendingQuery>();
   #report: () => readonly BandwidthState[] = () => [];
   /** Tunnels that were opened while no limit counted them. */
-  readonly #uncounted = new Set<AdmissionSlot>();
+  readonly #uncounted = new SlotList<AdmissionSlot>();
 
   constructor(send: (messages: readonly ToLimitsServer[]) => void) {
     this.#outbox = new Outbox(send);
@@ -43,7 +44,7 @@ export class IpcLimitsClient implements LimitsBackend {
   admit(subject: Subject, signal: StopSignal): Disposable | Promise<Disposable> {
     if (needsAdmission(this.#options, subject)) return this.#requestAdmission(subject, signal);
     if (!subject.isTunnel) return NOT_COUNTED;
-    const slot = new AdmissionSlot(subject, (released) => this.#release(released));
+    const slot = new AdmissionSlot(subject, this);
     this.#uncounted.add(slot);
     return slot;
   }
@@ -114,7 +115,7 @@ export class IpcLimitsClient implements LimitsBackend {
       this.#pending.set(request, {
         onAdmitted: () => {
           settle();
-          const slot = new AdmissionSlot(subject, (released) => this.#release(released));
+          const slot = new AdmissionSlot(subject, this);
           slot.request = request;
           resolve(slot);
         },
@@ -128,7 +129,8 @@ export class IpcLimitsClient implements LimitsBackend {
     });
   }
 
-  #release(slot: AdmissionSlot): void {
+  /** Called once, when the request is over. */
+  release(slot: AdmissionSlot): void {
     if (slot.request !== undefined) this.#outbox.post({ type: 'release', request: slot.request });
     else this.#uncounted.delete(slot);
   }
@@ -170,21 +172,22 @@ export class IpcLimitsClient implements LimitsBackend {
 }
 
 /** The admission of one request; `request` is its number at the owner, if the owner counts it. */
-class AdmissionSlot implements Disposable {
+class AdmissionSlot implements SlotItem, Disposable {
+  slot = NO_SLOT;
   readonly subject: Subject;
   request: number | undefined;
-  readonly #release: (slot: AdmissionSlot) => void;
+  readonly #client: IpcLimitsClient;
   #isOpen = true;
 
-  constructor(subject: Subject, release: (slot: AdmissionSlot) => void) {
+  constructor(subject: Subject, client: IpcLimitsClient) {
     this.subject = subject;
-    this.#release = release;
+    this.#client = client;
   }
 
   [Symbol.dispose](): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#release(this);
+    this.#client.release(this);
   }
 }
 

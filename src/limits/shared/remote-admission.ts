@@ -1,7 +1,7 @@
 import type { Clock } from '../../util/clock.ts';
 import type { StopSignal } from '../../util/stop.ts';
 import { type Admission, LocalAdmission } from '../counting/admission.ts';
-import { QUOTA_KEYS_MAX, type QuotaHold } from '../counting/quotas.ts';
+import { NOTHING_HELD, QUOTA_KEYS_MAX, type QuotaHold } from '../counting/quotas.ts';
 import type { ExtraBucket } from '../hook.ts';
 import type { LimitIds } from '../ids.ts';
 import { KeyedPool } from '../keyed-pool.ts';
@@ -43,6 +43,7 @@ export class RemoteAdmission implements Admission {
   }
 
   hold(subject: Subject): QuotaHold {
+    if (this.#quotas.length === 0) return NOTHING_HELD;
     const held = this.#quotas.map((quota) => {
       const key = keyOf(quota.per, subject);
       const bucket = quota.buckets.hold(key, () =>
