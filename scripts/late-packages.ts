@@ -9,6 +9,9 @@ import { ROOT } from './tools.ts';
 
 const LATE_PACKAGES = ['ioredis', 'jsonc-parser', 'smol-toml', 'tldts', 'yaml'];
 
+/** Where Node would take a form that looks for its parts when it is loaded: in a bundle it finds none. */
+const FORMS: Readonly<Record<string, string>> = { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' };
+
 /** `more`: modules for this script by their names, that something else stands for in the command. Gives its entry, and esbuild's `alias` for the command. */
 export function latePackages(more: Readonly<Record<string, string>>): {
   readonly entry: string;
@@ -23,7 +26,7 @@ export function latePackages(more: Readonly<Record<string, string>>): {
     const path = `${folder}/${name}.cjs`;
     writeFileSync(path, lateModule(`viaductPackage('${name}')`));
     alias[name] = path;
-    paths.set(name, require.resolve(name));
+    paths.set(name, require.resolve(FORMS[name] ?? name));
   }
   const entry = `${folder}/entry.cjs`;
   const cases = [...paths].map(([name, path]) => `    case '${name}': return require(${JSON.stringify(path)});\n`);
