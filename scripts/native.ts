@@ -18,7 +18,14 @@ const HEADERS = `${ROOT}node_modules/node-api-headers/include`;
 const WARNINGS = ['-Wall', '-Wextra'];
 const source = (name: string): string => `${ROOT}native/${name}.cc`;
 /** What the relay is made of, without Node. */
-export const RELAY_SOURCES: readonly string[] = ['pipes', 'tunnel', 'decision_table', 'repeats', 'relay'].map(source);
+export const RELAY_SOURCES: readonly string[] = [
+  'pipes',
+  'tunnel',
+  'decision_table',
+  'repeats',
+  'relay',
+  'relay_repeats',
+].map(source);
 /** What the epoll sockets are made of, without Node. */
 export const EPOLL_SOURCES: readonly string[] = ['epoll_sockets'].map(source);
 export const ADDON_SOURCES: readonly string[] = [

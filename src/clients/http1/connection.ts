@@ -4,7 +4,6 @@ import { ProxyError } from '../../contracts/failure.ts';
 import type { Body, ClientInfo, Framing } from '../../contracts/request.ts';
 import type { Connection } from '../../contracts/stages.ts';
 import type { Ownership, Wire } from '../../contracts/wire.ts';
-import { EpollWire } from '../../net/epoll-wire.ts';
 import type { Services } from '../../pipeline/services.ts';
 import { NO_SLOT } from '../../util/slot-list.ts';
 import type { Stop } from '../../util/stop.ts';
@@ -16,6 +15,7 @@ import { ClientOutput } from './client-output.ts';
 import { Closing, LINGER_MS } from './closing.ts';
 import { Http1ConnectionAuth } from './connection-auth.ts';
 import type { Http1Context } from './context.ts';
+import { FirstHead } from './first-head.ts';
 import { HeadReader } from './head-reader.ts';
 import { rejectionOf } from './rejection.ts';
 import { RequestBytes } from './request-bytes.ts';
@@ -43,8 +43,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   /** Set when the request in progress is the last one: the proxy stops and refuses it, or it is to close behind it. */
   #last: 'aborted' | 'closing' | undefined;
   readonly #output: ClientOutput;
-  /** Of a CONNECT that comes first, until its tunnel is open: what was decided about it may be repeated. */
-  #firstHead: { readonly head: string; readonly era: number } | undefined;
+  #firstHead: FirstHead | undefined;
 
   constructor(accepted: AcceptedClient, context: Http1Context) {
     this.wire = accepted.wire;
@@ -182,25 +181,14 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   #headBytes(reader: HeadReader, chunk: Buffer, ownership: Ownership): void {
     const progress = reader.add(chunk, ownership);
     if (progress.at === 'head') {
-      this.#rememberHead(progress.head, reader.which);
+      if (reader.which === 'first') this.#firstHead = FirstHead.of(progress.head, this.#context);
       serveHead(progress.head, progress.rest, this, this.#context);
     } else if (progress.at === 'refused') refuseHead(progress.error, this, this.#context);
     else if (progress.at === 'begun') this.#context.idle.rescheduleSooner(this);
   }
 
-  #rememberHead(head: string, which: 'first' | 'next'): void {
-    const { repeats } = this.#context;
-    const isKept = which === 'first' && repeats !== undefined && head.startsWith('CONNECT ');
-    this.#firstHead = isKept ? { head, era: repeats.era } : undefined;
-  }
-
   repeat(decided: DecidedTunnel, response: string, services: Services): void {
-    const { wire } = this;
-    const first = this.#firstHead;
-    if (first === undefined || !(wire instanceof EpollWire) || wire.acceptedBy === undefined) return;
-    const { host } = this.#accepted;
-    const read = { listener: wire.acceptedBy, head: `${first.head}\r\n\r\n`, era: first.era, response };
-    this.#context.repeats?.learn(decided, read, host, services);
+    this.#firstHead?.repeat(decided, response, this.#accepted, this.#context, services);
   }
 
   startRequest(request: RequestInfo): Http1Responder {
