@@ -4,9 +4,9 @@ import type { Clock } from '../../util/clock.ts';
 
 /**
  * Both halves of the space for young objects together. It doubles whenever many of them live on, as those of tunnels do
- * while they are being opened, up to 32 MiB that then stay; below 8 MiB its collections cost a tenth of all CPU.
+ * while they are being opened, up to 32 MiB that then stay; below 16 MiB its collections cost a twentieth of all CPU or more.
  */
-const YOUNG_BYTES_MAX = 8 * 1_048_576;
+const YOUNG_BYTES_MAX = 16 * 1_048_576;
 
 /** Sets V8 up for a process in which nothing that is made per request lives long, and many such things are silent. */
 export function limitYoungGeneration(): void {
@@ -24,33 +24,47 @@ let growth: 'doubles' | 'stays' = 'doubles';
 const setGrowth = (now: typeof growth): void =>
   setFlagsFromString(`--semi-space-growth-factor=${now === 'doubles' ? 2 : 1}`);
 
-/** How often it is looked whether a full collection has made the space smaller, so that it may grow again. */
+/** How often it is looked whether a full collection of V8's own has made the space smaller, so that it may grow again. */
 const SHRUNK_MS = 10_000;
 
 const youngBytes = (): number =>
   getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
 
 /**
- * V8 takes its bound only before it starts; by how much the space grows it asks each time. For when the proxy listens: it takes a
- * millisecond. Collections are followed only while the space may grow: to hear of one costs as much as three small requests.
+ * The bound of the space for young objects. V8 takes one only before it starts; by how much the space grows it asks each time.
+ * Collections are followed only while the space may grow: to hear of one costs as much as three small requests.
  */
-export function boundYoungSpace(clock: Clock): void {
-  const collections = new PerformanceObserver(() => {
-    if (youngBytes() < YOUNG_BYTES_MAX) return;
-    collections.disconnect();
-    growth = 'stays';
+export class YoungSpaceBound {
+  readonly #clock: Clock;
+  readonly #collections = new PerformanceObserver(() => this.#look());
+  #isFollowing = false;
+  #nextLook: Disposable | undefined;
+
+  /** For when the proxy listens: it takes a millisecond. */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.collected();
+  }
+
+  /** A full collection may have made the space smaller. Otherwise it would stay so, and be collected as much more often. */
+  collected(): void {
+    this.#nextLook?.[Symbol.dispose]();
+    this.#nextLook = undefined;
+    this.#look();
+  }
+
+  #look(): void {
+    growth = youngBytes() < YOUNG_BYTES_MAX ? 'doubles' : 'stays';
     setGrowth(growth);
-    followShrinking();
-  });
-  const followGrowth = () => {
-    growth = 'doubles';
-    setGrowth(growth);
-    collections.observe({ entryTypes: ['gc'] });
-  };
-  const followShrinking = () => {
-    clock.after(SHRUNK_MS, () => (youngBytes() < YOUNG_BYTES_MAX ? followGrowth() : followShrinking()));
-  };
-  followGrowth();
+    if (growth === 'stays') {
+      if (this.#isFollowing) this.#collections.disconnect();
+      this.#isFollowing = false;
+      this.#nextLook ??= this.#clock.after(SHRUNK_MS, () => this.collected());
+    } else if (!this.#isFollowing) {
+      this.#isFollowing = true;
+      this.#collections.observe({ entryTypes: ['gc'] });
+    }
+  }
 }
 
 /** With the flags of the start: compiled code is good only for a process with the same. */
