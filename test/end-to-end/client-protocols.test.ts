@@ -9,6 +9,7 @@ import { ListeningProxy } from '../support/listening-proxy.ts';
 import { leavesNothing } from '../support/no-leaks.ts';
 import { RawOrigin } from '../support/origin.ts';
 import { type RawPeer, rawClient } from '../support/raw-client.ts';
+import { until } from '../support/until.ts';
 import { wirePair } from '../support/wire-pair.ts';
 
 const RELAYS = activeRelay('auto') === 'native' ? (['native', 'portable'] as const) : (['portable'] as const);
@@ -156,6 +157,8 @@ for (const relay of RELAYS) {
       using client = await rawClient(proxy.port);
       client.send(`TUNNEL ${origin.authority}\n12345`);
       await client.until('OK\n12345');
+      // The relay's thread counts bytes when it has sent them: the client may have them a moment earlier.
+      await until(() => proxy.sessions.snapshot()[0]?.record.bytesDown === 5, 'its bytes are counted');
       const [live, ...others] = proxy.sessions.snapshot();
       assert.ok(live !== undefined);
       assert.deepEqual(others, []);

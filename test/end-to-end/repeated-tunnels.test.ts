@@ -239,6 +239,11 @@ testRepeated('a tunnel that goes on is in progress as any other: seen, counted, 
     await inProgress(proxy, client);
   });
   assert.ok(client !== undefined);
+  // The relay's thread counts bytes when it has sent them.
+  await until(
+    () => proxy.proxy.sessions.snapshot().some(({ record }) => record.bytesDown === 4),
+    'its bytes are counted',
+  );
   const live = proxy.proxy.sessions.snapshot().find(({ record }) => record.client.port === portOf(client));
   assert.ok(live !== undefined);
   const { id, bytesUp, bytesDown, kind, target, client: from } = live.record;
