@@ -50,11 +50,12 @@ export function hasEndArrived(stream: Duplex): boolean {
 
 /**
  * As `listen` of the server with an address: that loads node:cluster, node:child_process and node:dgram first, which takes as
- * long as a tenth of a start, to find that this process is no worker of Node's.
+ * long as a tenth of a start, to find that this process is no worker of Node's. Where Node has hidden or changed the function, Node's `listen` is called.
  */
 export function listenAlone(server: Server, { host, port, family }: BoundAddress): void {
   const listen: unknown = Reflect.get(server, '_listen2');
-  if (typeof listen !== 'function') server.listen({ host, port });
+  // One with other parameters might listen elsewhere.
+  if (typeof listen !== 'function' || listen.length !== LISTEN_PARAMETERS) server.listen({ host, port });
   // What Node's own `listen` passes: backlog, descriptor and flags are those of `listen({ host, port })`.
   else listen.call(server, host, port, family, BACKLOG, undefined, undefined);
 }
@@ -67,3 +68,5 @@ interface BoundAddress {
 
 /** Node's own. */
 const BACKLOG = 511;
+/** Address, port, family, backlog, descriptor and flags. */
+const LISTEN_PARAMETERS = 6;

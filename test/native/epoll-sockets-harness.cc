@@ -25,26 +25,11 @@
 #include <vector>
 
 #include "../../native/epoll_sockets.h"
+#include "harness.h"
 
 using namespace viaduct;
 
 namespace {
-
-void fail(const char* what) {
-  fprintf(stderr, "failed: %s (errno %d)\n", what, errno);
-  _exit(1);
-}
-void check(bool is_true, const char* what) {
-  if (!is_true) fail(what);
-}
-
-struct Random {
-  uint32_t state;
-  uint32_t below(uint32_t bound) {
-    state = state * 1'664'525 + 1'013'904'223;
-    return static_cast<uint32_t>((static_cast<uint64_t>(state) * bound) >> 32);
-  }
-};
 
 char pattern(size_t at) { return static_cast<char>(at * 31 + (at >> 9)); }
 

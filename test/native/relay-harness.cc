@@ -27,23 +27,11 @@
 
 #include "../../native/relay.h"
 #include "../../native/urgent.h"
+#include "harness.h"
 
 using namespace viaduct;
 
 namespace {
-
-void fail(const char* what) {
-  fprintf(stderr, "failed: %s (errno %d)\n", what, errno);
-  _exit(1);
-}
-
-struct Random {
-  uint32_t state;
-  uint32_t below(uint32_t bound) {
-    state = state * 1'664'525 + 1'013'904'223;
-    return static_cast<uint32_t>((static_cast<uint64_t>(state) * bound) >> 32);
-  }
-};
 
 /** A connected pair over loopback. */
 void connect_pair(int ends[2]) {
