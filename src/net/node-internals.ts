@@ -50,7 +50,8 @@ export function hasEndArrived(stream: Duplex): boolean {
 
 /**
  * As `listen` of the server with an address: that loads node:cluster, node:child_process and node:dgram first, which takes as
- * long as a tenth of a start, to find that this process is no worker of Node's. Where Node has hidden or changed the function, Node's `listen` is called.
+ * long as a tenth of a start, to find that this process is no worker of Node's. Where Node has hidden or changed the function,
+ * its `listen` is called.
  */
 export function listenAlone(server: Server, { host, port, family }: BoundAddress): void {
   const listen: unknown = Reflect.get(server, '_listen2');
