@@ -14,7 +14,7 @@ namespace viaduct {
  * To be raised with every change of what the addon exports, takes, returns or shares. TypeScript compares it when it loads
  * the addon: one that was built from other sources would read and write the wrong memory.
  */
-constexpr int32_t kAbi = 8;
+constexpr int32_t kAbi = 9;
 
 /**
  * A socket is known to JavaScript by a number: an index into the tables, and above it a generation, which grows each time

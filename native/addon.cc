@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <node_api.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -272,6 +273,14 @@ napi_value interface_addresses(napi_env env, napi_callback_info) {
   return all;
 }
 
+/** releaseFreeMemory(): what glibc keeps of memory that was freed goes back to the system. */
+napi_value release_free_memory(napi_env, napi_callback_info) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return nullptr;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   // The relay's thread and the handle of the epoll sockets outlive this function; what they need is freed with the environment.
   Instance* instance = new (std::nothrow) Instance;
@@ -290,6 +299,7 @@ napi_value init(napi_env env, napi_value exports) {
       entry("peerUid", peer_uid),
       entry("socketOwner", socket_owner),
       entry("interfaceAddresses", interface_addresses),
+      entry("releaseFreeMemory", release_free_memory),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   napi_set_named_property(env, exports, "abi", number(env, viaduct::kAbi));

@@ -3,7 +3,7 @@
  * To be raised with every change of what the addon exports, takes, returns or shares. TypeScript compares it when it loads
  * the addon: one that was built from other sources would read and write the wrong memory.
  */
-export const ABI = 8;
+export const ABI = 9;
 /**
  * A socket is known to JavaScript by a number: an index into the tables, and above it a generation, which grows each time
  * the index is used again. A number of a socket that is closed then means no other socket.

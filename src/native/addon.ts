@@ -38,6 +38,8 @@ export interface Addon {
   socketOwner(from: Uint8Array, fromPort: number, to: Uint8Array, toPort: number): number;
   /** All IP addresses of this machine; empty when the system has no answer, as without a descriptor. */
   interfaceAddresses(): readonly (readonly [interfaceName: string, address: string, prefix: number])[];
+  /** What glibc keeps of memory that was freed goes back to the system. Takes a few milliseconds. */
+  releaseFreeMemory(): void;
   readonly epollSockets: EpollAddon;
   readonly repeats: RepeatsAddon;
 }

@@ -1,6 +1,7 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { loadAddon } from '../../native/addon.ts';
 import type { Clock } from '../../util/clock.ts';
 
 /** A heap that is smaller holds no large configuration: it is left to V8. */
@@ -24,6 +25,8 @@ export function collectNow(): void {
   } finally {
     setFlagsFromString('--no-expose-gc');
   }
+  // What V8 has freed of its own structures, glibc keeps as well.
+  loadAddon().addon?.releaseFreeMemory();
 }
 
 /**
