@@ -158,7 +158,8 @@ export class StartedProxy implements RunningProxy {
     answerWhy(question, question.listener ?? this.url, this.#deps.inForce.services);
 
   get open(): number {
-    return this.#deps.listeners.active;
+    // A tunnel that the addon has opened becomes active when it is reported, some milliseconds after its client has the 200.
+    return this.#deps.listeners.active + (this.#deps.clients.repeats?.unreported ?? 0);
   }
 
   reload(config: Config, cause: ReloadCause = 'requested'): Promise<void> {

@@ -71,6 +71,11 @@ export class RepeatedTunnels implements Repeats {
     return why;
   }
 
+  /** Tunnels that the addon has opened, or is opening, and that are not in `sessions` yet. */
+  get unreported(): number {
+    return this.#deps.table.unreported;
+  }
+
   get sessions(): Sessions {
     return this.#deps.sessions;
   }
