@@ -266,9 +266,8 @@ test('a sentinel says which server is the master, also after it was replaced', {
   await becomesUp(at);
   assert.ok(await at.works());
   servers.master.daemon.kill('SIGKILL');
-  await becomesDown(at);
-  await until(() => isUp(at), 'the replica is used', 20_000);
-  assert.ok(await at.works());
+  // A proxy that says little meanwhile may never see the store down.
+  await until(() => at.works(), 'the replica is used', 20_000);
   assert.match(await servers.replica.admin.info('replication'), /role:master/);
 });
 
