@@ -6,12 +6,8 @@ interface AsyncHandle {
   hasRef(): boolean;
 }
 
-/**
- * What native/addon.cc exports. A tunnel has the number of a slot, a socket a number of its own; a call with the number of
- * one that is over does nothing, or returns an error.
- */
-export interface Addon {
-  readonly abi: number;
+/** What moves the bytes of tunnels. A tunnel has the number of a slot; a call with the number of one that is over does nothing. */
+export interface RelayAddon {
   /** Starts the thread; `events` has space for RELAY_EVENTS_MAX events. Throws when the system has no thread left. */
   start(onEvents: (events: number) => void, events: ArrayBuffer, resource: AsyncHandle): void;
   addBlock(counters: ArrayBuffer): void;
@@ -26,6 +22,11 @@ export interface Addon {
   ): number;
   command(slot: number, command: number, grantedBytes: number): void;
   hold(tunnels: number): void;
+}
+
+/** What native/addon.cc exports. A socket has a number; a call with the number of one that is closed returns an error. */
+export interface Addon extends RelayAddon {
+  readonly abi: number;
   /** As `bound_silence` in native/silence.h, for a descriptor of Node's. */
   boundSilence(fd: number, afterMs: number, isBound: boolean): boolean;
   /** Keeps a descriptor from the programs that this one starts. 0, or an errno. */

@@ -10,16 +10,13 @@ import {
   SLOTS_PER_BLOCK,
   TUNNEL_ENDS,
 } from './abi.ts';
-import type { Addon } from './addon.ts';
+import type { RelayAddon } from './addon.ts';
 import { type Direction, NativeThread, type OfferedDescriptor, type RelayedTunnel } from './relay-thread.ts';
 
 type MadeUpEvent = readonly [kind: keyof typeof RELAY_EVENTS, slot: number, detail?: number];
 
 /** An addon whose events a test makes up. */
-class MadeUpAddon
-  implements Omit<Addon, 'epollSockets' | 'closeOnExec' | 'repeats' | 'notify' | 'socketOwner' | 'interfaceAddresses'>
-{
-  readonly abi = 0;
+class MadeUpAddon implements RelayAddon {
   readonly calls: string[] = [];
   /** What the next calls of `add` return. */
   readonly results: number[] = [];
@@ -27,7 +24,7 @@ class MadeUpAddon
   #onEvents: (events: number) => void = () => undefined;
   #events = new Int32Array();
 
-  start(...[onEvents, events]: Parameters<Addon['start']>): void {
+  start(...[onEvents, events]: Parameters<RelayAddon['start']>): void {
     this.#onEvents = onEvents;
     this.#events = new Int32Array(events);
   }
@@ -44,18 +41,11 @@ class MadeUpAddon
     this.calls.push(`add ${slot}`);
     return this.results.shift() ?? 0;
   }
-  command(...words: Parameters<Addon['command']>): void {
+  command(...words: Parameters<RelayAddon['command']>): void {
     this.calls.push(`command ${words.join(' ')}`);
   }
   hold(tunnels: number): void {
     this.calls.push(`hold ${tunnels}`);
-  }
-  peerUid(): number {
-    return -1;
-  }
-
-  boundSilence(): boolean {
-    return false;
   }
 }
 
@@ -85,15 +75,7 @@ const offered: OfferedDescriptor = { fd: 3, early: Buffer.alloc(0), is: 'given' 
 
 function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread; add(tunnel: RelayedTunnel): number } {
   const addon = new MadeUpAddon();
-  const thread = new NativeThread({
-    ...bound(addon),
-    epollSockets: undefined as never,
-    repeats: undefined as never,
-    closeOnExec: () => 0,
-    notify: () => 0,
-    socketOwner: () => -1,
-    interfaceAddresses: () => [],
-  });
+  const thread = new NativeThread(addon);
   return {
     addon,
     thread,
@@ -102,22 +84,6 @@ function madeUp(): { readonly addon: MadeUpAddon; readonly thread: NativeThread;
       assert.ok(slot !== undefined);
       return slot;
     },
-  };
-}
-
-/** As an object of functions, like the addon. */
-function bound(
-  addon: MadeUpAddon,
-): Omit<Addon, 'epollSockets' | 'closeOnExec' | 'repeats' | 'notify' | 'socketOwner' | 'interfaceAddresses'> {
-  return {
-    abi: addon.abi,
-    start: (...args) => addon.start(...args),
-    addBlock: () => addon.addBlock(),
-    add: (slot) => addon.add(slot),
-    command: (...words) => addon.command(...words),
-    hold: (tunnels) => addon.hold(tunnels),
-    boundSilence: () => addon.boundSilence(),
-    peerUid: () => addon.peerUid(),
   };
 }
 

@@ -15,7 +15,7 @@ import {
   SLOTS_PER_BLOCK,
   TUNNEL_ENDS,
 } from './abi.ts';
-import { type Addon, loadAddon } from './addon.ts';
+import { loadAddon, type RelayAddon } from './addon.ts';
 
 /** Receives the events of one tunnel. */
 export interface RelayedTunnel {
@@ -57,7 +57,7 @@ const NO_SLOT = -1;
 
 /** The one thread of this environment that moves bytes, and the tunnels whose bytes it moves. */
 export class NativeThread {
-  readonly #addon: Addon;
+  readonly #addon: RelayAddon;
   /** By index. */
   readonly #tunnels: (RelayedTunnel | undefined)[] = [];
   /** The number of each tunnel, with its generation: a late event of an earlier one is not its own. By index. */
@@ -71,7 +71,7 @@ export class NativeThread {
   #repeatedCounters: BigUint64Array | undefined;
   #open = 0;
 
-  constructor(addon: Addon) {
+  constructor(addon: RelayAddon) {
     this.#addon = addon;
     // jest's --detectOpenHandles reports a handle that does not say that it keeps nothing alive.
     const handle = { hasRef: () => this.#open > 0 };

@@ -1,10 +1,14 @@
-import { type Addon, loadAddon } from '../../src/native/addon.ts';
+import { loadAddon, type RelayAddon } from '../../src/native/addon.ts';
 import { NativeThread, nativeThread } from '../../src/native/relay-thread.ts';
 import { epollSockets } from '../../src/net/epoll-sockets.ts';
 import { NativeRelay } from '../../src/relay/native-relay.ts';
 import { portableRelay } from '../../src/relay/portable-relay.ts';
 import { acceptedBy, dialledBy, nodeWire } from '../support/wire-pair.ts';
 import { type MakeRelay, relayKeepsItsPromises, type Wires } from './relay.ts';
+
+const nothing = (): void => undefined;
+/** An addon whose thread has no memory left for a tunnel. */
+const full: RelayAddon = { start: nothing, addBlock: nothing, add: () => 12, command: nothing, hold: nothing };
 
 const portable: MakeRelay = (idle) => portableRelay(idle);
 const nativeOn =
@@ -37,30 +41,9 @@ if (sockets !== undefined) {
   }
   const { addon } = loadAddon();
   if (addon !== undefined) {
-    const refusing = nativeOn(new NativeThread(full(addon)));
+    const refusing = nativeOn(new NativeThread(full));
     for (const [name, wires] of [['both epoll', epoll], ...mixed] as const) {
       relayKeepsItsPromises(`native relay whose thread takes nothing, ${name}`, refusing, { wires, bulkMb });
     }
   }
-}
-
-/** An addon whose thread has no memory left for a tunnel. */
-function full(addon: Addon): Addon {
-  const nothing = (): void => undefined;
-  return {
-    abi: addon.abi,
-    start: nothing,
-    addBlock: nothing,
-    add: () => 12,
-    command: nothing,
-    hold: nothing,
-    boundSilence: () => false,
-    closeOnExec: () => 0,
-    notify: () => 0,
-    peerUid: () => -1,
-    socketOwner: () => -1,
-    interfaceAddresses: () => [],
-    epollSockets: addon.epollSockets,
-    repeats: addon.repeats,
-  };
 }
