@@ -211,6 +211,7 @@ class Worker {
   #noticeForwarder(): Exporter {
     return {
       name: 'notices',
+      only: ['notice'],
       observe: (event) => {
         if (event.type !== 'notice') return;
         const { level, message, id } = event;

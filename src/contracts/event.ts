@@ -111,8 +111,10 @@ export type NoticeLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type Observe = (event: ProxyEvent) => void;
 
-/** Receives every event; disposing flushes what is still to be written. */
+/** Receives events; disposing flushes what is still to be written. */
 export interface Exporter extends AsyncDisposable {
   readonly name: string;
+  /** The types of events that it receives. Default: all. */
+  readonly only?: readonly ProxyEvent['type'][] | undefined;
   readonly observe: Observe;
 }

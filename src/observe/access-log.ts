@@ -51,6 +51,7 @@ export function accessLog(options: AccessLogOptions, deps: AccessLogDeps): Acces
   });
   return {
     name: 'access log',
+    only: ['close'],
     observe(event) {
       if (event.type === 'close') out.write(line(url === 'origin' ? withoutPath(event.record) : event.record));
     },

@@ -19,6 +19,22 @@ test('every exporter receives every event, in the order in which they were added
   assert.equal(all.size, 2);
 });
 
+test('an exporter that is for some types receives no other, whenever it is added or taken out', async () => {
+  const heard: string[] = [];
+  const only = ['notice'] as const;
+  const all = hub([listener('a', (e) => heard.push(`a ${e.type}`))]);
+  const say = () => {
+    all.observe(event);
+    all.observe({ type: 'notice', level: 'info', message: 'hello' });
+    return heard.splice(0);
+  };
+  assert.deepEqual(say(), ['a established', 'a notice']);
+  const added = all.add({ ...listener('b', (e) => heard.push(`b ${e.type}`)), only });
+  assert.deepEqual(say(), ['a established', 'a notice', 'b notice']);
+  await added[Symbol.asyncDispose]();
+  assert.deepEqual(say(), ['a established', 'a notice']);
+});
+
 test('an exporter that throws does not affect the others, is reported once, and is called again', () => {
   const heard: string[] = [];
   let calls = 0;

@@ -1,6 +1,6 @@
 import type { Exporter, Observe, ProxyEvent } from '../contracts/event.ts';
 
-/** Hands every event to every exporter. */
+/** Hands every event to the exporters of its type. */
 export interface Hub extends AsyncDisposable {
   readonly observe: Observe;
   /** The number of exporters; with 0 a caller need not build the event. */
@@ -15,6 +15,8 @@ export interface Hub extends AsyncDisposable {
  */
 export function hub(first: readonly Exporter[] = []): Hub {
   const exporters = new Set<Exporter>(first);
+  /** By type of event: a request has ten events, and most exporters are for one of them. */
+  const byType = new Map<ProxyEvent['type'], readonly Exporter[]>();
   const reported = new WeakSet<Exporter>();
 
   const reportFailure = (exporter: Exporter, error: unknown) => {
@@ -24,8 +26,14 @@ export function hub(first: readonly Exporter[] = []): Hub {
     observe({ type: 'notice', level: 'error', message: `the exporter "${exporter.name}" failed: ${why}` });
   };
 
+  const receiversOf = (type: ProxyEvent['type']): readonly Exporter[] => {
+    const receivers = [...exporters].filter(({ only }) => only === undefined || only.includes(type));
+    byType.set(type, receivers);
+    return receivers;
+  };
+
   const observe = (event: ProxyEvent) => {
-    for (const exporter of exporters) {
+    for (const exporter of byType.get(event.type) ?? receiversOf(event.type)) {
       try {
         exporter.observe(event);
       } catch (error) {
@@ -36,6 +44,7 @@ export function hub(first: readonly Exporter[] = []): Hub {
 
   const remove = async (exporter: Exporter) => {
     if (!exporters.delete(exporter)) return;
+    byType.clear();
     try {
       await exporter[Symbol.asyncDispose]();
     } catch (error) {
@@ -50,6 +59,7 @@ export function hub(first: readonly Exporter[] = []): Hub {
     },
     add(exporter) {
       exporters.add(exporter);
+      byType.clear();
       return { [Symbol.asyncDispose]: () => remove(exporter) };
     },
     /** Last in, first out: the first exporter (notices) still reports what fails while the others close. */

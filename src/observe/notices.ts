@@ -40,6 +40,7 @@ export function notices({ stderr, clock, from }: NoticesOptions): Exporter {
   const repeats = new RepeatCounter(clock, print);
   return {
     name: 'notices',
+    only: ['notice'],
     observe(event: ProxyEvent) {
       if (event.type !== 'notice' || !isPrinted(event.level, from())) return;
       // Steps of requests: each belongs to its own request.

@@ -28,6 +28,7 @@ export function proxyHealthFile(stateDir: string): Exporter {
   };
   return {
     name: 'proxy health',
+    only: ['health'],
     observe(event) {
       if (event.type !== 'health') return;
       if (event.untilMs === undefined) down.delete(event.proxy);

@@ -72,6 +72,7 @@ export function noCounts(): RequestCounts {
 /** Counts requests when they end. */
 export class RequestCounter implements Exporter {
   readonly name = 'counts';
+  readonly only = ['decided', 'routed', 'close'] as const;
   readonly counts: RequestCounts = noCounts();
   readonly #clock: Pick<Clock, 'wallMs'>;
   readonly #known: Record<RuleKind, number> = { access: 0, report: 0, route: 0 };

@@ -32,6 +32,16 @@ interface Kept {
 /** Keeps the parts of the last requests, for a look at one of them. */
 export class RequestSteps implements Exporter {
   readonly name = 'steps';
+  readonly only = [
+    'request',
+    'routed',
+    'dns',
+    'connected',
+    'secured',
+    'attempt-failed',
+    'route-failed',
+    'response',
+  ] as const;
   readonly #clock: Clock;
   /** Two maps and no removal of the oldest: a map that loses its first entry each time becomes slow. */
   #latest = new Map<string, Kept>();

@@ -1,5 +1,6 @@
 import type { Observe } from '../contracts/event.ts';
 import type { Clock } from '../util/clock.ts';
+import { LineQueue } from './line-queue.ts';
 import type { Outlet, WriteResult } from './outlet.ts';
 
 /** Lines on their way out. Writing never waits and never throws. */
@@ -38,10 +39,10 @@ const FLUSH_MS = 1000;
 
 /** A bounded queue before an outlet. When it is full, lines are dropped and counted, and the gap is written down later. */
 export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BYTES_MAX }: SinkOptions): Sink {
-  const lines: string[] = [];
+  const lines = new LineQueue(outlet.chunkBytesMax);
   /** Taken out of `lines`, not yet written in full. */
   let chunk: Buffer | undefined;
-  /** Bytes in `chunk`, and characters in `lines`: nearly all are ASCII, and to count bytes costs as much as half the line. */
+  /** Bytes in `chunk` and in `lines`. */
   let waiting = 0;
   /** Lines that were dropped, and that no line in the log reports yet. */
   let lost = 0;
@@ -56,8 +57,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
   const enough = Math.min(outlet.chunkBytesMax, bytesMax / 2);
 
   const take = (line: string) => {
-    lines.push(line);
-    waiting += line.length + 1;
+    waiting += lines.add(line);
   };
 
   const next = () => {
@@ -69,17 +69,10 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
       reopening = false;
       return outlet.reopen(reopened);
     }
-    if (chunk === undefined && lines.length > 0) chunk = takeChunk();
+    chunk ??= lines.take();
     if (chunk === undefined) return onEmpty?.();
     at = 'busy';
     outlet.write(chunk, written);
-  };
-
-  const takeChunk = (): Buffer => {
-    const text = nextChunk(lines, outlet.chunkBytesMax);
-    const bytes = Buffer.from(text);
-    waiting += bytes.length - text.length;
-    return bytes;
   };
 
   const reopened = (error: Error | undefined) => {
@@ -106,6 +99,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
     // Only from half empty on, so that a queue that is just about full does not alternate between lines and gaps.
     if (lost > 0 && waiting <= bytesMax / 2) writeLost();
     chunk = result.bytes < chunk.length ? chunk.subarray(result.bytes) : undefined;
+    if (chunk === undefined) lines.written();
     at = 'rest';
     if (chunk !== undefined || reopening || state === 'closing' || waiting >= enough) next();
     else if (waiting > 0) gather();
@@ -126,7 +120,7 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
     if (state === 'closed') return;
     state = 'closed';
     retry?.[Symbol.dispose]();
-    lines.length = 0;
+    lines.clear();
     outlet.close();
     onEmpty?.();
   };
@@ -169,17 +163,6 @@ export function sink({ name, outlet, clock, observe, dropped, bytesMax = SINK_BY
       finish();
     },
   };
-}
-
-function nextChunk(lines: string[], charactersMax: number): string {
-  let characters = 0;
-  let count = 0;
-  for (const line of lines) {
-    characters += line.length + 1;
-    if (count > 0 && characters > charactersMax) break;
-    count += 1;
-  }
-  return `${lines.splice(0, count).join('\n')}\n`;
 }
 
 function limitedNotices(clock: Clock, observe: Observe): (kind: string, message: string) => void {

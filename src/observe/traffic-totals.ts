@@ -34,6 +34,7 @@ const newPeriod = (): Period => ({ client: new Map(), user: new Map(), host: new
 /** Totals of the last hour, in periods of five minutes, and of the last day, in hours. Disposing ends its timer. */
 export class TrafficTotals implements Exporter {
   readonly name = 'totals';
+  readonly only = ['close'] as const;
   readonly #clock: Clock;
   /** Of requests in progress: their bytes count when they move, not when the request ends. */
   #inProgress: () => Iterable<{ readonly record: ProxyRecord }> = () => [];

@@ -42,7 +42,7 @@ export interface ServeOptions {
   readonly stateDir: string;
   readonly credentials: CredentialStoreDeps;
   readonly logger: Logger;
-  /** Every event of this process; the dashboard shows the notices. */
+  /** Requests and notices of this process; the dashboard shows the notices. */
   readonly onEvent: Observe;
   readonly delayedDrain: DelayedDrain;
   /** Sockets that the service manager has opened; with workers there are none. */
@@ -59,8 +59,9 @@ export async function serve(config: Config, options: ServeOptions): Promise<Runn
 }
 
 /** Not to be disposed with the proxy. */
-const borrowed = ({ name, observe }: Exporter): Exporter => ({
+const borrowed = ({ name, only, observe }: Exporter): Exporter => ({
   name,
+  only,
   observe,
   [Symbol.asyncDispose]: () => Promise.resolve(),
 });
@@ -83,7 +84,12 @@ async function serveHere(config: Config, options: ServeOptions): Promise<Running
   const counter = new RequestCounter(systemClock);
   const totals = new TrafficTotals(systemClock);
   const steps = new RequestSteps(systemClock);
-  const shown: Exporter = { name: 'dashboard', observe: onEvent, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const shown: Exporter = {
+    name: 'dashboard',
+    only: ['request', 'notice'],
+    observe: onEvent,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
   const exporters = [borrowed(notices), counter, totals, steps, shown, proxyHealthFile(stateDir)];
   const proxy = await startProxy(config, {
     exporters,
