@@ -42,6 +42,8 @@ export class RepeatedTunnels implements Repeats {
     const { client, target } = request;
     const isAsSeen =
       client.isNamedByHeader === undefined && client.isOnBridge === undefined && client.tls === undefined;
+    // What a hook has kept with a request is that request's alone.
+    if (request.state !== undefined) return;
     const isOld = read.era !== this.era || services.clock.now() - request.startedMs > LEARNED_MS;
     if (!isAsSeen || isOld || host.spareFor(client) < SPARE_MIN) return;
     const key = { client: client.address, localAddress: client.localAddress ?? '', target: address, port: target.port };
@@ -233,9 +235,8 @@ class RepeatedDecision implements RepeatOwner {
 
   #requestOf({ clientPort, acceptedMs }: RepeatedTunnel, signal: Stop): TunnelRequest {
     const { request } = this.#decided;
-    const { id: _, state: __, ...same } = request;
     const client = { ...request.client, port: clientPort };
-    return { ...same, id: this.#all.nextId(), client, signal, startedMs: acceptedMs };
+    return { ...request, id: this.#all.nextId(), client, signal, startedMs: acceptedMs };
   }
 
   #recordOf(

@@ -1,6 +1,5 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
-import type { Clock } from '../../util/clock.ts';
 
 /**
  * Both halves of the space for young objects together. It doubles whenever many of them live on, as those of tunnels do
@@ -24,46 +23,33 @@ let growth: 'doubles' | 'stays' = 'doubles';
 const setGrowth = (now: typeof growth): void =>
   setFlagsFromString(`--semi-space-growth-factor=${now === 'doubles' ? 2 : 1}`);
 
-/** How often it is looked whether a full collection of V8's own has made the space smaller, so that it may grow again. */
-const SHRUNK_MS = 10_000;
-
 const youngBytes = (): number =>
   getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
 
+/** There only while the space may grow: to hear of a collection costs as much as three small requests. */
+let collections: PerformanceObserver | undefined;
+/** Young objects are never finalized, so each call means that there was a full collection. */
+const fullCollections = new FinalizationRegistry<undefined>(() => boundYoungSpace());
+
 /**
- * The bound of the space for young objects. V8 takes one only before it starts; by how much the space grows it asks each time.
- * Collections are followed only while the space may grow: to hear of one costs as much as three small requests.
+ * Bounds the space for young objects, for when the proxy listens: it takes a millisecond. V8 takes a bound only before it starts;
+ * by how much the space grows it asks each time. A full collection in a quiet moment makes the space as small as at the start:
+ * a few requests fill it, and unless it may grow again, each request from then on costs half as much again.
  */
-export class YoungSpaceBound {
-  readonly #clock: Clock;
-  readonly #collections = new PerformanceObserver(() => this.#look());
-  #isFollowing = false;
-  #nextLook: Disposable | undefined;
+export function boundYoungSpace(): void {
+  fullCollections.register({}, undefined);
+  lookAtYoungSpace();
+}
 
-  /** For when the proxy listens: it takes a millisecond. */
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.collected();
-  }
-
-  /** A full collection may have made the space smaller. Otherwise it would stay so, and be collected as much more often. */
-  collected(): void {
-    this.#nextLook?.[Symbol.dispose]();
-    this.#nextLook = undefined;
-    this.#look();
-  }
-
-  #look(): void {
-    growth = youngBytes() < YOUNG_BYTES_MAX ? 'doubles' : 'stays';
-    setGrowth(growth);
-    if (growth === 'stays') {
-      if (this.#isFollowing) this.#collections.disconnect();
-      this.#isFollowing = false;
-      this.#nextLook ??= this.#clock.after(SHRUNK_MS, () => this.collected());
-    } else if (!this.#isFollowing) {
-      this.#isFollowing = true;
-      this.#collections.observe({ entryTypes: ['gc'] });
-    }
+function lookAtYoungSpace(): void {
+  growth = youngBytes() < YOUNG_BYTES_MAX ? 'doubles' : 'stays';
+  setGrowth(growth);
+  if (growth === 'stays') {
+    collections?.disconnect();
+    collections = undefined;
+  } else if (collections === undefined) {
+    collections = new PerformanceObserver(lookAtYoungSpace);
+    collections.observe({ entryTypes: ['gc'] });
   }
 }
 

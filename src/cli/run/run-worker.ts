@@ -5,12 +5,12 @@ import { proxyHealthFile } from '../../observe/proxy-health-file.ts';
 import { systemClock } from '../../util/clock.ts';
 import { nonInteractiveSources } from '../account/prompt-accounts.ts';
 import { collectAfterReload } from './collect-heap.ts';
-import { limitYoungGeneration, YoungSpaceBound } from './limit-young-generation.ts';
+import { boundYoungSpace, limitYoungGeneration } from './limit-young-generation.ts';
 
 /** Runs as one of the workers of `viaduct run --workers N`. */
 export function runWorker(): Promise<number> {
   limitYoungGeneration();
-  new YoungSpaceBound(systemClock);
+  boundYoungSpace();
   const stateDir = stateFolder(process.env);
   return serveAsWorker({
     channel: process,

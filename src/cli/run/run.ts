@@ -26,7 +26,7 @@ import { commandLogger, levelFrom } from './command-logger.ts';
 import { keepCaches } from './compile-cache.ts';
 import { DelayedDrain } from './delayed-drain.ts';
 import { accountAtHand, firstRunLines } from './first-run.ts';
-import { limitYoungGeneration, YoungSpaceBound } from './limit-young-generation.ts';
+import { boundYoungSpace, limitYoungGeneration } from './limit-young-generation.ts';
 import { serve } from './serve.ts';
 import { inheritedSockets, ServiceManager } from './service-manager.ts';
 import { reportText, waitForShutdown } from './signals.ts';
@@ -180,11 +180,9 @@ export async function run(call: Call): Promise<number> {
   const proxy = await starting;
   for (const url of proxy.urls) logger.status(`listening on ${url}`);
   logger.status(`relay: ${activeRelay(config.relay)}`);
-  const youngSpace = new YoungSpaceBound(systemClock);
+  boundYoungSpace();
   const collectUnlessServing = () => {
-    if (hasServed) return;
-    collectNow();
-    youngSpace.collected();
+    if (!hasServed) collectNow();
   };
   using _caches = keepCaches(systemClock, settingsBefore, collectUnlessServing);
   const { server: dashboard, serve: showProxy } = await openedAdmin();
