@@ -38,7 +38,7 @@ export class LineQueue {
     return lines;
   }
 
-  /** Nobody reads the chunk that was taken any more. */
+  /** The chunk that was taken is not needed any more. */
   written(): void {
     // Most chunks of a proxy with little to do are not full: a new one for each would be a page or more of garbage per line.
     this.#spare = this.#taken ?? this.#spare;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Running, viaduct } from '../support/cli.ts';
+import { answering, RawOrigin } from '../support/origin.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { connectTo } from '../support/requests.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -73,4 +74,28 @@ test('a proxy that has served nothing yet has at most 24 MiB of its own, once it
   using client = await rawClient(await proxy.port());
   client.send(connectTo('127.0.0.1:1'));
   assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 502 /);
+});
+
+/** What 4,000 requests have had compiled stays. */
+const SERVED_MIB_MAX = 28;
+
+test('a proxy that has served thousands of requests gives back what they took, when they pause', {
+  skip: process.platform !== 'linux' && 'memory is read from /proc',
+}, async () => {
+  using folder = temporaryFolder();
+  const home = { HOME: folder.path, XDG_STATE_HOME: folder.path, XDG_CACHE_HOME: folder.path };
+  await using origin = await RawOrigin.listen(answering(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+  using proxy = viaduct(SERVE, home);
+  const port = await proxy.port();
+  const request = `GET http://${origin.authority}/ HTTP/1.1\r\nHost: ${origin.authority}\r\n\r\n`;
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      using client = await rawClient(port);
+      for (let n = 0; n < 250; n++) {
+        client.send(request);
+        assert.match(await client.until('\r\n\r\nok'), /^HTTP\/1\.1 200 /);
+      }
+    }),
+  );
+  await until(() => anonymousMiB(proxy) <= SERVED_MIB_MAX, 'what they have left was given back');
 });

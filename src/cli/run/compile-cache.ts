@@ -4,8 +4,8 @@ import { replaceFileDurably } from '../../files/replace-file.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { CheckedBefore } from './checked-before.ts';
 import { type CompiledCode, compiledCode } from './compiled-code.ts';
-import { withFlagsOfStart } from './limit-young-generation.ts';
 import { sealedFor } from './sealed-file.ts';
+import { withFlagsOfStart } from './young-space.ts';
 
 /** A cache that no start has used for so long belongs to a version that is gone. */
 const UNUSED_MS = 30 * 86_400_000;

@@ -26,11 +26,12 @@ import { commandLogger, levelFrom } from './command-logger.ts';
 import { keepCaches } from './compile-cache.ts';
 import { DelayedDrain } from './delayed-drain.ts';
 import { accountAtHand, firstRunLines } from './first-run.ts';
-import { boundYoungSpace, limitYoungGeneration } from './limit-young-generation.ts';
 import { serve } from './serve.ts';
 import { inheritedSockets, ServiceManager } from './service-manager.ts';
 import { reportText, waitForShutdown } from './signals.ts';
+import { setV8Flags } from './v8-flags.ts';
 import { WatchedFiles } from './watched-files.ts';
+import { boundYoungSpace } from './young-space.ts';
 
 /** The start is over, and a client that has waited for it has come. */
 const COLLECT_AFTER_MS = 1000;
@@ -38,7 +39,7 @@ const COLLECT_AFTER_MS = 1000;
 /** `viaduct run`: serves until a signal stops it. */
 export async function run(call: Call): Promise<number> {
   if (call.options.has('hash')) return printHash(call, 'alpaca');
-  limitYoungGeneration();
+  setV8Flags();
   // Before anything else is started: no other program may take what is meant for this one.
   const inherited = inheritedSockets(process.env);
   using manager = ServiceManager.find(process.env, systemClock);

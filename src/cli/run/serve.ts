@@ -21,6 +21,7 @@ import { activeRelay } from '../../relay/choose-relay.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { DelayedDrain } from './delayed-drain.ts';
 import { warnOfFewFiles } from './open-files.ts';
+import { returnMemory } from './return-memory.ts';
 import type { Stoppable } from './signals.ts';
 
 /** With this word `main.ts` runs as a worker. */
@@ -90,7 +91,8 @@ async function serveHere(config: Config, options: ServeOptions): Promise<Running
     observe: onEvent,
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-  const exporters = [borrowed(notices), counter, totals, steps, shown, proxyHealthFile(stateDir)];
+  const own = [counter, totals, steps, proxyHealthFile(stateDir), returnMemory(systemClock)];
+  const exporters = [borrowed(notices), shown, ...own];
   const proxy = await startProxy(config, {
     exporters,
     stateDir,

@@ -7,23 +7,13 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
  */
 const YOUNG_BYTES_MAX = 16 * 1_048_576;
 
-/** Sets V8 up for a process in which nothing that is made per request lives long, and many such things are silent. */
-export function limitYoungGeneration(): void {
-  // V8 makes objects long-lived at once where those of the same line of code have been seen to live long, as the tunnels
-  // of a busy minute do. Then every tunnel leaves such objects behind, and with them all that they point to, until a
-  // full collection: a tenth of all garbage, and collections that take twenty times as long.
-  setFlagsFromString('--no-allocation-site-pretenuring');
-  // The middle one of its three compilers saves a tenth or more of the CPU of the first few thousand requests, until the
-  // last has had its turn, and keeps 10 MB for good.
-  setFlagsFromString('--no-maglev');
-}
-
 /** How the space for young objects grows now. Of the process, as V8's flags are. */
 let growth: 'doubles' | 'stays' = 'doubles';
 const setGrowth = (now: typeof growth): void =>
   setFlagsFromString(`--semi-space-growth-factor=${now === 'doubles' ? 2 : 1}`);
 
-const youngBytes = (): number =>
+/** What both halves of the space for young objects take. */
+export const youngBytes = (): number =>
   getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
 
 /** There only while the space may grow: to hear of a collection costs as much as three small requests. */
@@ -42,7 +32,7 @@ export function boundYoungSpace(): void {
 }
 
 function lookAtYoungSpace(): void {
-  growth = youngBytes() < YOUNG_BYTES_MAX ? 'doubles' : 'stays';
+  growth = 2 * youngBytes() <= YOUNG_BYTES_MAX ? 'doubles' : 'stays';
   setGrowth(growth);
   if (growth === 'stays') {
     collections?.disconnect();
