@@ -59,6 +59,10 @@ export class RouteExchange implements Exchange {
     const { fallback } = this.#options;
     try {
       if (!mayRepeat(outgoing) || !SAFE.has(outgoing.method)) return await this.#sendOnce(outgoing, routes, within);
+      const [first] = routes;
+      // There is nothing to fail over to, and no proxy whose health is to be known.
+      if (routes.length === 1 && first?.via === 'direct' && !within.signal.aborted)
+        return await this.#sendAlong(first, outgoing, within, () => undefined);
       const { value } = await fallback.first(routes, within, (route, scope, proxyResponded) =>
         this.#sendAlong(route, outgoing, scope, proxyResponded),
       );

@@ -151,15 +151,15 @@ async function sendOnce(
   const { upstreamProxy } = upstream;
   const credentials =
     upstreamProxy === undefined ? NO_FIELDS : await upstreamProxy.session.fieldsFor(message, connection.wire.stream);
-  using timer = timerFor(upstream, within, options);
-  const sent = writeRequest(connection, target, outgoing, credentials, within, timer);
-  const received = await finalHead(connection, upstream, within, options, timer, async (head) => {
-    const passedOn = outgoing.sendInterim(head);
-    if (passedOn !== undefined || (body !== undefined && !body.complete)) timer.pause();
-    await passedOn;
-    if (passedOn !== undefined && (body === undefined || body.complete)) timer.begin();
-  });
-  return { received, method, sent };
+  const timer = timerFor(upstream, within, options);
+  // Not `using`: for Node 22 that is compiled to a list of resources and three closures.
+  try {
+    const sent = writeRequest(connection, target, outgoing, credentials, within, timer);
+    const received = await finalHead(connection, upstream, outgoing, within, options, timer);
+    return { received, method, sent };
+  } finally {
+    timer[Symbol.dispose]();
+  }
 }
 
 const NO_FIELDS: Headers = [];
@@ -167,10 +167,10 @@ const NO_FIELDS: Headers = [];
 async function finalHead(
   connection: Connection,
   { route, upstreamProxy }: UpstreamConnection,
+  outgoing: OutgoingRequest,
   { id, tap }: DialScope,
   { health, limits }: SendOptions,
   timer: ResponseTimer,
-  onInterim: (head: ReceivedHead['head']) => void | Promise<void>,
 ): Promise<ReceivedHead> {
   const faults = upstreamProxy === undefined ? ORIGIN_FAULTS : READER_FAULTS;
   let rest = connection.early;
@@ -182,10 +182,21 @@ async function finalHead(
       if (route.via === 'proxies') health.responded(route.hops);
       return read;
     }
-    await onInterim(read.head);
+    await passInterim(read.head, outgoing, timer);
     ({ rest } = read);
   }
   throw new ProxyError('origin_protocol', `more than ${INTERIM_MAX} interim responses`);
+}
+
+async function passInterim(
+  head: ReceivedHead['head'],
+  { body, sendInterim }: OutgoingRequest,
+  timer: ResponseTimer,
+): Promise<void> {
+  const passedOn = sendInterim(head);
+  if (passedOn !== undefined || (body !== undefined && !body.complete)) timer.pause();
+  await passedOn;
+  if (passedOn !== undefined && (body === undefined || body.complete)) timer.begin();
 }
 
 const timerFor = ({ upstreamProxy }: UpstreamConnection, within: DialScope, { headMs }: SendOptions): ResponseTimer =>
