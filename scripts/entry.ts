@@ -70,7 +70,8 @@ const { fileURLToPath } = process.getBuiltinModule('node:url');
 const { Script } = process.getBuiltinModule('node:vm');
 const { env, platform, version, arch } = process;
 process.getBuiltinModule('node:v8').setFlagsFromString('--no-allocation-site-pretenuring');
-process.getBuiltinModule('node:v8').setFlagsFromString('--invocation-count-for-turbofan=12000');
+if (Number.parseInt(process.versions.v8, 10) >= 13)
+  process.getBuiltinModule('node:v8').setFlagsFromString('--invocation-count-for-turbofan=12000');
 const here = fileURLToPath(new URL('.', import.meta.url));
 const home = platform === 'win32' ? env.LOCALAPPDATA : env.HOME && env.HOME + '/.cache';
 const caches = env.XDG_CACHE_HOME || home;

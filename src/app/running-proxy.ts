@@ -158,7 +158,8 @@ export class StartedProxy implements RunningProxy {
     answerWhy(question, question.listener ?? this.url, this.#deps.inForce.services);
 
   get open(): number {
-    // A tunnel that the addon has opened becomes active when it is reported, some milliseconds after its client has the 200.
+    // A tunnel that the addon has opened becomes active when it is reported, up to 30 ms after its client has the 200. One that
+    // ends before counts until its report.
     return this.#deps.listeners.active + (this.#deps.clients.repeats?.unreported ?? 0);
   }
 

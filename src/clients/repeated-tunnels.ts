@@ -73,7 +73,7 @@ export class RepeatedTunnels implements Repeats {
     return why;
   }
 
-  /** Tunnels that the addon has opened, or is opening, and that are not in `sessions` yet. */
+  /** Tunnels that the addon has opened, is opening or has closed, and that `sessions` do not have yet. */
   get unreported(): number {
     return this.#deps.table.unreported;
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { until } from '../../test/support/until.ts';
 import type { ProxyEvent } from '../contracts/event.ts';
 import { systemClock } from '../util/clock.ts';
 import { type AccessLog, type AccessLogOptions, accessLog, wantsColours } from './access-log.ts';
@@ -45,6 +46,16 @@ test('one line for each request that has ended, on standard output', async () =>
   const { log, stdout } = open({ format: 'clf' });
   log.observe(closed('GET'));
   log.observe({ type: 'established', id: 'r1' });
+  log.observe(closed('PUT'));
+  await log[Symbol.asyncDispose]();
+  stdout.end();
+  assert.equal(await text(stdout), clf('GET') + clf('PUT'));
+});
+
+test('a stream may keep what it was given: what is written later does not change it', async () => {
+  const { log, stdout } = open({ format: 'clf' });
+  log.observe(closed('GET'));
+  await until(() => stdout.readableLength > 0, 'the first line was written');
   log.observe(closed('PUT'));
   await log[Symbol.asyncDispose]();
   stdout.end();

@@ -5,7 +5,7 @@ export interface Hub extends AsyncDisposable {
   readonly observe: Observe;
   /** The number of exporters; with 0 a caller need not build the event. */
   readonly size: number;
-  /** Adds one more listener; disposing takes it out again, and flushes it. */
+  /** Adds one more listener; disposing takes it out again, and flushes it. An event that is being handed out still comes. */
   add(exporter: Exporter): AsyncDisposable;
 }
 

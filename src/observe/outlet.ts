@@ -108,7 +108,8 @@ function streamOutlet(stream: Writable): Outlet {
   return {
     chunkBytesMax: PIPE_CHUNK_BYTES_MAX,
     write(chunk, done) {
-      stream.write(chunk, (error) => {
+      // A stream may keep what it was given for longer than its callback says, and the memory is used again.
+      stream.write(Buffer.from(chunk), (error) => {
         failed ||= Boolean(error);
         done(error ? { at: 'fatal', error } : { at: 'written', bytes: chunk.length });
       });

@@ -20,7 +20,7 @@ export interface SinkOptions {
   readonly observe: Observe;
   /** The line that stands where `lines` lines are missing. */
   readonly dropped: (lines: number) => string;
-  /** Bytes that may wait, default 1 MiB. */
+  /** Bytes that may wait, default 1 MiB; one line that is not ASCII may pass it. */
   readonly bytesMax?: number;
 }
 

@@ -1,10 +1,12 @@
 /** What a start costs: the modules of Node that it loads before it listens, and the memory that it leaves. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { loadAddon } from '../../src/native/addon.ts';
 import { type Running, viaduct } from '../support/cli.ts';
-import { answering, RawOrigin } from '../support/origin.ts';
 import { rawClient } from '../support/raw-client.ts';
 import { connectTo } from '../support/requests.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -76,26 +78,44 @@ test('a proxy that has served nothing yet has at most 24 MiB of its own, once it
   assert.match(await client.until('\r\n\r\n'), /^HTTP\/1\.1 502 /);
 });
 
-/** What 4,000 requests have had compiled stays. */
-const SERVED_MIB_MAX = 28;
+const CLIENTS = 16;
+const REQUESTS_EACH = 250;
+/** What they have had compiled stays. V8 of Node 22 keeps more of its heap, and returns what it does return later. */
+const SERVED_MIB_MAX = Number.parseInt(process.versions.node, 10) >= 24 ? 30 : 42;
+const RESPONSE_END = '\r\n\r\nok';
 
 test('a proxy that has served thousands of requests gives back what they took, when they pause', {
-  skip: process.platform !== 'linux' && 'memory is read from /proc',
+  skip: loadAddon().addon === undefined && 'the addon returns memory, and is not built',
 }, async () => {
   using folder = temporaryFolder();
   const home = { HOME: folder.path, XDG_STATE_HOME: folder.path, XDG_CACHE_HOME: folder.path };
-  await using origin = await RawOrigin.listen(answering(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
-  using proxy = viaduct(SERVE, home);
-  const port = await proxy.port();
-  const request = `GET http://${origin.authority}/ HTTP/1.1\r\nHost: ${origin.authority}\r\n\r\n`;
-  await Promise.all(
-    Array.from({ length: 16 }, async () => {
+  let served = 0;
+  const origin = createServer((_request, response) => {
+    served += 1;
+    response.end('ok');
+  });
+  await once(origin.listen(0, '127.0.0.1'), 'listening');
+  const address = origin.address();
+  assert.ok(address !== null && typeof address === 'object');
+  try {
+    using proxy = viaduct(SERVE, home);
+    const port = await proxy.port();
+    const target = `127.0.0.1:${address.port}`;
+    const request = `GET http://${target}/ HTTP/1.1\r\nHost: ${target}\r\n\r\n`;
+    const serveOne = async () => {
       using client = await rawClient(port);
-      for (let n = 0; n < 250; n++) {
+      for (let n = 0; n < REQUESTS_EACH; n++) {
         client.send(request);
-        assert.match(await client.until('\r\n\r\nok'), /^HTTP\/1\.1 200 /);
+        await client.until(RESPONSE_END);
+        client.forget(client.bytesReceived);
       }
-    }),
-  );
-  await until(() => anonymousMiB(proxy) <= SERVED_MIB_MAX, 'what they have left was given back');
+    };
+    await Promise.all(Array.from({ length: CLIENTS }, serveOne));
+    assert.equal(served, CLIENTS * REQUESTS_EACH);
+    assert.ok(anonymousMiB(proxy) > SERVED_MIB_MAX, 'they took less than what is to remain');
+    await until(() => anonymousMiB(proxy) <= SERVED_MIB_MAX, 'what they have left was given back', 20_000);
+  } finally {
+    origin.close();
+    origin.closeAllConnections();
+  }
 });

@@ -4,10 +4,12 @@ import { runInNewContext } from 'node:vm';
 import { loadAddon } from '../../native/addon.ts';
 import type { Clock } from '../../util/clock.ts';
 
-/** A heap that is smaller holds no large configuration: after a reload it is left to V8. */
-const WORTH_BYTES = 64 * 1_048_576;
+/** A heap that is larger holds a large configuration: after a reload there may be much to collect, and it takes long. */
+const LARGE_BYTES_MIN = 64 * 1_048_576;
+const isLarge = (): boolean => getHeapStatistics().used_heap_size >= LARGE_BYTES_MIN;
 /** A process that makes nothing new collects nothing either; after this V8's own settings hold again. */
-const GIVE_UP_MS = 30_000;
+const RELOAD_GIVE_UP_MS = 30_000;
+const PAUSE_GIVE_UP_MS = 1_000;
 /** Numbers of V8's full collection, as perf_hooks names it. */
 const MAJOR = 4;
 
@@ -24,12 +26,17 @@ export function collectNow(): void {
 
 /** After a reload: has V8 collect what the configuration of before has left, where that may be much. */
 export function collectAfterReload(clock: Clock): void {
-  if (getHeapStatistics().used_heap_size >= WORTH_BYTES) collectSoon(clock);
+  if (isLarge()) collectSoon(clock, RELOAD_GIVE_UP_MS);
 }
 
-/** For a proxy that has served many requests, and serves none at the moment: has V8 collect what they have left. */
+/**
+ * For a proxy that has served many requests, of which none has begun for a while: has V8 collect what they have left. It takes as
+ * long as some tens of requests; a large heap would take longer, and is left to V8, which begins some seconds later.
+ */
 export function collectInPause(clock: Clock): void {
-  collectSoon(clock);
+  returnFreeMemory();
+  if (isLarge()) return;
+  collectSoon(clock, PAUSE_GIVE_UP_MS);
   // V8 looks at its flags behind a collection of young objects, and without requests there is none.
   collectBy({ type: 'minor' });
 }
@@ -39,24 +46,35 @@ export function returnFreeMemory(): void {
   loadAddon().addon?.releaseFreeMemory();
 }
 
+/** Withdraws what `collectSoon` has asked for, while V8 has not done it. */
+let withdraw: (() => void) | undefined;
+
+/** With the flags of the start, as far as they are set here. */
+export function withdrawCollection(): void {
+  withdraw?.();
+}
+
 /**
- * Gives the memory back to the system, too: V8 would keep it until the heap has grown as much again. A collection that is asked for
- * stops the process for as long as it takes; instead these flags make V8 begin one at the next opportunity, which it does step by
- * step, and keep no pages.
+ * Gives the memory back to the system, too: V8 would keep it until the heap has grown as much again. `gc()` with its last resort
+ * would do the same in three times the time; these flags make V8 begin a collection at its next opportunity, and keep no pages.
+ * V8 may find that too little has changed since the last one, and then does nothing.
  */
-function collectSoon(clock: Clock): void {
+function collectSoon(clock: Clock, giveUpMs: number): void {
+  withdraw?.();
   const watching = new PerformanceObserver((list) => {
     if (!list.getEntries().some(isMajor)) return;
     stop();
     returnFreeMemory();
   });
-  const timer = clock.after(GIVE_UP_MS, () => stop());
+  const timer = clock.after(giveUpMs, () => stop());
   const stop = () => {
+    withdraw = undefined;
     watching.disconnect();
     timer[Symbol.dispose]();
     setFlagsFromString('--no-optimize-for-size');
     setFlagsFromString('--incremental-marking-hard-trigger=0');
   };
+  withdraw = stop;
   watching.observe({ entryTypes: ['gc'] });
   setFlagsFromString('--optimize-for-size');
   setFlagsFromString('--incremental-marking-hard-trigger=1');

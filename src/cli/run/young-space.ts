@@ -1,9 +1,11 @@
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import { withdrawCollection } from './collect-heap.ts';
 
 /**
  * Both halves of the space for young objects together. It doubles whenever many of them live on, as those of tunnels do
- * while they are being opened, up to 32 MiB that then stay; below 16 MiB its collections cost a twentieth of all CPU or more.
+ * while they are being opened; below 16 MiB its collections cost a twentieth of all CPU or more. One turn of the loop that makes
+ * much, as for a large configuration, may pass the bound, since it is set only behind each turn.
  */
 const YOUNG_BYTES_MAX = 16 * 1_048_576;
 
@@ -18,7 +20,7 @@ export const youngBytes = (): number =>
 
 /** There only while the space may grow: to hear of a collection costs as much as three small requests. */
 let collections: PerformanceObserver | undefined;
-/** Young objects are never finalized, so each call means that there was a full collection. */
+/** A full collection finalizes, so that each is heard of. On Node 26 those of young objects do, too; that costs little. */
 const fullCollections = new FinalizationRegistry<undefined>(() => boundYoungSpace());
 
 /**
@@ -45,6 +47,7 @@ function lookAtYoungSpace(): void {
 
 /** With the flags of the start: compiled code is good only for a process with the same. */
 export function withFlagsOfStart<T>(task: () => T): T {
+  withdrawCollection();
   setGrowth('doubles');
   try {
     return task();
