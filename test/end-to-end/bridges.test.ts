@@ -30,6 +30,18 @@ class Bridge implements Disposable {
     ip('link', 'set', name, 'up');
   }
 
+  /**
+   * As when its last container has ended: a cable whose other end is down. Disposing removes the cable. A bridge without any cable
+   * has a carrier, and one that is up notices only after a second that it has none.
+   */
+  loseCarrier(): Disposable {
+    const cable = `${this.name.slice(0, 8)}-idle`;
+    ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', `${this.name.slice(0, 8)}-far`);
+    ip('link', 'set', cable, 'master', this.name, 'up');
+    for (const state of ['down', 'up']) ip('link', 'set', this.name, state);
+    return { [Symbol.dispose]: () => ip('link', 'delete', cable) };
+  }
+
   run(address: string): Promise<Container> {
     this.#containers += 1;
     return Container.start(this.name, address, `${this.name.slice(0, 8)}-c${this.#containers}`);
@@ -151,20 +163,18 @@ function tests(): void {
 
   test('a bridge without a running container is listened on, and its address is one of this machine', async () => {
     using docker = new Bridge('docker0', '172.17.0.1/16');
-    // A cable whose other end is down: the bridge has no carrier, as when its last container has ended.
-    ip('link', 'add', 'idle', 'type', 'veth', 'peer', 'name', 'idle-far');
-    ip('link', 'set', 'idle', 'master', docker.name, 'up');
+    using _cable = docker.loseCarrier();
     using compose = new Bridge('br-0123456789ab', '172.18.0.1/16');
     await using client = await compose.run('172.18.0.2/16');
     using proxy = viaduct(['--listen', 'docker:0', ...QUIET]);
     await proxy.says(listening('172.17.0.1'));
     const url = listening('172.18.0.1').exec(await proxy.says(listening('172.18.0.1')))?.[1] ?? '';
     assert.match(await client.get(url, 'http://172.17.0.1:1/'), FORBIDDEN);
-    ip('link', 'delete', 'idle');
   });
 
   test('an address of IPv6 that has no carrier yet is listened on once it has, with one worker and with two', async () => {
     using docker = new Bridge('docker0', '172.17.0.1/16');
+    using _cable = docker.loseCarrier();
     ip('addr', 'add', 'fd00::1/64', 'dev', docker.name);
     using one = viaduct(['--listen', 'docker:0', ...QUIET]);
     using two = viaduct(['--listen', 'docker:0', '--workers', '2', ...QUIET]);
