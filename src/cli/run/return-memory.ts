@@ -4,7 +4,7 @@ import { collectInPause, returnFreeMemory } from './collect-heap.ts';
 import { youngBytes } from './young-space.ts';
 
 /** When no request has begun for so long, none waits for the milliseconds that it takes. */
-const QUIET_MS = 2_000;
+const QUIET_MS = 1_000;
 
 /** Below it nearly all of the space for young objects is in use, and a collection would give back little. */
 const YOUNG_BYTES_MIN = 4 * 1_048_576;
