@@ -9,6 +9,7 @@ const LARGE_BYTES_MIN = 64 * 1_048_576;
 const isLarge = (): boolean => getHeapStatistics().used_heap_size >= LARGE_BYTES_MIN;
 /** A process that makes nothing new collects nothing either; after this V8's own settings hold again. */
 const RELOAD_GIVE_UP_MS = 30_000;
+/** The requests that end a pause are not to pay for it. */
 const PAUSE_GIVE_UP_MS = 1_000;
 /** Numbers of V8's full collection, as perf_hooks names it. */
 const MAJOR = 4;
@@ -49,7 +50,7 @@ export function returnFreeMemory(): void {
 /** Withdraws what `collectSoon` has asked for, while V8 has not done it. */
 let withdraw: (() => void) | undefined;
 
-/** With the flags of the start, as far as they are set here. */
+/** Sets the flags back to those of the start, for code that is compiled now: V8 takes it only where the flags are the same. */
 export function withdrawCollection(): void {
   withdraw?.();
 }

@@ -16,7 +16,7 @@ const release = (clock: Clock): void => {
 
 /**
  * Has memory that was freed returned to the system once the requests pause. What V8's compilers have needed is free again
- * when they are done; glibc would keep it, 45 MB after the first few thousand requests.
+ * when they are done; glibc would keep it, 44 MiB after 60,000 requests.
  */
 export function returnMemory(clock: Clock, returnNow: (clock: Clock) => void = release): Exporter {
   let lastMs = 0;
