@@ -7,7 +7,9 @@
 #   urgent.pl answer  -    HEAD BYTES MARKS    the same, behind the head of a request
 #
 # MARKS are the places of urgent bytes behind HEAD, with commas between them; -1 is the last byte of HEAD. A place that is
-# `stall` is where the peer takes no more for 200 ms: `stalled` is printed then, and the next byte is urgent.
+# `stall` is where the peer takes no more for 200 ms, however much the kernel keeps for it: `stalled` is printed then, the
+# next byte is urgent, and `urgent` is printed when it is sent. With such a place BYTES is a bound: the end comes behind the
+# last place, and `sent` with the number of bytes is printed there.
 use strict;
 use warnings;
 use Socket;
@@ -58,7 +60,9 @@ sub fill {
     my $put = send($peer, piece($at, $end - $at < 65_536 ? $end - $at : 65_536), MSG_DONTWAIT);
     $at += $put if defined $put;
   }
-  die 'it never stalls';
+  # The reader in the other process must not wait for the rest.
+  shutdown($peer, 2);
+  die "$end bytes were sent and the peer never stalled";
 }
 
 my @marks = split /,/, $marks // '';
@@ -75,7 +79,12 @@ my $sender = fork // die;
 if ($sender == 0) {
   my $at = 0;
   for my $mark (@marks) {
-    $mark = $at = fill($at, $bytes - 1) if $mark eq 'stall';
+    if ($mark eq 'stall') {
+      $at = fill($at, $bytes);
+      put(piece($at++, 1), MSG_OOB);
+      print "urgent\n";
+      next;
+    }
     while ($at < $mark) {
       my $size = $mark - $at < 65_536 ? $mark - $at : 65_536;
       put(piece($at, $size), 0);
@@ -83,7 +92,9 @@ if ($sender == 0) {
     }
     put(piece($at++, 1), MSG_OOB);
   }
-  while ($at < $bytes) {
+  my $is_stalled = grep { $_ eq 'stall' } @marks;
+  print "sent $at\n" if $is_stalled;
+  while (!$is_stalled && $at < $bytes) {
     my $size = $bytes - $at < 65_536 ? $bytes - $at : 65_536;
     put(piece($at, $size), 0);
     $at += $size;
