@@ -28,6 +28,9 @@ const LONG_TEST_MS_MAX = 60 * 60_000;
 /** Beyond the longest test: what holds a file up for longer is no test that runs. */
 const SILENCE_MS_MAX = 3 * 60_000;
 
+/** So many of the longest files are named, to see what a run waits for. */
+const LONGEST_SHOWN = 12;
+
 const inCi = process.env.CI === 'true';
 const long = process.argv.includes('--long');
 const chosen = process.argv.slice(2).filter((argument) => argument !== '--long');
@@ -72,8 +75,13 @@ async function runTests(title: string, node: string, cwd: string, files: readonl
   step(title, code);
   const lines = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : [];
   let skips = 0;
+  const tookS: [file: string, seconds: number][] = [];
   for (const line of lines) {
     const [what, file = '', name, reason] = line.split('\t');
+    if (what === 'took') {
+      tookS.push([file.replace(ROOT, ''), Number(reason)]);
+      continue;
+    }
     const sentence = `${file.replace(ROOT, '')}: ${name}: ${reason}`;
     if (what === 'failed') {
       failures.push(`${title}: ${sentence}`);
@@ -81,6 +89,10 @@ async function runTests(title: string, node: string, cwd: string, files: readonl
       skips += 1;
       process.stdout.write(`skipped: ${sentence}\n`);
     }
+  }
+  const longest = tookS.sort(([, a], [, b]) => b - a).slice(0, LONGEST_SHOWN);
+  if (tookS.length > 1) {
+    process.stdout.write(`The longest took ${longest.map(([file, s]) => `${file} ${s} s`).join(', ')}.\n`);
   }
   if (inCi && skips > 0) failures.push(`${title}: ${skips} skipped, and CI has everything they need`);
 }
