@@ -58,7 +58,7 @@ if (!(${isSupported})) {
  * version with the same flags, and of the source only its length: hence `build`, the hash of the code, in the name of the
  * folder. It does not see that a byte has changed, and would run what is not our code: hence a file of the cache holds the same
  * twice, which is compared in less time than it takes to load what computes a hash. It must belong to the user of this process,
- * who alone may write it: with `sudo`, HOME may be that of another user. Two flags that the proxy needs are part of V8's
+ * who alone may write it: with `sudo`, HOME may be that of another user. The flags that the proxy needs are part of V8's
  * comparison, so they are set first (src/cli/run/v8-flags.ts).
  */
 export const startText = (
@@ -70,6 +70,7 @@ const { fileURLToPath } = process.getBuiltinModule('node:url');
 const { Script } = process.getBuiltinModule('node:vm');
 const { env, platform, version, arch } = process;
 process.getBuiltinModule('node:v8').setFlagsFromString('--no-allocation-site-pretenuring');
+process.getBuiltinModule('node:v8').setFlagsFromString('--memory-reducer-gc-count=0');
 if (Number.parseInt(process.versions.v8, 10) >= 13)
   process.getBuiltinModule('node:v8').setFlagsFromString('--invocation-count-for-turbofan=12000');
 const here = fileURLToPath(new URL('.', import.meta.url));

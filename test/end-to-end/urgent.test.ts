@@ -144,7 +144,7 @@ for (const relay of ['native', 'limited'] as const) {
       client.socket.pause();
       assert.equal(await sender.line(), 'stalled');
       client.socket.resume();
-      // The byte has no room before the reader has gone on.
+      // The byte has no space before the reader has gone on.
       assert.equal(await sender.line(), 'urgent');
     }
     const body = { bytes: Number(/^sent (\d+)$/.exec(await sender.line())?.[1]), marks };

@@ -9,8 +9,8 @@ const LARGE_BYTES_MIN = 64 * 1_048_576;
 const isLarge = (): boolean => getHeapStatistics().used_heap_size >= LARGE_BYTES_MIN;
 /** A process that makes nothing new collects nothing either; after this V8's own settings hold again. */
 const RELOAD_GIVE_UP_MS = 30_000;
-/** The requests that end a pause are not to pay for it. */
-const PAUSE_GIVE_UP_MS = 1_000;
+/** The requests that end an idle time are not to pay for it. */
+const IDLE_GIVE_UP_MS = 1_000;
 /** Numbers of V8's full collection, as perf_hooks names it. */
 const MAJOR = 4;
 
@@ -31,13 +31,11 @@ export function collectAfterReload(clock: Clock): void {
 }
 
 /**
- * For a proxy that has served many requests, of which none has begun for a while: has V8 collect what they have left. It takes as
- * long as some tens of requests; a large heap would take longer, and is left to V8, which begins some seconds later.
+ * For a proxy that has served many requests and has been idle since: has V8 collect what they have left, and keep no pages. It
+ * collects in steps, of which none takes longer than some tens of requests.
  */
-export function collectInPause(clock: Clock): void {
-  returnFreeMemory();
-  if (isLarge()) return;
-  collectSoon(clock, PAUSE_GIVE_UP_MS);
+export function collectWhenIdle(clock: Clock): void {
+  collectSoon(clock, IDLE_GIVE_UP_MS);
   // V8 looks at its flags behind a collection of young objects, and without requests there is none.
   collectBy({ type: 'minor' });
 }

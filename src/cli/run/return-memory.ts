@@ -1,32 +1,52 @@
 import type { Exporter } from '../../contracts/event.ts';
 import type { Clock } from '../../util/clock.ts';
-import { collectInPause, returnFreeMemory } from './collect-heap.ts';
+import { collectWhenIdle, returnFreeMemory } from './collect-heap.ts';
 import { youngBytes } from './young-space.ts';
 
-/** When no request has begun for so long, none waits for the milliseconds that it takes. */
+/** When no request has begun for so long, none waits for the milliseconds that it takes to return what is free. */
 const QUIET_MS = 1_000;
+/**
+ * A full collection that keeps no pages also takes the compiled code with it: it holds on to the shapes of the objects that it was
+ * made for, of which none is left then. The next 2,000 requests cost three times as much, and so they would behind every pause.
+ */
+const IDLE_MS = 60_000;
 
 /** Below it nearly all of the space for young objects is in use, and a collection would give back little. */
 const YOUNG_BYTES_MIN = 4 * 1_048_576;
 
-const release = (clock: Clock): void => {
-  if (youngBytes() >= YOUNG_BYTES_MIN) collectInPause(clock);
-  else returnFreeMemory();
-};
+export interface MemoryReturns {
+  /** No request has begun for a second. */
+  quiet(): void;
+  /** No request has begun for a minute. */
+  idle(): void;
+}
+
+const returnsOf = (clock: Clock): MemoryReturns => ({
+  quiet: returnFreeMemory,
+  idle() {
+    if (youngBytes() >= YOUNG_BYTES_MIN) collectWhenIdle(clock);
+  },
+});
 
 /**
  * Has memory that was freed returned to the system once the requests pause. What V8's compilers have needed is free again
- * when they are done; glibc would keep it, 44 MiB after 60,000 requests.
+ * when they are done; glibc would keep it, 44 MiB after 60,000 requests. What the requests have left in the heap follows when
+ * there has been none for a minute.
  */
-export function returnMemory(clock: Clock, returnNow: (clock: Clock) => void = release): Exporter {
+export function returnMemory(clock: Clock, returns: MemoryReturns = returnsOf(clock)): Exporter {
+  let state: 'serving' | 'quiet' | 'idle' = 'idle';
   let lastMs = 0;
-  let check: Disposable | undefined;
-  const checkAfter = (delayMs: number): void => {
-    check = clock.after(delayMs, () => {
-      check = undefined;
+  let timer: Disposable | undefined;
+  const awaitQuiet = (delayMs: number): void => {
+    timer = clock.after(delayMs, () => {
       const restMs = lastMs + QUIET_MS - clock.now();
-      if (restMs > 0) checkAfter(restMs);
-      else returnNow(clock);
+      if (restMs > 0) return awaitQuiet(restMs);
+      state = 'quiet';
+      returns.quiet();
+      timer = clock.after(IDLE_MS - QUIET_MS, () => {
+        state = 'idle';
+        returns.idle();
+      });
     });
   };
   return {
@@ -35,10 +55,13 @@ export function returnMemory(clock: Clock, returnNow: (clock: Clock) => void = r
     observe(event) {
       if (event.type !== 'request') return;
       lastMs = clock.now();
-      if (check === undefined) checkAfter(QUIET_MS);
+      if (state === 'serving') return;
+      state = 'serving';
+      timer?.[Symbol.dispose]();
+      awaitQuiet(QUIET_MS);
     },
     [Symbol.asyncDispose]() {
-      check?.[Symbol.dispose]();
+      timer?.[Symbol.dispose]();
       return Promise.resolve();
     },
   };
