@@ -1,3 +1,4 @@
+import type { MaybeAsync } from '../util/maybe-async.ts';
 import type { StopSignal } from '../util/stop.ts';
 import type { FailureCode } from './failure.ts';
 import type { Body, Headers } from './request.ts';
@@ -6,12 +7,13 @@ import type { Sink } from './wire.ts';
 
 /** Moves one message body into a stream. */
 export interface BodyMover {
-  /** Resolves with the bytes of payload when the whole body, its last chunk and trailers included, is written. */
-  move(body: Body, to: Sink, terms: BodyTerms): Promise<number>;
+  /** The bytes of payload, once the whole body, its last chunk and trailers included, is written. */
+  move(body: Body, to: Sink, terms: BodyTerms): MaybeAsync<number>;
 }
 
 export interface BodyHead {
-  readonly bytes: Buffer;
+  /** In Latin-1. */
+  readonly text: string;
   onWritten(): void;
 }
 

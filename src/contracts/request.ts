@@ -86,6 +86,8 @@ export interface Body extends ByteSource {
   readonly framing: Framing;
   /** Trailer fields; complete once the source has ended. */
   readonly trailers: Headers;
+  /** Takes all of a body that has arrived before anything was asked of it: it has ended then. `undefined`: it has not. */
+  takeWhole?(): Buffer | undefined;
 }
 
 /** Absolute-form request, e.g. `GET http://host/path`. */

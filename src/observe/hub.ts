@@ -32,13 +32,19 @@ export function hub(first: readonly Exporter[] = []): Hub {
     return receivers;
   };
 
+  const handOut = (event: ProxyEvent, exporter: Exporter) => {
+    try {
+      exporter.observe(event);
+    } catch (error) {
+      reportFailure(exporter, error);
+    }
+  };
+
   const observe = (event: ProxyEvent) => {
-    for (const exporter of byType.get(event.type) ?? receiversOf(event.type)) {
-      try {
-        exporter.observe(event);
-      } catch (error) {
-        reportFailure(exporter, error);
-      }
+    const receivers = byType.get(event.type) ?? receiversOf(event.type);
+    for (let at = 0; at < receivers.length; at++) {
+      const exporter = receivers[at];
+      if (exporter !== undefined) handOut(event, exporter);
     }
   };
 

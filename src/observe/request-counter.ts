@@ -46,6 +46,15 @@ export interface RequestCounts {
   readonly steps: Record<TimedStep, Histogram>;
 }
 
+/** Keys that are made for each request would have to be looked up as strings. */
+const OK = { tunnel: 'tunnel ok', forward: 'forward ok', local: 'local ok', malformed: 'malformed ok' } as const;
+const FAILED = {
+  tunnel: 'tunnel failed',
+  forward: 'forward failed',
+  local: 'local failed',
+  malformed: 'malformed failed',
+} as const;
+
 /** The steps that are measured; `relay` is as long as a client wants. */
 const MEASURED: readonly TimedStep[] = TIMED_STEPS.filter((step) => step !== 'relay');
 
@@ -118,7 +127,7 @@ export class RequestCounter implements Exporter {
 
   #count({ kind, failure, route, bytesUp, bytesDown, timings }: ProxyRecord): void {
     const { counts } = this;
-    const key = `${kind} ${failure === undefined ? 'ok' : 'failed'}`;
+    const key = failure === undefined ? OK[kind] : FAILED[kind];
     counts.requests[key] = (counts.requests[key] ?? 0) + 1;
     if (failure !== undefined) counts.failures[failure] = (counts.failures[failure] ?? 0) + 1;
     counts.routes[kindOf(route)]++;

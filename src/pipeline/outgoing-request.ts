@@ -1,6 +1,6 @@
 import type { ForwardRequest, Headers } from '../contracts/request.ts';
 import { formatAuthority } from '../protocol/addresses/authority.ts';
-import { tokensOf } from '../protocol/http1/header-list.ts';
+import { firstOf, isNamed, tokensOf } from '../protocol/http1/header-list.ts';
 import { endToEnd } from '../protocol/http1/hop-by-hop.ts';
 import { receivedProtocol, viaMember } from '../protocol/http1/via.ts';
 import type { Services } from './services.ts';
@@ -39,11 +39,11 @@ export function outgoingHeaders(
   const authority = target.port === 80 ? formatHost(target.host) : formatAuthority(target);
   const headers: [string, string][] = [['Host', authority]];
   for (const field of endToEnd(request.headers)) {
-    const name = field[0].toLowerCase();
+    const [name, value] = field;
     // A 1.0 client cannot wait for a 100 (RFC 9110 §10.1.1), and without a chunked body there are no trailers.
-    if (name === 'expect' && protocol === 'http/1.0') continue;
-    if (name === 'trailer' && body?.framing.kind !== 'chunked') continue;
-    headers.push(name === 'max-forwards' ? [field[0], decrementMaxForwards(request.method, field[1])] : field);
+    if (protocol === 'http/1.0' && isNamed(name, 'expect')) continue;
+    if (body?.framing.kind !== 'chunked' && isNamed(name, 'trailer')) continue;
+    headers.push(isNamed(name, 'max-forwards') ? [name, decrementMaxForwards(request.method, value)] : field);
   }
   headers.push(['Via', viaMember(receivedProtocol(protocol), identity.pseudonym)]);
   if (body?.framing.kind === 'chunked') headers.push(['Transfer-Encoding', 'chunked']);
@@ -55,10 +55,7 @@ export function outgoingHeaders(
 
 /** Methods whose requests usually have a body: without a length some servers respond with 411 or wait. */
 const needsContentLength = ({ method, headers }: ForwardRequest): boolean =>
-  method === 'POST' ||
-  method === 'PUT' ||
-  method === 'PATCH' ||
-  headers.some(([name]) => /^content-length$/i.test(name));
+  method === 'POST' || method === 'PUT' || method === 'PATCH' || firstOf(headers, 'content-length') !== undefined;
 
 const formatHost = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 

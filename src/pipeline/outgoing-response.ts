@@ -2,7 +2,7 @@ import type { OriginResponse } from '../contracts/exchange.ts';
 import type { ResponseHead } from '../contracts/message.ts';
 import type { ForwardRequest, Headers } from '../contracts/request.ts';
 import { PROXY_SUPPORT } from '../protocol/http-auth/connection-auth.ts';
-import { firstOf } from '../protocol/http1/header-list.ts';
+import { firstOf, isNamed } from '../protocol/http1/header-list.ts';
 import { endToEnd } from '../protocol/http1/hop-by-hop.ts';
 import { httpDate } from '../protocol/http1/http-date.ts';
 import { viaMember } from '../protocol/http1/via.ts';
@@ -16,7 +16,8 @@ export function outgoingResponse(
   services: Services,
 ): ResponseHead {
   const { head, version, body, upgraded } = response;
-  const headers = endToEnd(head.headers).filter(([name]) => body?.framing.kind === 'chunked' || !isTrailer(name));
+  const forwarded = endToEnd(head.headers);
+  const headers = body?.framing.kind === 'chunked' ? forwarded : forwarded.filter(isNoTrailer);
   headers.push(['Via', viaMember(version, services.identity.pseudonym)]);
   if (asksForConnectionAuth(response)) for (const [name, value] of PROXY_SUPPORT) headers.push([name, value]);
   // RFC 9110 §6.6.1: a recipient that forwards a response without a date adds that of its arrival.
@@ -41,4 +42,4 @@ function lengthWithoutBody({ head, body }: Pick<OriginResponse, 'head' | 'body'>
   return method === 'HEAD' || head.status === 304 ? firstOf(head.headers, 'content-length') : undefined;
 }
 
-const isTrailer = (name: string): boolean => name.toLowerCase() === 'trailer';
+const isNoTrailer = ([name]: readonly [string, string]): boolean => !isNamed(name, 'trailer');

@@ -10,6 +10,7 @@ import type {
   IdentifiedRequest,
   Principal,
   ReceivedRequest,
+  Route,
   RoutedRequest,
   RouteSource,
   Routing,
@@ -94,16 +95,17 @@ function allowedRoutes<R extends ProxyRequest>(
 ): RoutedRequest<R> {
   const { target } = admitted.request;
   const open = routes.some(isBlockedRoute) ? routes.filter((candidate) => !isBlockedRoute(candidate)) : routes;
-  const [best, ...others] = open;
-  if (best === undefined) throw routes.length > 0 ? blocked(by, target.host) : noRoute(by, target.host);
+  if (!isSome(open)) throw routes.length > 0 ? blocked(by, target.host) : noRoute(by, target.host);
   const denied = deniedTarget(target, open, guardFor(admitted.request.client, services));
   if (denied !== undefined) {
     const { address, decision } = denied;
     throw new ProxyError(decision.code, `${address} port ${target.port}: ${decision.rule}`);
   }
   services.observe({ type: 'routed', id: admitted.request.id, routes, by });
-  return { ...admitted, routes: [best, ...others], by };
+  return { ...admitted, routes: open, by };
 }
+
+const isSome = (routes: readonly Route[]): routes is readonly [Route, ...Route[]] => routes.length > 0;
 
 /** What `PROXY 0.0.0.0:0` is in browsers: a proxy that refuses the connection. Nothing is sent, and nothing goes direct. */
 const blocked = (by: RouteSource, host: string): ProxyError =>

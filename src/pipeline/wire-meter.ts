@@ -34,25 +34,19 @@ export class WireMeter implements UpstreamBytes {
       this.#add(this.#use);
       this.#use = undefined;
     }
-    for (const use of this.#others ?? []) if (use.wire === wire) this.#add(use);
-    this.#others = this.#others?.filter((use) => use.wire !== wire);
+    if (this.#others === undefined) return;
+    for (const use of this.#others) if (use.wire === wire) this.#add(use);
+    this.#others = this.#others.filter((use) => use.wire !== wire);
   }
 
   /** So far. `undefined`: on one of the connections nothing is counted. */
   get total(): BytesOnWire | undefined {
     if (!this.#isCounted) return undefined;
-    let [read, written] = [this.#read, this.#written];
-    for (const use of this.#open()) {
-      read += readIn(use);
-      written += writtenIn(use);
-    }
-    return { read, written };
-  }
-
-  /** Those that were not given back: mostly none, where the connection goes on to serve others. */
-  #open(): readonly Use[] {
-    if (this.#others !== undefined) return this.#use === undefined ? this.#others : [this.#use, ...this.#others];
-    return this.#use === undefined ? NONE : [this.#use];
+    const sum = { read: this.#read, written: this.#written };
+    // Those that were not given back: mostly none, where the connection goes on to serve others.
+    if (this.#use !== undefined) addTo(sum, this.#use);
+    if (this.#others !== undefined) for (const use of this.#others) addTo(sum, use);
+    return sum;
   }
 
   #add(use: Use): void {
@@ -61,6 +55,9 @@ export class WireMeter implements UpstreamBytes {
   }
 }
 
-const NONE: readonly Use[] = [];
+function addTo(sum: { read: number; written: number }, use: Use): void {
+  sum.read += readIn(use);
+  sum.written += writtenIn(use);
+}
 const readIn = ({ wire, read }: Use): number => (wire.bytesRead ?? 0) - read;
 const writtenIn = ({ wire, written }: Use): number => (wire.bytesWritten ?? 0) - written;

@@ -11,9 +11,46 @@ const NOTHING = Buffer.alloc(0);
 
 /** Moves message bodies as tunnels are moved: with a flow, gates and the idle watch. */
 export const bodyMover = (idle: IdleWatch): BodyMover => ({
-  move: (body, to, terms) =>
-    new Promise((resolve, reject) => new BodyTransfer(body, to, terms, idle, resolve, reject).start()),
+  move(body, to, terms) {
+    const bytes = writeAtOnce(body, to, terms);
+    if (bytes === undefined) return transfer(body, to, terms, idle);
+    if (to.writableLength === 0) return bytes;
+    return transfer(ENDED, to, { ...terms, head: undefined }, idle).then(() => bytes);
+  },
 });
+
+const transfer = (body: Body, to: Sink, terms: BodyTerms, idle: IdleWatch): Promise<number> =>
+  new Promise((resolve, reject) => new BodyTransfer(body, to, terms, idle, resolve, reject).start());
+
+/** Stands for a body of which all is written, and not taken yet. */
+const ENDED: Body = {
+  framing: { kind: 'length', bytes: 0 },
+  trailers: [],
+  deliverTo: (receiver) => receiver?.end(),
+  pause: () => undefined,
+  resume: () => undefined,
+  lend: () => undefined,
+};
+
+/** A longer one costs so much by itself that a flow does not count. */
+const AT_ONCE_BYTES_MAX = 4_096;
+
+/**
+ * A small body that has arrived with its head, behind a head of ours: both are one text, and nothing is set up to wait for.
+ * Returns the bytes of the body; `undefined`: nothing was written.
+ */
+function writeAtOnce(body: Body, to: Sink, { head, coding, gate, signal, count }: BodyTerms): number | undefined {
+  const { framing } = body;
+  if (head === undefined || coding !== 'raw' || gate !== undefined || signal.aborted) return undefined;
+  if (framing.kind !== 'length' || framing.bytes > AT_ONCE_BYTES_MAX || to.writableLength > 0) return undefined;
+  const whole = body.takeWhole?.();
+  if (whole === undefined) return undefined;
+  head.onWritten();
+  count(whole.length);
+  const text = head.text + whole.toString('latin1');
+  if (text !== '') to.write(text, 'latin1');
+  return whole.length;
+}
 
 class BodyTransfer implements IdleTarget {
   slot = NO_SLOT;

@@ -201,7 +201,11 @@ export class Flow implements Receiver {
     if (prefix === undefined) return bytes;
     this.#prefix = undefined;
     prefix.onWritten();
-    return Buffer.concat([prefix.bytes, bytes]);
+    if (prefix.text === '') return bytes;
+    const both = Buffer.allocUnsafe(prefix.text.length + bytes.length);
+    both.write(prefix.text, 'latin1');
+    bytes.copy(both, prefix.text.length);
+    return both;
   }
 
   #writePrefix(): void {
@@ -209,7 +213,7 @@ export class Flow implements Receiver {
     if (prefix === undefined || this.#state === 'over') return;
     this.#prefix = undefined;
     prefix.onWritten();
-    this.#options.to.write(prefix.bytes);
+    if (prefix.text !== '') this.#options.to.write(prefix.text, 'latin1');
   }
 
   #finish(end: FlowEnd): void {

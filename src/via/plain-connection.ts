@@ -127,7 +127,7 @@ class PlainRequest {
       get complete() {
         return isComplete();
       },
-      sendTo: ({ wire }) =>
+      sendTo: async ({ wire }) =>
         this.#options.bodies.move(
           body,
           wire.stream,
@@ -140,7 +140,7 @@ class PlainRequest {
     const text = finalHead(head, body, method);
     if (body === undefined) return void this.#write(text);
     // Head and first bytes of the body leave together, and a body that breaks before its first byte takes the head along.
-    const prefix = { bytes: Buffer.from(text, 'latin1'), onWritten: () => undefined };
+    const prefix = { text, onWritten: () => undefined };
     const terms = this.#terms(body, prefix, 'response_incomplete', 'client_gone');
     await this.#options.bodies.move(body, this.#wire.stream, terms);
   }

@@ -45,6 +45,57 @@ test(
 );
 
 test(
+  'requests that a client repeats reach the origin like the first one, and others between them as they were sent',
+  leavesNothing(async () => {
+    const heads: string[] = [];
+    await using origin = await RawOrigin.listen(
+      answering(({ startLine, fields }) => {
+        heads.push(`${startLine} ${fields.get('x-tag') ?? 'none'}`);
+        return ok('ok');
+      }),
+    );
+    await using proxy = await ProxyUnderTest.start();
+    using client = await proxy.client();
+    const same = get(origin.authority, '/same', 'X-Tag: 1');
+    const sent: readonly (readonly [request: string, head: string])[] = [
+      [same, 'GET /same HTTP/1.1 1'],
+      [same, 'GET /same HTTP/1.1 1'],
+      [get(origin.authority, '/same', 'X-Tag: 2'), 'GET /same HTTP/1.1 2'],
+      [same, 'GET /same HTTP/1.1 1'],
+      [get(origin.authority, '/samf', 'X-Tag: 1'), 'GET /samf HTTP/1.1 1'],
+      [same, 'GET /same HTTP/1.1 1'],
+      [post(origin.authority, 'hello'), 'POST / HTTP/1.1 none'],
+      [post(origin.authority, 'other'), 'POST / HTTP/1.1 none'],
+      [same.replace('GET', 'PUT'), 'PUT /same HTTP/1.1 1'],
+      [same, 'GET /same HTTP/1.1 1'],
+    ];
+    for (const [at, [request]] of sent.entries()) {
+      client.send(request);
+      await answered(client, at + 1);
+    }
+    // All at once, and in two pieces at every place.
+    client.send(same + same + same);
+    await answered(client, sent.length + 3);
+    let count = sent.length + 3;
+    for (let at = 1; at < same.length; at++) {
+      client.send(same.slice(0, at));
+      await new Promise((resolve) => setImmediate(resolve));
+      client.send(same.slice(at));
+      count += 1;
+      await answered(client, count);
+    }
+    const expected = [...sent.map(([, head]) => head), ...Array(count - sent.length).fill('GET /same HTTP/1.1 1')];
+    assert.deepEqual(heads, expected);
+    await proxy.record(count - 1);
+    assert.equal(new Set(proxy.records.map(({ id }) => id)).size, count);
+    assert.deepEqual(
+      proxy.records.filter(({ status, bytesDown }) => status !== 200 || bytesDown !== 2),
+      [],
+    );
+  }),
+);
+
+test(
   'an idle connection with the origin is closed when its time is up, and when the origin says anything on it',
   leavesNothing(async () => {
     const clock = new ManualClock();

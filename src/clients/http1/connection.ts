@@ -17,6 +17,7 @@ import { Http1ConnectionAuth } from './connection-auth.ts';
 import type { Http1Context } from './context.ts';
 import { FirstHead } from './first-head.ts';
 import { HeadReader } from './head-reader.ts';
+import { RequestReader } from './read-request.ts';
 import { rejectionOf } from './rejection.ts';
 import { RequestBytes } from './request-bytes.ts';
 import { Http1Responder, type RequestInfo, type ResponderHost } from './responder.ts';
@@ -31,6 +32,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   silentSinceMs = 0;
   readonly wire: Wire;
   readonly client: ClientInfo;
+  readonly reader: RequestReader = new RequestReader();
   readonly #context: Http1Context;
   readonly #accepted: AcceptedClient;
   readonly #socket: ClientSocket;

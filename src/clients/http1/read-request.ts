@@ -17,6 +17,27 @@ export type ParsedRequest = RequestHeadText & {
     | { readonly kind: 'local'; readonly path: string }
   );
 
+/**
+ * Reads the request heads of one connection. A client that asks for the same thing again and again sends the same bytes: they
+ * are read once.
+ */
+export class RequestReader {
+  #head: string | undefined;
+  #request: ParsedRequest | undefined;
+
+  /** Throws the failure that refuses it: 400, 417, 431, 501 or 505. */
+  read(head: string, fieldsMax: number): ParsedRequest {
+    if (this.#request !== undefined && this.#head === head) return this.#request;
+    const request = readRequest(head, fieldsMax);
+    // A tunnel is the last request of its connection.
+    if (request.kind === 'forward') {
+      this.#head = head;
+      this.#request = request;
+    }
+    return request;
+  }
+}
+
 /** Throws the failure that refuses it: 400, 417, 431, 501 or 505. */
 export function readRequest(text: string, fieldsMax: number): ParsedRequest {
   const head = parseRequestHead(text, fieldsMax);

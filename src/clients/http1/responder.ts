@@ -10,7 +10,7 @@ import type {
 import type { DecidedTunnel } from '../../contracts/decided-tunnel.ts';
 import { ProxyError } from '../../contracts/failure.ts';
 import type { LocalResponse, ResponseHead } from '../../contracts/message.ts';
-import type { Authority, Body, Headers } from '../../contracts/request.ts';
+import type { Authority, Body } from '../../contracts/request.ts';
 import type { Connection } from '../../contracts/stages.ts';
 import type { Wire } from '../../contracts/wire.ts';
 import type { Services } from '../../pipeline/services.ts';
@@ -96,10 +96,9 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   }
 
   get bytesOnWire(): BytesOnWire | undefined {
-    const [read, written] = [this.#read, this.#written];
-    if (this.#counting === 'over') return { read, written };
+    if (this.#counting === 'over') return { read: this.#read, written: this.#written };
     const now = this.#counting === 'on' ? this.#bytes.soFar : undefined;
-    return now && { read: now.read - read, written: now.written - written };
+    return now && { read: now.read - this.#read, written: now.written - this.#written };
   }
 
   get connectionAuth(): ConnectionAuth {
@@ -113,7 +112,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   sendInterim(head: ResponseHead): Promise<void> | undefined {
     // A 1.0 client would take a 1xx for the response (RFC 9110 §15.2).
     if (this.request.version === '1.0') return undefined;
-    this.#writeHead(head, head.headers);
+    this.#writeHead(head);
     return this.#host.whenDrained();
   }
 
@@ -125,7 +124,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     const coding = isSized || this.request.version === '1.0' ? 'raw' : 'chunked';
     const isDelimited = isSized || coding === 'chunked';
     const then = isDelimited ? this.#afterResponse() : 'close';
-    const text = this.#headText(head, [...head.headers, ...framing(body, coding), ...closing(then)]);
+    const text = this.#headText(head, `${framing(body, coding)}${then === 'close' ? CLOSE : ''}`);
     if (body === undefined) {
       this.#markHeadersSent();
       wire.stream.write(text, 'latin1');
@@ -142,7 +141,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
       },
       // Head and first bytes of the body leave together: one packet for a small response, not two.
       head: {
-        bytes: Buffer.from(text, 'latin1'),
+        text,
         onWritten: () => {
           this.#markHeadersSent();
           terms.onHeadWritten();
@@ -163,7 +162,7 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
   async upgrade(head: ResponseHead): Promise<Connection> {
     this.#checkClient();
     this.#markHeadersSent();
-    this.#writeHead(head, head.headers);
+    this.#writeHead(head);
     return this.#handOff();
   }
 
@@ -239,13 +238,14 @@ export class Http1Responder implements ForwardResponder, TunnelResponder {
     this.touched = true;
   }
 
-  #writeHead(head: ResponseHead, headers: Headers): void {
+  #writeHead(head: ResponseHead): void {
     this.touched = true;
-    this.#host.wire.stream.write(this.#headText(head, headers), 'latin1');
+    this.#host.wire.stream.write(this.#headText(head, ''), 'latin1');
   }
 
-  #headText({ status, reason }: ResponseHead, headers: Headers): string {
-    const head = `HTTP/1.1 ${status} ${reason || reasonOf(status)}\r\n${printFields(headers)}`;
+  /** `ours`: the field lines that this hop adds. */
+  #headText({ status, reason, headers }: ResponseHead, ours: string): string {
+    const head = `HTTP/1.1 ${status} ${reason || reasonOf(status)}\r\n${printFields(headers)}${ours}`;
     this.#showHead(head);
     return `${head}\r\n`;
   }
@@ -275,13 +275,10 @@ const establishedHead = ({ version }: RequestInfo): string => `HTTP/${version} 2
 /** How an upload ends behind a complete response changes nothing. */
 const settled = (upload: Promise<unknown> | undefined): Promise<unknown> | undefined => upload?.catch(() => undefined);
 
-const NO_FIELDS: Headers = [];
-const CHUNKED: Headers = [['Transfer-Encoding', 'chunked']];
-const CLOSE: Headers = [['Connection', 'close']];
+const CHUNKED = 'Transfer-Encoding: chunked\r\n';
+const CLOSE = 'Connection: close\r\n';
 
-function framing(body: Body | undefined, coding: 'raw' | 'chunked'): Headers {
+function framing(body: Body | undefined, coding: 'raw' | 'chunked'): string {
   if (coding === 'chunked') return CHUNKED;
-  return body?.framing.kind === 'length' ? [['Content-Length', String(body.framing.bytes)]] : NO_FIELDS;
+  return body?.framing.kind === 'length' ? `Content-Length: ${body.framing.bytes}\r\n` : '';
 }
-
-const closing = (then: 'next' | 'close'): Headers => (then === 'close' ? CLOSE : NO_FIELDS);

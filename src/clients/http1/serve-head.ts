@@ -3,12 +3,13 @@ import type { Body, ClientInfo, Framing } from '../../contracts/request.ts';
 import { recordRefused } from '../../pipeline/record-refused.ts';
 import type { Http1Context } from './context.ts';
 import { dispatch } from './dispatch.ts';
-import { type ParsedRequest, readRequest } from './read-request.ts';
+import type { ParsedRequest, RequestReader } from './read-request.ts';
 import type { Http1Responder, RequestInfo } from './responder.ts';
 
 /** The connection that the head has come on. */
 export interface HeadHost {
   readonly client: ClientInfo;
+  readonly reader: RequestReader;
   /** From now on the request is in progress. */
   startRequest(request: RequestInfo): Http1Responder;
   /** The body behind the head, if there is one; `rest` was read with it. */
@@ -22,7 +23,7 @@ const REFUSED_HEAD: RequestInfo = { method: 'GET', version: '1.1', kind: 'malfor
 export function serveHead(text: string, rest: Buffer, host: HeadHost, context: Http1Context): void {
   let parsed: ParsedRequest;
   try {
-    parsed = readRequest(text, context.headLimits.fieldsMax);
+    parsed = host.reader.read(text, context.headLimits.fieldsMax);
   } catch (thrown) {
     return refuseHead(asProxyError(thrown), host, context);
   }

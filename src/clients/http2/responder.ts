@@ -122,7 +122,7 @@ export class Http2Responder implements ForwardResponder, TunnelResponder {
       ...terms,
       // A body that fails before its first byte takes no head with it.
       head: {
-        bytes: NOTHING,
+        text: '',
         onWritten: () => {
           this.#sendHead({ ...head, headers: [...head.headers, ...length] }, { waitForTrailers: hasTrailers });
           terms.onHeadWritten();

@@ -43,6 +43,32 @@ test('a body that arrived completely behind its head needs no read', async () =>
   assert.deepEqual([notes.text, notes.rests, notes.events], ['ok', ['rest'], ['end']]);
 });
 
+test('a body that arrived completely can be taken as a whole, once, and the bytes behind it are left', async () => {
+  await using pair = await wirePair();
+  for (const [bytes, early, whole, rest] of [
+    [2, 'okrest', 'ok', 'rest'],
+    [2, 'ok', 'ok', ''],
+    [0, '', '', ''],
+  ] as const) {
+    const [reader, notes] = read(pair.wire, { kind: 'length', bytes }, early);
+    assert.equal(reader.takeWhole()?.toString('latin1'), whole);
+    assert.deepEqual(notes.rests, [rest]);
+    assert.equal(reader.takeWhole(), undefined);
+    reader.deliverTo(notes);
+    assert.deepEqual([notes.text, notes.rests, notes.events], ['', [rest], []]);
+  }
+});
+
+test('a body whose end has not arrived is not taken as a whole, and is read as any other', async () => {
+  for (const framing of [{ kind: 'length', bytes: 3 }, { kind: 'chunked' }, { kind: 'until-close' }] as const) {
+    await using pair = await wirePair();
+    const [reader, notes] = read(pair.wire, framing, framing.kind === 'chunked' ? '2\r\nok\r\n' : 'ok');
+    assert.equal(reader.takeWhole(), undefined);
+    reader.deliverTo(notes);
+    assert.equal(notes.text, 'ok');
+  }
+});
+
 test('a body of no bytes ends at once', async () => {
   await using pair = await wirePair();
   const [reader, notes] = read(pair.wire, { kind: 'length', bytes: 0 }, 'rest');

@@ -20,6 +20,8 @@ export interface BodyEnds {
 /** The bytes that arrived behind the head, or the buffer of all bytes until the body has a receiver. */
 export type Early = Buffer | { take(): Buffer };
 
+const NOTHING = Buffer.alloc(0);
+
 /** Reads one message body off a wire, as its framing says (RFC 9112 §6.3), and never a byte beyond it. */
 export class BodyReader implements Body, Receiver {
   readonly framing: Framing;
@@ -54,6 +56,16 @@ export class BodyReader implements Body, Receiver {
     // The wire delivers here before early bytes are passed on: a receiver that pauses in between pauses the wire.
     this.#wire.deliverTo(this);
     if (early.length > 0 || (this.framing.kind === 'length' && this.#left === 0)) this.bytes(early, 'fresh');
+  }
+
+  takeWhole(): Buffer | undefined {
+    const early = this.#early;
+    if (this.#finished || this.framing.kind !== 'length' || !Buffer.isBuffer(early)) return undefined;
+    if (early.length < this.#left) return undefined;
+    this.#early = undefined;
+    this.#finished = true;
+    this.#ends.done(early.length === this.#left ? NOTHING : early.subarray(this.#left));
+    return early.length === this.#left ? early : early.subarray(0, this.#left);
   }
 
   pause(): void {

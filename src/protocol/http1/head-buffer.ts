@@ -104,8 +104,10 @@ export class HeadBuffer {
   }
 
   #complete(bytes: Buffer, start: number, lastLineEnd: number, ownership: Ownership): HeadProgress {
-    const lineEnd = bytes.indexOf(LF, start);
-    if (lineEnd - start >= this.#limits.startLineBytesMax) return refused('start-line-too-long', bytes, start);
+    const { startLineBytesMax } = this.#limits;
+    // A head that is shorter than a line may be has no line that is too long.
+    if (lastLineEnd - start >= startLineBytesMax && bytes.indexOf(LF, start) - start >= startLineBytesMax)
+      return refused('start-line-too-long', bytes, start);
     const from = behindHead(bytes, lastLineEnd);
     const behind = from === bytes.length ? NOTHING : bytes.subarray(from);
     const rest = ownership === 'fresh' || behind === NOTHING ? behind : Buffer.from(behind);

@@ -1,12 +1,12 @@
 import type { Headers } from '../../contracts/request.ts';
-import { tokensOf } from './header-list.ts';
+import { isNamed, tokensOf } from './header-list.ts';
 
 /**
  * Fields for this hop only (RFC 9110 §7.6.1), and those that the proxy generates for the next hop: framing and `Host`.
  * `Proxy-Connection` is not standardised, but clients still send it; `HTTP2-Settings` belongs to an upgrade that the proxy
  * drops.
  */
-const THIS_HOP = new Set([
+const THIS_HOP: readonly string[] = [
   'connection',
   'proxy-connection',
   'keep-alive',
@@ -20,7 +20,18 @@ const THIS_HOP = new Set([
   'proxy-support',
   'content-length',
   'host',
-]);
+];
+/** By their length. */
+const THIS_HOP_OF_LENGTH: readonly (readonly string[])[] = Array.from({ length: 32 }, (_, length) =>
+  THIS_HOP.filter((name) => name.length === length),
+);
+
+function isOfThisHop(name: string): boolean {
+  const candidates = THIS_HOP_OF_LENGTH[name.length];
+  if (candidates === undefined) return false;
+  for (let at = 0; at < candidates.length; at++) if (isNamed(name, candidates[at] ?? '')) return true;
+  return false;
+}
 
 /** Fields that `Connection` must not remove: without them loops are not detected. */
 const NEVER_NOMINATED = new Set(['via', 'max-forwards']);
@@ -29,14 +40,17 @@ const NEVER_NOMINATED = new Set(['via', 'max-forwards']);
 export function endToEnd(headers: Headers): [string, string][] {
   const nominated = tokensOf(headers, 'connection');
   const kept: [string, string][] = [];
-  for (const [name, value] of headers) {
-    const key = name.toLowerCase();
-    if (THIS_HOP.has(key)) continue;
-    if (nominated.length > 0 && nominated.includes(key) && !NEVER_NOMINATED.has(key)) continue;
-    kept.push([name, value]);
+  for (let at = 0; at < headers.length; at++) {
+    const field = headers[at];
+    if (field === undefined || isOfThisHop(field[0])) continue;
+    if (nominated.length > 0 && isNominated(field[0].toLowerCase(), nominated)) continue;
+    kept.push([field[0], field[1]]);
   }
   return kept;
 }
+
+const isNominated = (name: string, nominated: readonly string[]): boolean =>
+  nominated.includes(name) && !NEVER_NOMINATED.has(name);
 
 /** Fields that must not arrive in a trailer (RFC 9110 §6.5.1): framing, routing, authentication, content. */
 const NOT_IN_TRAILER =

@@ -6,13 +6,7 @@ import { formatAuthority } from '../../protocol/addresses/authority.ts';
 import type { ProxyAuthContext, UpstreamAuth } from '../../upstream-auth/upstream-auth.ts';
 import { DedicatedConnection, type ReuseTerms } from './dedicated-connection.ts';
 import type { IdlePool } from './idle-pool.ts';
-import {
-  isStillAllowed,
-  poolKey,
-  readerOf,
-  type UpstreamConnection,
-  upstreamConnection,
-} from './upstream-connection.ts';
+import { isStillAllowed, poolKey, readerOf, UpstreamConnection } from './upstream-connection.ts';
 
 export interface DedicatedConnectionsOptions {
   readonly auth: Pick<UpstreamAuth, 'contextFor'>;
@@ -46,7 +40,7 @@ export class DedicatedConnections {
       if (epoch === this.#options.pool.epoch && isStillAllowed(connection, route, target, within.guard)) {
         const upstreamProxy = hop &&
           authContext && { hop, authContext, session: authContext.createSession(within, connectionState) };
-        return upstreamConnection(route, connection, upstreamProxy, epoch);
+        return new UpstreamConnection(route, connection, upstreamProxy, epoch);
       }
       connection[Symbol.dispose]();
       return undefined;

@@ -12,14 +12,7 @@ import { isAuthenticated } from './dedicated-connection.ts';
 import { DedicatedConnections } from './dedicated-connections.ts';
 import type { IdlePool } from './idle-pool.ts';
 import { authenticateBeforeBody, type SendOptions, sendRequest } from './send-request.ts';
-import {
-  isReusable,
-  isStillAllowed,
-  poolKey,
-  readerOf,
-  type UpstreamConnection,
-  upstreamConnection,
-} from './upstream-connection.ts';
+import { isReusable, isStillAllowed, poolKey, readerOf, UpstreamConnection } from './upstream-connection.ts';
 
 /** Safe methods (RFC 9110 §9.2.1): a request may be sent along two routes at the same time. */
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
@@ -59,7 +52,7 @@ export class RouteExchange implements Exchange {
     const { fallback } = this.#options;
     try {
       if (!mayRepeat(outgoing) || !SAFE.has(outgoing.method)) return await this.#sendOnce(outgoing, routes, within);
-      const [first] = routes;
+      const first = routes[0];
       // There is nothing to fail over to, and no proxy whose health is to be known.
       if (routes.length === 1 && first?.via === 'direct' && !within.signal.aborted)
         return await this.#sendAlong(first, outgoing, within, () => undefined);
@@ -114,7 +107,7 @@ export class RouteExchange implements Exchange {
     if (hop === undefined) {
       const { connection } = await dialer.connectForRequest(route, outgoing.target, within);
       outgoing.upstreamBytes?.begin(connection.wire, 'fresh');
-      return upstreamConnection(route, connection, undefined, epoch);
+      return new UpstreamConnection(route, connection, undefined, epoch);
     }
     const authContext = await auth.contextFor(hop);
     const session = authContext.createSession(within, 'anonymous');
@@ -123,7 +116,7 @@ export class RouteExchange implements Exchange {
       await session.begin();
       const { connection } = await dialer.connectForRequest(route, outgoing.target, within);
       outgoing.upstreamBytes?.begin(connection.wire, 'fresh');
-      const upstream = upstreamConnection(
+      const upstream = new UpstreamConnection(
         route,
         connection,
         { hop, authContext: authContext, session: session },
@@ -193,7 +186,7 @@ export class RouteExchange implements Exchange {
     const key = poolKey(route, outgoing.target, undefined, 'anonymous');
     return andThen(
       this.#takeIdle(key, undefined, route, outgoing, within),
-      (connection) => connection && upstreamConnection(route, connection, undefined, this.#options.pool.epoch),
+      (connection) => connection && new UpstreamConnection(route, connection, undefined, this.#options.pool.epoch),
     );
   }
 
@@ -212,7 +205,7 @@ export class RouteExchange implements Exchange {
     const connection = await this.#takeIdle(key, repeats ? undefined : JUST_USED_MS, route, outgoing, within);
     if (connection === undefined) return undefined;
     const session = authContext.createSession(within, connectionState);
-    return upstreamConnection(route, connection, { hop, authContext, session }, this.#options.pool.epoch);
+    return new UpstreamConnection(route, connection, { hop, authContext, session }, this.#options.pool.epoch);
   }
 
   /** An idle connection that may still be used; one that may not is closed. */

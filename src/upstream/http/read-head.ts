@@ -59,44 +59,87 @@ export function readHead(
   timer: ResponseTimer,
 ): Promise<ReceivedHead> {
   return new Promise((resolve, reject) => {
-    const buffer = new HeadBuffer(limits, 'lf-too');
-    const finish = (settle: () => void) => {
-      wire.deliverTo(undefined);
-      timer.onTimeout(undefined);
-      settle();
-    };
-    const refuse = (error: unknown) => finish(() => reject(error));
-    const add = (chunk: Buffer) => {
-      const progress = buffer.add(chunk);
-      if (progress.at === 'refused') {
-        const [kind, detail] = FAULT_OF[progress.why];
-        return refuse(fault(faults[kind], detail));
-      }
-      try {
-        if (progress.at === 'more') {
-          if (progress.startLine !== undefined) parseStatusLine(progress.startLine, faults.malformed);
-          return;
-        }
-        const { head: text, rest } = progress;
-        const parsed = parseResponseHead(text, limits.fieldsMax, faults.malformed, faults.tooLarge);
-        const head = closingLikeInterim(parsed, wire);
-        finish(() => resolve({ head, text, rest }));
-      } catch (error) {
-        refuse(nodeFailure(error, 'reading a response head'));
-      }
-    };
-    const broken = (cause?: Error) =>
-      refuse(
-        buffer.length === 0
-          ? new ProxyError(faults.closed, 'closed before a response', { cause })
-          : fault(faults.malformed, 'the connection ended inside the head of the response', cause),
-      );
-    const receiver: Receiver = { bytes: add, end: () => broken(), failed: broken };
-
-    wire.deliverTo(receiver);
-    timer.onTimeout(refuse);
-    if (early.length > 0) add(early);
+    new HeadReading(wire, limits, faults, timer, resolve, reject).start(early);
   });
+}
+
+/** One object, and not a closure for each thing that may happen: every request waits for one. */
+class HeadReading implements Receiver {
+  readonly #wire: Wire;
+  readonly #limits: HeadLimits;
+  readonly #faults: HeadFaults;
+  readonly #timer: ResponseTimer;
+  readonly #resolve: (head: ReceivedHead) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #buffer: HeadBuffer;
+
+  constructor(
+    wire: Wire,
+    limits: HeadLimits,
+    faults: HeadFaults,
+    timer: ResponseTimer,
+    resolve: (head: ReceivedHead) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#wire = wire;
+    this.#limits = limits;
+    this.#faults = faults;
+    this.#timer = timer;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#buffer = new HeadBuffer(limits, 'lf-too');
+  }
+
+  start(early: Buffer): void {
+    this.#wire.deliverTo(this);
+    this.#timer.onTimeout(this.#refuse);
+    if (early.length > 0) this.bytes(early);
+  }
+
+  bytes(chunk: Buffer): void {
+    const faults = this.#faults;
+    const progress = this.#buffer.add(chunk);
+    if (progress.at === 'refused') {
+      const [kind, detail] = FAULT_OF[progress.why];
+      return this.#refuse(fault(faults[kind], detail));
+    }
+    try {
+      if (progress.at === 'more') {
+        if (progress.startLine !== undefined) parseStatusLine(progress.startLine, faults.malformed);
+        return;
+      }
+      const { head: text, rest } = progress;
+      const parsed = parseResponseHead(text, this.#limits.fieldsMax, faults.malformed, faults.tooLarge);
+      const head = closingLikeInterim(parsed, this.#wire);
+      this.#release();
+      this.#resolve({ head, text, rest });
+    } catch (error) {
+      this.#refuse(nodeFailure(error, 'reading a response head'));
+    }
+  }
+
+  end(): void {
+    this.failed(undefined);
+  }
+
+  failed(cause: Error | undefined): void {
+    const { closed, malformed } = this.#faults;
+    this.#refuse(
+      this.#buffer.length === 0
+        ? new ProxyError(closed, 'closed before a response', { cause })
+        : fault(malformed, 'the connection ended inside the head of the response', cause),
+    );
+  }
+
+  readonly #refuse = (error: unknown): void => {
+    this.#release();
+    this.#reject(error);
+  };
+
+  #release(): void {
+    this.#wire.deliverTo(undefined);
+    this.#timer.onTimeout(undefined);
+  }
 }
 
 /** A repaired response ends its connection, and an interim one is only the beginning of a response. */

@@ -17,7 +17,7 @@ import type { Trust } from './idle-pool.ts';
 import type { Question } from './question-connection.ts';
 import { type HeadFaults, ORIGIN_FAULTS, PROXY_FAULTS, type ReceivedHead, readHead } from './read-head.ts';
 import { receivedResponse } from './received-response.ts';
-import { type UpstreamConnection, type UpstreamProxy, upstreamConnection } from './upstream-connection.ts';
+import { UpstreamConnection, type UpstreamProxy } from './upstream-connection.ts';
 import { absoluteForm, originForm, writeRequest } from './write-request.ts';
 
 /** Interim responses before the final one; an origin that sends more only keeps the client waiting. */
@@ -121,7 +121,7 @@ export async function authenticateBeforeBody(
   if (upstreamProxy === undefined) return upstream;
   const question = questionOf(upstreamProxy, outgoing, within, options);
   const connection = await askProxy(upstream.connection, question, { why: 'body', after: 'nothing' });
-  return upstreamConnection(upstream.route, connection, upstreamProxy, upstream.epoch);
+  return new UpstreamConnection(upstream.route, connection, upstreamProxy, upstream.epoch);
 }
 
 function questionOf(

@@ -7,37 +7,32 @@ import type { AuthSession } from '../../upstream-auth/auth-session.ts';
 import type { ConnectionAuthState } from '../../upstream-auth/auth-state.ts';
 import type { ProxyAuthContext } from '../../upstream-auth/upstream-auth.ts';
 
-/** A connection on which one request is about to be written. */
-export interface UpstreamConnection extends Disposable {
+/** A connection on which one request is about to be written. Disposing it closes the connection and ends the session. */
+export class UpstreamConnection implements Disposable {
   readonly route: Route;
   readonly connection: Connection;
   /** The proxy that reads the request, our account there, and the session that authenticates the request. */
   readonly upstreamProxy: UpstreamProxy | undefined;
   /** Of the pool, when the dial began. */
   readonly epoch: number;
+
+  constructor(route: Route, connection: Connection, upstreamProxy: UpstreamProxy | undefined, epoch: number) {
+    this.route = route;
+    this.connection = connection;
+    this.upstreamProxy = upstreamProxy;
+    this.epoch = epoch;
+  }
+
+  [Symbol.dispose](): void {
+    this.upstreamProxy?.session[Symbol.dispose]();
+    this.connection[Symbol.dispose]();
+  }
 }
 export interface UpstreamProxy {
   readonly hop: Hop;
   readonly authContext: ProxyAuthContext;
   readonly session: AuthSession;
 }
-
-/** Disposing it closes the connection and ends the session. */
-export const upstreamConnection = (
-  route: Route,
-  connection: Connection,
-  upstreamProxy: UpstreamProxy | undefined,
-  epoch: number,
-): UpstreamConnection => ({
-  route,
-  connection,
-  upstreamProxy: upstreamProxy,
-  epoch,
-  [Symbol.dispose]() {
-    upstreamProxy?.session[Symbol.dispose]();
-    connection[Symbol.dispose]();
-  },
-});
 
 const lastOf = (hops: Hops): Hop => hops.at(-1) ?? hops[0];
 
