@@ -5,6 +5,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { wirePair } from '../../test/support/wire-pair.ts';
 import type { BodyTerms } from '../contracts/body-mover.ts';
 import { ProxyError } from '../contracts/failure.ts';
+import type { Gate } from '../contracts/stages.ts';
 import type { Wire } from '../contracts/wire.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { BodyReader } from '../protocol/http1/body-reader.ts';
@@ -64,6 +65,23 @@ test('a small body that has arrived goes out at once, behind its head and in one
   assert.deepEqual(seen, ['done', 'head', 5]);
   assert.equal(idle.size, 0);
   assert.equal(await to.peer.until('hello'), `${HEAD}hello`);
+});
+
+test('an idle gate is not asked for a small body, and any other is', async () => {
+  for (const isIdle of [true, false]) {
+    await using from = await wirePair();
+    await using to = await wirePair();
+    const { body, terms, mover } = setUp(from.wire);
+    const asked: number[] = [];
+    const take = (bytesMax: number): number => {
+      asked.push(bytesMax);
+      return bytesMax;
+    };
+    const gate: Gate = { take, refund: () => undefined, isIdle };
+    assert.equal(await mover.move(body, to.wire.stream, { ...terms, gate }), 5);
+    assert.deepEqual(asked, isIdle ? [] : [5]);
+    assert.equal(await to.peer.until('hello'), `${HEAD}hello`);
+  }
 });
 
 test('a small body that its client does not take yet is over once that has taken it', async () => {

@@ -41,7 +41,9 @@ const AT_ONCE_BYTES_MAX = 4_096;
  */
 function writeAtOnce(body: Body, to: Sink, { head, coding, gate, signal, count }: BodyTerms): number | undefined {
   const { framing } = body;
-  if (head === undefined || coding !== 'raw' || gate !== undefined || signal.aborted) return undefined;
+  if (head === undefined || coding !== 'raw' || signal.aborted) return undefined;
+  // An idle gate neither holds bytes up nor counts them.
+  if (gate !== undefined && gate.isIdle !== true) return undefined;
   if (framing.kind !== 'length' || framing.bytes > AT_ONCE_BYTES_MAX || to.writableLength > 0) return undefined;
   const whole = body.takeWhole?.();
   if (whole === undefined) return undefined;
