@@ -15,7 +15,10 @@ export const bodyMover = (idle: IdleWatch): BodyMover => ({
     const bytes = writeAtOnce(body, to, terms);
     if (bytes === undefined) return transfer(body, to, terms, idle);
     if (to.writableLength === 0) return bytes;
-    return transfer(ENDED, to, { ...terms, head: undefined }, idle).then(() => bytes);
+    // Only the client can be silent now.
+    const { stuckMs, stuck } = terms;
+    const left = { ...terms, head: undefined, silentMs: stuckMs, silent: stuck };
+    return transfer(ENDED, to, left, idle).then(() => bytes);
   },
 });
 
