@@ -86,7 +86,7 @@ export interface Body extends ByteSource {
   readonly framing: Framing;
   /** Trailer fields; complete once the source has ended. */
   readonly trailers: Headers;
-  /** Takes all of a body that has arrived before anything was asked of it: it has ended then. `undefined`: it has not. */
+  /** All of a body that had arrived before it had a receiver; it is over then. `undefined`: more is to come, and nothing was taken. */
   takeWhole?(): Buffer | undefined;
 }
 

@@ -95,7 +95,7 @@ function allowedRoutes<R extends ProxyRequest>(
 ): RoutedRequest<R> {
   const { target } = admitted.request;
   const open = routes.some(isBlockedRoute) ? routes.filter((candidate) => !isBlockedRoute(candidate)) : routes;
-  if (!isSome(open)) throw routes.length > 0 ? blocked(by, target.host) : noRoute(by, target.host);
+  if (!isNotEmpty(open)) throw routes.length > 0 ? blocked(by, target.host) : noRoute(by, target.host);
   const denied = deniedTarget(target, open, guardFor(admitted.request.client, services));
   if (denied !== undefined) {
     const { address, decision } = denied;
@@ -105,7 +105,7 @@ function allowedRoutes<R extends ProxyRequest>(
   return { ...admitted, routes: open, by };
 }
 
-const isSome = (routes: readonly Route[]): routes is readonly [Route, ...Route[]] => routes.length > 0;
+const isNotEmpty = (routes: readonly Route[]): routes is readonly [Route, ...Route[]] => routes.length > 0;
 
 /** What `PROXY 0.0.0.0:0` is in browsers: a proxy that refuses the connection. Nothing is sent, and nothing goes direct. */
 const blocked = (by: RouteSource, host: string): ProxyError =>

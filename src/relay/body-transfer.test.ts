@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
+import { tunnelOf } from '../../test/support/gate-consumers.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { wirePair } from '../../test/support/wire-pair.ts';
 import type { BodyTerms } from '../contracts/body-mover.ts';
 import { ProxyError } from '../contracts/failure.ts';
-import type { Gate } from '../contracts/stages.ts';
 import type { Wire } from '../contracts/wire.ts';
+import { createLimits } from '../limits/limits.ts';
+import { limitsSchema } from '../limits/options.ts';
 import { IdleWatch } from '../net/idle-watch.ts';
 import { BodyReader } from '../protocol/http1/body-reader.ts';
 import { Stop } from '../util/stop.ts';
@@ -61,25 +63,23 @@ test('a small body that has arrived goes out at once, behind its head and in one
   await using from = await wirePair();
   await using to = await wirePair();
   const { body, terms, seen, idle, mover } = setUp(from.wire);
-  assert.equal(await mover.move(body, to.wire.stream, terms), 5);
+  // No promise: there is nothing to wait for.
+  assert.equal(mover.move(body, to.wire.stream, terms), 5);
   assert.deepEqual(seen, ['done', 'head', 5]);
   assert.equal(idle.size, 0);
   assert.equal(await to.peer.until('hello'), `${HEAD}hello`);
 });
 
-test('an idle gate is not asked for a small body, and any other is', async () => {
-  for (const isIdle of [true, false]) {
+test('the gate of a request without limits lets a small body pass at once, and that of a limited one is asked', async () => {
+  for (const limits of [{}, { bandwidth: { rate: '1MiB' } }]) {
     await using from = await wirePair();
     await using to = await wirePair();
-    const { body, terms, mover } = setUp(from.wire);
-    const asked: number[] = [];
-    const take = (bytesMax: number): number => {
-      asked.push(bytesMax);
-      return bytesMax;
-    };
-    const gate: Gate = { take, refund: () => undefined, isIdle };
-    assert.equal(await mover.move(body, to.wire.stream, { ...terms, gate }), 5);
-    assert.deepEqual(asked, isIdle ? [] : [5]);
+    const { body, terms, mover, clock } = setUp(from.wire);
+    const limiter = createLimits(limitsSchema.parse(limits), { clock, observe: () => undefined });
+    using permit = await limiter.acquire(tunnelOf());
+    const moving = mover.move(body, to.wire.stream, { ...terms, gate: permit.down });
+    assert.equal(typeof moving, 'bandwidth' in limits ? 'object' : 'number');
+    assert.equal(await moving, 5);
     assert.equal(await to.peer.until('hello'), `${HEAD}hello`);
   }
 });

@@ -44,7 +44,8 @@ const AT_ONCE_BYTES_MAX = 4_096;
  */
 function writeAtOnce(body: Body, to: Sink, { head, coding, gate, signal, count }: BodyTerms): number | undefined {
   const { framing } = body;
-  if (head === undefined || coding !== 'raw' || signal.aborted) return undefined;
+  // HTTP/2 sends its head by itself, and its streams never take anything at once.
+  if (head === undefined || head.text === '' || coding !== 'raw' || signal.aborted) return undefined;
   // An idle gate neither holds bytes up nor counts them.
   if (gate !== undefined && gate.isIdle !== true) return undefined;
   if (framing.kind !== 'length' || framing.bytes > AT_ONCE_BYTES_MAX || to.writableLength > 0) return undefined;
@@ -52,8 +53,7 @@ function writeAtOnce(body: Body, to: Sink, { head, coding, gate, signal, count }
   if (whole === undefined) return undefined;
   head.onWritten();
   count(whole.length);
-  const text = head.text + whole.toString('latin1');
-  if (text !== '') to.write(text, 'latin1');
+  to.write(head.text + whole.toString('latin1'), 'latin1');
   return whole.length;
 }
 

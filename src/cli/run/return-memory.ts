@@ -6,8 +6,8 @@ import { youngBytes } from './young-space.ts';
 /** When no request has begun for so long, none waits for the milliseconds that it takes to return what is free. */
 const QUIET_MS = 1_000;
 /**
- * A full collection that keeps no pages also takes the compiled code with it: it holds on to the shapes of the objects that it was
- * made for, of which none is left then. The next 2,000 requests cost three times as much, and so they would behind every pause.
+ * A full collection that keeps no pages also drops the compiled code of requests: V8 keeps code only while an object of each shape
+ * is left that the code was made for. The next 2,000 requests cost three times as much, and so they would behind every pause.
  */
 const IDLE_MS = 60_000;
 

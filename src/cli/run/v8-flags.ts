@@ -9,8 +9,9 @@ export function setV8Flags(): void {
   // of a busy minute do. Then every tunnel leaves such objects behind, and with them all that they point to, until a
   // full collection: a tenth of all garbage, and collections that take twenty times as long.
   setFlagsFromString('--no-allocation-site-pretenuring');
-  // A few seconds without work V8 would collect all that it can, and then drop the compiled code of every function that was made for objects of
-  // which none is left, as those of requests: the next 2,000 cost three times as much. That is done here, after a minute.
+  // Some seconds after the last request V8 would collect all that it can, and drop the compiled code of every function that was
+  // made for objects of which none is left, such as those of requests: the next 2,000 requests would cost three times as much.
+  // This program has the heap collected itself, after a minute (return-memory.ts).
   setFlagsFromString('--memory-reducer-gc-count=0');
   // The last of its compilers would take a third of the CPU of the first ten thousand requests, more than a laptop sends in a
   // day. By then it is worth its time; until then Maglev makes code that is nearly as fast. Node 22 has no Maglev, and would lose.

@@ -32,7 +32,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   silentSinceMs = 0;
   readonly wire: Wire;
   readonly client: ClientInfo;
-  readonly reader: RequestReader = new RequestReader();
+  readonly reader: RequestReader;
   readonly #context: Http1Context;
   readonly #accepted: AcceptedClient;
   readonly #socket: ClientSocket;
@@ -50,6 +50,8 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
   constructor(accepted: AcceptedClient, context: Http1Context) {
     this.wire = accepted.wire;
     this.client = accepted.client;
+    // Decisions are repeated only where no program takes part in them.
+    this.reader = new RequestReader(context.repeats === undefined ? 'nothing' : 'last');
     this.#context = context;
     this.#accepted = accepted;
     this.#socket = new ClientSocket(accepted, this, context);
@@ -272,6 +274,7 @@ export class Http1Connection implements ClientConnection, SocketUser, ResponderH
 
   handOff(signal: Stop): Connection {
     this.#firstHead = undefined;
+    this.reader.forget();
     const tunnel = this.#socket.handOff(this.#bytes.take(), signal);
     this.#state = tunnel;
     this.#end.uncount();

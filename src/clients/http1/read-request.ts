@@ -17,24 +17,37 @@ export type ParsedRequest = RequestHeadText & {
     | { readonly kind: 'local'; readonly path: string }
   );
 
+/** Longest head that is kept: what was read in it takes three to four times as much memory, for as long as its connection is open. */
+const KEPT_CHARS_MAX = 2_048;
+
 /**
  * Reads the request heads of one connection. A client that asks for the same thing again and again sends the same bytes: they
  * are read once.
  */
 export class RequestReader {
+  readonly #keeps: 'last' | 'nothing';
   #head: string | undefined;
   #request: ParsedRequest | undefined;
+
+  /** `nothing`: for a program, which is given what was read, and might change it for the next request. */
+  constructor(keeps: 'last' | 'nothing') {
+    this.#keeps = keeps;
+  }
 
   /** Throws the failure that refuses it: 400, 417, 431, 501 or 505. */
   read(head: string, fieldsMax: number): ParsedRequest {
     if (this.#request !== undefined && this.#head === head) return this.#request;
     const request = readRequest(head, fieldsMax);
-    // A tunnel is the last request of its connection.
-    if (request.kind === 'forward') {
-      this.#head = head;
-      this.#request = request;
-    }
+    const isKept = this.#keeps === 'last' && request.kind === 'forward' && head.length <= KEPT_CHARS_MAX;
+    this.#head = isKept ? head : undefined;
+    this.#request = isKept ? request : undefined;
     return request;
+  }
+
+  /** No other request follows on the connection. */
+  forget(): void {
+    this.#head = undefined;
+    this.#request = undefined;
   }
 }
 

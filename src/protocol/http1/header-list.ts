@@ -2,8 +2,8 @@ import type { Headers } from '../../contracts/request.ts';
 import { trimOws } from './ows.ts';
 
 /**
- * Whether two names are the same; `lower` is in lower case. Nearly all that differ do so in their length or first letter, and
- * lower case makes a string. `| 0x20` is the lower case of a letter, and leaves the signs of a token different from all letters.
+ * Whether two names are the same but for case; `lower` is in lower case. Nearly all that differ do so in their length or first
+ * letter, and lower case makes a string. First characters that are the same but for case are the same with bit 0x20 set.
  */
 export const isNamed = (name: string, lower: string): boolean =>
   name.length === lower.length &&
