@@ -43,8 +43,8 @@ export function returnFreeMemory(): void {
   loadAddon().addon?.releaseFreeMemory();
 }
 
-/** Enough for a heap that may still grow by 1.6 GiB. */
-const GROWTH_BYTES = 16 * 1_048_576;
+/** V8 lets a heap become at most four times as large before it collects: a hundredth of that is half of this. */
+const growthBytes = (): number => Math.max(2 * 1_048_576, Math.ceil(getHeapStatistics().used_heap_size / 128) * 8);
 
 /** Withdraws what `collectSoon` has asked for, while V8 has not done it. */
 let withdraw: (() => void) | undefined;
@@ -78,8 +78,9 @@ function collectSoon(clock: Clock, giveUpMs: number): void {
   setFlagsFromString('--optimize-for-size');
   setFlagsFromString('--incremental-marking-hard-trigger=1');
   // V8 looks at its flags behind a collection of young objects, which a process without work has none of; and it begins only where
-  // the heap has grown since the last full collection, by a hundredth of what it may still grow. Held meanwhile, an array has it grow.
-  const growth = new Array<number>(GROWTH_BYTES / 8).fill(0);
+  // the heap has grown since the last full collection, by a hundredth of what it may still grow. An array that is held meanwhile
+  // has it grow; it stays until the next full collection.
+  const growth = new Array<number>(growthBytes() / 8).fill(0);
   collectBy({ type: 'minor' });
   growth.length = 0;
 }

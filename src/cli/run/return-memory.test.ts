@@ -14,15 +14,18 @@ function setUp() {
     idle: () => returned.push(['idle', clock.now() - beganMs]),
   });
   const request = () => memory.observe({ type: 'request', id: '1', request: tunnelOf({}).request });
-  return { clock, memory, request, takeReturned: () => returned.splice(0) };
+  const requests = (count: number) => {
+    for (let n = 0; n < count; n++) request();
+  };
+  return { clock, memory, requests, takeReturned: () => returned.splice(0) };
 }
 
 test('free memory is returned once, a second after the last request, and the heap is collected a minute after it', () => {
-  const { clock, request, takeReturned } = setUp();
+  const { clock, requests, takeReturned } = setUp();
   clock.advance(10_000);
   assert.deepEqual(takeReturned(), []);
   for (let n = 0; n < 10; n++) {
-    request();
+    requests(100);
     clock.advance(750);
   }
   assert.deepEqual(takeReturned(), []);
@@ -32,7 +35,7 @@ test('free memory is returned once, a second after the last request, and the hea
     ['quiet', lastMs + 1_000],
     ['idle', lastMs + 60_000],
   ]);
-  request();
+  requests(1_000);
   clock.advance(300_000);
   assert.deepEqual(takeReturned(), [
     ['quiet', lastMs + 301_750],
@@ -41,9 +44,9 @@ test('free memory is returned once, a second after the last request, and the hea
 });
 
 test('requests with pauses of less than a minute between them never have the heap collected', () => {
-  const { clock, request, takeReturned } = setUp();
+  const { clock, requests, takeReturned } = setUp();
   for (const pauseMs of [2_000, 30_000, 59_999]) {
-    request();
+    requests(1_000);
     clock.advance(pauseMs);
   }
   assert.deepEqual(takeReturned(), [
@@ -53,10 +56,26 @@ test('requests with pauses of less than a minute between them never have the hea
   ]);
 });
 
+test('what few requests have left is not collected before there were many', () => {
+  const { clock, requests, takeReturned } = setUp();
+  requests(999);
+  clock.advance(100_000);
+  assert.deepEqual(takeReturned(), [['quiet', 1_000]]);
+  requests(1);
+  clock.advance(100_000);
+  assert.deepEqual(takeReturned(), [
+    ['quiet', 101_000],
+    ['idle', 160_000],
+  ]);
+  requests(999);
+  clock.advance(100_000);
+  assert.deepEqual(takeReturned(), [['quiet', 201_000]]);
+});
+
 test('nothing is returned once it is disposed, before a second and before a minute', async () => {
   for (const servedMs of [0, 500, 5_000]) {
-    const { clock, memory, request, takeReturned } = setUp();
-    request();
+    const { clock, memory, requests, takeReturned } = setUp();
+    requests(1_000);
     clock.advance(servedMs);
     takeReturned();
     await memory[Symbol.asyncDispose]();

@@ -1,7 +1,6 @@
 import type { Exporter } from '../../contracts/event.ts';
 import type { Clock } from '../../util/clock.ts';
 import { collectWhenIdle, returnFreeMemory } from './collect-heap.ts';
-import { youngBytes } from './young-space.ts';
 
 /** When no request has begun for so long, none waits for the milliseconds that it takes to return what is free. */
 const QUIET_MS = 1_000;
@@ -11,31 +10,31 @@ const QUIET_MS = 1_000;
  */
 const IDLE_MS = 60_000;
 
-/** Below it nearly all of the space for young objects is in use, and a collection would give back little. */
-const YOUNG_BYTES_MIN = 4 * 1_048_576;
+/** Fewer leave so little in the heap that it is not worth their code. */
+const REQUESTS_MIN = 1_000;
 
 export interface MemoryReturns {
   /** No request has begun for a second. */
   quiet(): void;
-  /** No request has begun for a minute. */
+  /** No request has begun for a minute, after many of them. */
   idle(): void;
 }
 
 const returnsOf = (clock: Clock): MemoryReturns => ({
   quiet: returnFreeMemory,
-  idle() {
-    if (youngBytes() >= YOUNG_BYTES_MIN) collectWhenIdle(clock);
-  },
+  idle: () => collectWhenIdle(clock),
 });
 
 /**
  * Has memory that was freed returned to the system once the requests pause. What V8's compilers have needed is free again
- * when they are done; glibc would keep it, 44 MiB after 60,000 requests. What the requests have left in the heap follows when
- * there has been none for a minute.
+ * when they are done; glibc would keep it, 44 MiB after 60,000 requests. What many requests have left in the heap follows
+ * when there has been none for a minute.
  */
 export function returnMemory(clock: Clock, returns: MemoryReturns = returnsOf(clock)): Exporter {
   let state: 'serving' | 'quiet' | 'idle' = 'idle';
   let lastMs = 0;
+  /** Since the heap was collected. */
+  let requests = 0;
   let timer: Disposable | undefined;
   const awaitQuiet = (delayMs: number): void => {
     timer = clock.after(delayMs, () => {
@@ -45,6 +44,8 @@ export function returnMemory(clock: Clock, returns: MemoryReturns = returnsOf(cl
       returns.quiet();
       timer = clock.after(IDLE_MS - QUIET_MS, () => {
         state = 'idle';
+        if (requests < REQUESTS_MIN) return;
+        requests = 0;
         returns.idle();
       });
     });
@@ -55,6 +56,7 @@ export function returnMemory(clock: Clock, returns: MemoryReturns = returnsOf(cl
     observe(event) {
       if (event.type !== 'request') return;
       lastMs = clock.now();
+      requests += 1;
       if (state === 'serving') return;
       state = 'serving';
       timer?.[Symbol.dispose]();
