@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
@@ -146,10 +147,21 @@ async function listens(port: number): Promise<boolean> {
   }
 }
 
-/** Ports without a listener, all different. */
+/** The kernel gives connections and listeners that ask for any port none of these (ip_local_port_range begins at 32768). */
+const PORT_MIN = 12_000;
+const PORT_MAX = 32_000;
+
+/** Ports without a listener, all different, which no connection of another test takes before the server listens. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const server = createServer();
+    const isListening = await new Promise<boolean>((resolve) => {
+      server.once('listening', () => resolve(true)).once('error', () => resolve(false));
+      server.listen(randomInt(PORT_MIN, PORT_MAX), '127.0.0.1');
+    });
+    if (isListening) servers.push(server);
+  }
   const ports = servers.map((server) => {
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('a listener without a port');
