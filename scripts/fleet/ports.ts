@@ -1,15 +1,18 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 
 /** Below are the ports of well-known services. */
 const LOWEST = 10_000;
 const TRIES_MAX = 1_000;
+const RANGE_FILE = '/proc/sys/net/ipv4/ip_local_port_range';
+/** Elsewhere: the first dynamic port of RFC 6335 §6, as macOS and Windows have it. */
+const LOWEST_OF_IANA = 49_152;
 
 /**
- * Ports on loopback without a listener, all different, and none that the kernel gives to a client: while an instance restarts, a
- * connection of the load could otherwise take its port.
+ * Ports on loopback without a listener, all different, and none that the kernel gives to a client: until a server listens, and
+ * while it restarts, a connection of another program could otherwise take its port.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const servers: Server[] = [];
@@ -30,5 +33,6 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 function lowestOfClients(): number {
-  return Number.parseInt(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), 10);
+  if (!existsSync(RANGE_FILE)) return LOWEST_OF_IANA;
+  return Number.parseInt(readFileSync(RANGE_FILE, 'utf8'), 10);
 }

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
+
+export { freePorts } from '../../scripts/fleet/ports.ts';
 
 /** A daemon that is not ready by then has failed; Squid takes a second on a loaded machine. */
 const READY_MS = 20_000;
@@ -145,30 +146,6 @@ async function listens(port: number): Promise<boolean> {
   } finally {
     socket.destroy();
   }
-}
-
-/** The kernel gives connections and listeners that ask for any port none of these (ip_local_port_range begins at 32768). */
-const PORT_MIN = 12_000;
-const PORT_MAX = 32_000;
-
-/** Ports without a listener, all different, which no connection of another test takes before the server listens. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers: Server[] = [];
-  while (servers.length < count) {
-    const server = createServer();
-    const isListening = await new Promise<boolean>((resolve) => {
-      server.once('listening', () => resolve(true)).once('error', () => resolve(false));
-      server.listen(randomInt(PORT_MIN, PORT_MAX), '127.0.0.1');
-    });
-    if (isListening) servers.push(server);
-  }
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('a listener without a port');
-    return address.port;
-  });
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 /** A user name, its password, and one that has what encodings trip over. */
