@@ -11,7 +11,8 @@ export function setV8Flags(): void {
   setFlagsFromString('--no-allocation-site-pretenuring');
   // Some seconds after the last request V8 would collect all that it can, and drop the compiled code of every function that was
   // made for objects of which none is left, such as those of requests: the next 2,000 requests would cost three times as much.
-  // This program has the heap collected itself, after a minute (return-memory.ts).
+  // This program has the heap collected itself, after a minute (return-memory.ts). The count must not be raised for a while and
+  // lowered again: V8 ends the process when it has begun more such collections than the count says.
   setFlagsFromString('--memory-reducer-gc-count=0');
   // The last of its compilers would take a third of the CPU of the first ten thousand requests, more than a laptop sends in a
   // day. By then it is worth its time; until then Maglev makes code that is nearly as fast. Node 22 has no Maglev, and would lose.
