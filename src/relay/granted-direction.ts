@@ -19,6 +19,7 @@ export interface GrantedTunnel {
  *    and comes without a question.
  * 3. The answer is what the gate gives for so many bytes: the gate decides when and how many, by every limit on the path,
  *    with its fairness, background and quotas.
+ *    Where no next one is granted, the tunnel has what was granted before: the thread spends it, and then asks.
  * 4. A budget that stays unused for a moment is returned (`returns`), and so is what has not passed when the tunnel ends: the
  *    gate gets it back, for others.
  * 5. A gate that is idle by then ends the limit (`unlimit…`); a limit that comes while the tunnel is open begins one (`limit…`).
@@ -54,7 +55,7 @@ export class GrantedDirection {
   wants(bytes: number): boolean {
     if (this.#slot === undefined || this.isHeld) return true;
     if (this.#gate.isIdle === true) return false;
-    const granted = this.#take(bytes);
+    const granted = this.#take(bytes, 'asked');
     if (granted !== undefined) this.#grant(granted, bytes);
     return true;
   }
@@ -73,15 +74,16 @@ export class GrantedDirection {
     if (unused > 0) this.#gate.refund(unused);
   }
 
-  /** `undefined`: the answer comes later, and is passed on then. */
-  #take(bytes: number): number | undefined {
+  /** `undefined`: the answer comes later, and is passed on then. `ahead`: the tunnel still has bytes that were granted before. */
+  #take(bytes: number, when: 'asked' | 'ahead'): number | undefined {
     const { aheadBytesMax = GRANT_BYTES_MAX } = this.#gate;
     const granted = this.#gate.take(Math.min(bytes, GRANT_BYTES_MAX, aheadBytesMax));
     if (typeof granted === 'number') return granted;
     this.isHeld = true;
     void granted.then((later) => {
       this.isHeld = false;
-      this.#grant(later, bytes);
+      if (later === 0 && when === 'ahead') this.#endAhead();
+      else this.#grant(later, bytes);
     });
     return undefined;
   }
@@ -92,10 +94,15 @@ export class GrantedDirection {
     const isUsedUp = this.#allowed - this.#moved() < granted;
     // Bulk data that has used its grants will use the next one: taken now, it needs no question.
     // Where there is none, the question that comes behind these bytes ends the tunnel.
-    const next = wanted >= GRANT_BYTES_MAX && isUsedUp ? this.#take(wanted) : 0;
+    const next = wanted >= GRANT_BYTES_MAX && isUsedUp ? this.#take(wanted, 'ahead') : 0;
     const bytes = granted + (next ?? 0);
     this.#allowed += bytes;
     this.#thread.grant(this.#slot, this.direction, bytes, next === undefined ? 'comes' : 'asked');
+  }
+
+  /** Nothing is granted ahead, for now or for good: the answer to the question behind the budget says which. */
+  #endAhead(): void {
+    if (this.#slot !== undefined) this.#thread.grant(this.#slot, this.direction, 0, 'asked');
   }
 
   #moved(): number {

@@ -155,7 +155,7 @@ export class IpcLimitsClient implements LimitsBackend {
         return listener.onGranted(bytes);
       }
       case 'exhausted':
-        return this.#listeners.get(message.budget)?.onExhausted(message.forMs);
+        return this.#listeners.get(message.budget)?.onExhausted();
       case 'recall': {
         const { budget } = message;
         const bytes = this.#listeners.get(budget)?.onRecalled() ?? 0;

@@ -192,6 +192,33 @@ test('a quota of two processes is used to the byte', async () => {
   );
 });
 
+test('what a tunnel gives back of a quota that has ended for others is there for tunnels of both processes', async () => {
+  const at = setup({ quota: { per: 'proxy', bytes: 3_000_000, every: '1d' } });
+  const [slow, other] = [await at.left.gate(), await at.right.gate()];
+  const held = await taken(slow, 900_000);
+  const ending = new GateConsumer(other, at.clock, { chunk: 50_000 });
+  await at.pass(100);
+  await ending.ended;
+  assert.equal(held + ending.sent, 3_000_000);
+
+  slow.refund(800_000);
+  const there = new GateConsumer(other, at.clock, { chunk: 50_000 });
+  // By now the owner has recalled what was given back, and has granted a part of it.
+  for (let turns = 0; turns < 2; turns++) await nextTurn();
+  const here = new GateConsumer(slow, at.clock, { chunk: 50_000 });
+  await at.pass(100);
+  await Promise.all([there.ended, here.ended]);
+  assert.equal(there.sent + here.sent, 800_000);
+  assert.ok(there.sent > 0 && here.sent > 0, `${there.sent} and ${here.sent}`);
+});
+
+/** So many bytes, in as many grants as it takes. */
+async function taken(gate: Gate, bytes: number): Promise<number> {
+  let sum = 0;
+  while (sum < bytes) sum += await gate.take(bytes - sum);
+  return sum;
+}
+
 test('in a worker, describe returns what the owner counts over all workers', async () => {
   const at = setup({
     bandwidth: { name: 'all', rate: '1MiB' },

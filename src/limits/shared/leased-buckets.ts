@@ -43,11 +43,6 @@ export class LeasedBuckets implements Disposable {
     return bucket;
   }
 
-  /** After the limits have changed: quotas that were used up may have bytes again. */
-  renew(): void {
-    for (const refill of this.#open) refill.renew();
-  }
-
   [Symbol.dispose](): void {
     for (const refill of this.#open) refill[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();

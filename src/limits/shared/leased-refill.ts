@@ -45,7 +45,8 @@ export class LeasedRefill implements Refill, GrantListener {
   /** Taken since the last demand by gates that are not background. */
   #normalTaken = 0;
   #seesBackground = false;
-  #exhaustedUntilMs = Number.NEGATIVE_INFINITY;
+  /** While the takes that wait are answered for the last time. */
+  #isExhausted = false;
   /** Entries that have taken or waited since the last sweep, and before it. */
   #entries = new Set<QueueEntry>();
   #entriesBefore = new Set<QueueEntry>();
@@ -72,7 +73,7 @@ export class LeasedRefill implements Refill, GrantListener {
   }
 
   get isExhausted(): boolean {
-    return this.#exhaustedUntilMs > 0 && this.#exhaustedUntilMs > this.#deps.clock.now();
+    return this.#isExhausted;
   }
 
   setRate(rate: FillRate): void {
@@ -121,12 +122,14 @@ export class LeasedRefill implements Refill, GrantListener {
     if (this.#bucket.waiting > 0) this.#requestMore();
   }
 
-  onExhausted(forMs: number): void {
+  /** For those that wait now. A later take asks again: what a tunnel has returned meanwhile is there for others. */
+  onExhausted(): void {
     if (this.#bucket === undefined) return;
     this.#normal = 0;
     this.#background = 0;
-    this.#exhaustedUntilMs = this.#deps.clock.now() + forMs;
+    this.#isExhausted = true;
     this.#deps.onRefilled(this.#bucket);
+    this.#isExhausted = false;
   }
 
   onRecalled(): number {
@@ -135,11 +138,6 @@ export class LeasedRefill implements Refill, GrantListener {
       if (this.#bucket !== undefined && this.#bucket.waiting > 0) this.#requestMore();
     });
     return this.#drain();
-  }
-
-  /** After the limits have changed: a quota that was used up may have bytes again. */
-  renew(): void {
-    this.#exhaustedUntilMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Forgets entries that no longer take; after a while without any, gives back what is left and is cold. */

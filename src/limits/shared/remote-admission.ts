@@ -70,7 +70,6 @@ export class RemoteAdmission implements Admission {
     this.#quotas = this.#local.quotas.ids().map(({ id, per }) => old.get(id) ?? this.#make(id, per));
     for (const quota of this.#quotas) old.delete(quota.id);
     for (const { buckets } of old.values()) for (const bucket of buckets.values()) bucket[Symbol.dispose]();
-    this.#leases.renew();
     this.#backend.update(options);
   }
 
