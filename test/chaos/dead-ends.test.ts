@@ -153,6 +153,8 @@ interface Chaos {
 }
 
 const STALL_MS = 1_000;
+/** All of them end at the same time, on one processor perhaps. */
+const ENDED_MS_MAX = 60_000;
 const BODY = 'b'.repeat(200_000);
 
 async function chaos(proxy: ProxyUnderTest, { kind, who, how, when, seed }: Chaos): Promise<void> {
@@ -167,7 +169,7 @@ async function chaos(proxy: ProxyUnderTest, { kind, who, how, when, seed }: Chao
   if (who === 'client') breakOff(client, request, how, when, pick, 'now');
   else client.send(request);
   // The proxy ends every such connection: all its timeouts are short.
-  await client.ended(10_000);
+  await client.ended(ENDED_MS_MAX);
   client.end();
 }
 

@@ -74,7 +74,7 @@ function tests(): void {
     await using source = sourceOf('auto', { system: inDomain('corp.test') });
     await source.ready;
     assert.equal(source.state.at, 'none');
-    assert.ok(performance.now() - fromMs < 1_000);
+    assert.ok(performance.now() - fromMs < 2_500);
   });
 
   test('without a name server no client waits longer than three seconds', async () => {

@@ -79,7 +79,7 @@ export const getFields = (authority: string, path = '/'): Fields => [
   [':path', path],
 ];
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
 
 /** One end of an HTTP/2 connection in a test's hands: sends exact frames, keeps all that arrive. */
 export class RawHttp2 implements Disposable {

@@ -7,7 +7,7 @@ import { isConnected, type Ports } from './kernel.ts';
 export type Ending = 'open' | 'fin' | 'reset';
 
 /** Fails a test that waits for what never comes; long enough for a loaded machine. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
 
 /** One end of a TCP connection in a test's hands: sends exact bytes, keeps all that arrives, and how it ended. */
 export class RawPeer implements Disposable {

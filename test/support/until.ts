@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 const POLL_MS = 1;
 
 /** Long enough for a loaded machine; a condition that has not become true by then never will. */
-const UNTIL_MS_MAX = 10_000;
+const UNTIL_MS_MAX = 30_000;
 
 /** Polls each millisecond until `condition` is true; rejects with `what` (a sentence about what must become true) after `msMax`. */
 export async function until(

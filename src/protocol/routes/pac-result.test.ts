@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cpuMsOf } from '../../../test/support/cpu-ms.ts';
 import type { Route } from '../../contracts/stages.ts';
 import { isBlockedRoute, PAC_ROUTES_MAX, readPacResult, unreadText } from './pac-result.ts';
 import { formatHop } from './proxy-url.ts';
@@ -62,12 +63,13 @@ test('the number of entries is bounded', () => {
 });
 
 test('an entry that is too long is skipped, with any content', () => {
-  const startedMs = performance.now();
-  for (const filler of [' ', '0', ':0', 'a.']) {
-    const answer = `PROXY a:1; PROXY b${filler.repeat(100_000)}x; PROXY c:${filler.repeat(100_000)}x; PROXY d:2`;
-    assert.deepEqual(read(answer), ['http://a:1', 'http://d:2']);
-  }
-  assert.ok(performance.now() - startedMs < 1_000);
+  const tookMs = cpuMsOf(() => {
+    for (const filler of [' ', '0', ':0', 'a.']) {
+      const answer = `PROXY a:1; PROXY b${filler.repeat(100_000)}x; PROXY c:${filler.repeat(100_000)}x; PROXY d:2`;
+      assert.deepEqual(read(answer), ['http://a:1', 'http://d:2']);
+    }
+  });
+  assert.ok(tookMs < 1_000, `${tookMs} ms`);
 });
 
 for (const block of [

@@ -28,7 +28,7 @@ import {
 
 const skip = noLab();
 /** The delay of the event loop is measured for so long, while calls hang. */
-const HELD_UP_MS = 300;
+const HELD_UP_MS = 1_000;
 
 let kdc: Kdc;
 let upstream: SquidUpstream;
@@ -191,7 +191,7 @@ test('a silent KDC holds up neither the event loop nor, for long, the callers', 
   using delay = delayed();
   const steps = contexts.map((context) => context.step());
   await wait(HELD_UP_MS);
-  assert.ok(delay.maxMs() < 150, `the loop was held up for ${delay.maxMs()} ms`);
+  assert.ok(delay.maxMs() < HELD_UP_MS / 2, `the loop was held up for ${delay.maxMs()} ms`);
   clock.advance(CALL_MS);
   const silence = { unavailable: 'Kerberos does not answer; perhaps its KDC is silent' };
   assert.deepEqual(await Promise.all(steps), [silence, silence, silence]);
