@@ -188,13 +188,30 @@ test('a thread that takes long to start is not ended for that', () =>
     const onThread = () => void threads++;
     process.on('worker', onThread);
     await using engine = createPacEngine({ ...NO_NETWORK, clock, deadlineMs: 1000 });
-    const answer = resultOf(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }'));
-    clock.advance(2_000);
-    assert.equal(await answer, '!the script did not answer within 1000 ms: it waited for a thread');
-    await engine.start();
-    assert.equal(await resultOf(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }')), 'DIRECT');
+    const text = 'function FindProxyForURL() { return "DIRECT"; }';
+    const answer = resultOf(ask(engine, text));
+    const gone = new AbortController();
+    const left = resultOf(ask(engine, text, 'a.test', gone.signal));
+    gone.abort();
+    // No event has been handled yet: the thread cannot be ready, and the time of the script has not begun.
+    clock.advance(9_000);
+    assert.equal(await left, '!the request that needed the result was cancelled');
+    assert.equal(await answer, 'DIRECT');
     assert.equal(threads, 1);
+    assert.equal(clock.pending, 0);
     process.off('worker', onThread);
+  })());
+
+test('a thread that does not start is waited for no longer than the deadline behind 10 s', () =>
+  leavesNothing(async () => {
+    const clock = new ManualClock();
+    await using engine = createPacEngine({ ...NO_NETWORK, clock, deadlineMs: 1000 });
+    const answer = resultOf(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }'));
+    clock.advance(10_000);
+    await Promise.resolve();
+    await Promise.resolve();
+    clock.advance(1_000);
+    assert.equal(await answer, '!the script did not answer within 1000 ms: it waited for a thread');
   })());
 
 test('a slow name delays only its own request, and by no more than the deadline', () =>

@@ -15,8 +15,13 @@ const SLOW_MS = 10_000;
 const SLOW_HOSTS_MAX = 1000;
 /** A script that did not finish loading in time is tried again after this long: the machine may have been busy. */
 const RELOAD_MS = 30_000;
-/** Evaluations end after this long, waits for DNS and for a thread included. */
+/** Evaluations end after this long, waits for DNS and for their turn included. */
 export const DEADLINE_MS = 1000;
+/**
+ * The first thread takes a tenth of a second to start, and seconds while a laptop that was switched on starts everything else.
+ * That is no time of the script: counted as such, the first requests would fail.
+ */
+const START_MS_MAX = 10_000;
 /** Runs of one evaluation: one more for each name that it may resolve, one for this machine's addresses, one result. */
 const RUNS_MAX = 22;
 
@@ -34,8 +39,8 @@ export interface PacWorld {
 
 export interface PacEngine extends AsyncDisposable {
   /**
-   * Starts a thread and resolves when it is ready. Optional: the first evaluation starts one too, and waits for it
-   * within its own time. Never rejects.
+   * Starts a thread and resolves when it is ready. Optional: the first evaluation starts one too, and its time begins when
+   * that is ready, or after 10 s. Never rejects.
    */
   start(): Promise<void>;
   /** Never rejects: the caller decides what a failure means. */
@@ -62,6 +67,8 @@ class Engine implements PacEngine {
   #script: ScriptState = { id: 0, text: '', failed: undefined, isQuick: false };
   /** Until when hosts are not tried again; those of the current script. */
   readonly #slowHosts = new Map<string, number>();
+  /** Evaluations that wait for the first thread to start. */
+  #beforeStart = 0;
   #isDisposed = false;
   readonly #events = {
     expired: (job: Job): void => this.#expire(job),
@@ -81,6 +88,25 @@ class Engine implements PacEngine {
   }
 
   evaluate(script: PacScript, query: PacQuery): Promise<PacEvaluation> {
+    const isStarting = !this.#scheduler.isReady && !this.#isDisposed && !query.signal.aborted;
+    return isStarting && this.#beforeStart < QUEUE_MAX
+      ? this.#evaluateLater(script, query)
+      : this.#begin(script, query);
+  }
+
+  async #evaluateLater(script: PacScript, query: PacQuery): Promise<PacEvaluation> {
+    const { promise: early, resolve } = Promise.withResolvers<void>();
+    this.#beforeStart++;
+    query.signal.addEventListener('abort', resolve);
+    const timer = this.#world.clock.after(START_MS_MAX, resolve);
+    await Promise.race([this.#scheduler.start(), early]);
+    timer[Symbol.dispose]();
+    query.signal.removeEventListener('abort', resolve);
+    this.#beforeStart--;
+    return await this.#begin(script, query);
+  }
+
+  #begin(script: PacScript, query: PacQuery): Promise<PacEvaluation> {
     const nowMs = this.#world.clock.now();
     const state = this.#scriptState(script.text);
     const refused = this.#refusal(state, query, nowMs);
@@ -123,7 +149,9 @@ class Engine implements PacEngine {
     const slowUntilMs = this.#slowHosts.get(query.host);
     if (slowUntilMs !== undefined && slowUntilMs > nowMs)
       return `the script took longer than ${this.#deadlineMs} ms for this host a moment ago, and is not run again yet`;
-    return this.#scheduler.waiting < QUEUE_MAX ? undefined : `${QUEUE_MAX} other requests wait for the script`;
+    return this.#scheduler.waiting + this.#beforeStart < QUEUE_MAX
+      ? undefined
+      : `${QUEUE_MAX} other requests wait for the script`;
   }
 
   #onOutcome(job: Job, phase: 'load' | 'run', outcome: Outcome): void {

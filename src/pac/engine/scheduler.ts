@@ -47,6 +47,11 @@ export class Scheduler implements AsyncDisposable {
     return this.#queue.length + this.#preempted.length;
   }
 
+  /** Whether a thread has started. */
+  get isReady(): boolean {
+    return this.#threads.some(({ isReady }) => isReady);
+  }
+
   /** Starts a thread and resolves when it is ready. Never rejects. */
   async start(): Promise<void> {
     await (this.#threads[0] ?? this.#startThread())?.ready;
