@@ -4,8 +4,8 @@
  *   npm test -- FILE…        only these test files, without the checks
  *   npm run test:long        with the long forms (fuzzing, soak, 10,000 tunnels): VIADUCT_LONG=1
  *
- * With CI=true the Debian packages of test/lab/packages.txt are installed first, unit, wire and end-to-end tests run on the
- * oldest and the newest Node too, and a skipped test is a failure.
+ * With CI=true the Debian packages of test/lab/packages.txt are installed first, unit and wire tests run on the oldest and the
+ * newest Node too, each end-to-end test on one of the two (in the long form on both), and a skipped test is a failure.
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -19,8 +19,9 @@ import { runWatched } from './run-watched.ts';
 import { ROOT } from './tools.ts';
 
 const EVERYTHING = ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'];
-/** What the other Nodes run: our code, not the lab around it. */
-const PORTABLE = ['src/**/*.test.ts', 'test/{wire,end-to-end}/**/*.test.ts'];
+/** What the other Nodes run: our code, not the lab around it. End-to-end tests are most of the time of a run. */
+const ON_EACH_NODE = ['src/**/*.test.ts', 'test/wire/**/*.test.ts'];
+const ON_ONE_OTHER_NODE = ['test/end-to-end/**/*.test.ts'];
 
 /** One test may take this long; without a bound a leaked socket would hang the whole run. */
 const TEST_MS_MAX = 5 * 60_000;
@@ -102,6 +103,16 @@ async function runTests(title: string, node: string, cwd: string, files: readonl
 
 const find = (patterns: readonly string[], cwd: string): string[] => globSync(patterns, { cwd }).sort();
 
+/** The test files that the other Node with this number runs. */
+function portable(extension: 'js' | 'ts', cwd: string, ofOthers: 0 | 1): readonly string[] {
+  const found = (patterns: readonly string[]) =>
+    find(
+      patterns.map((pattern) => pattern.replace(/ts$/, extension)),
+      cwd,
+    );
+  return [...found(ON_EACH_NODE), ...found(ON_ONE_OTHER_NODE).filter((_, at) => long || at % 2 === ofOthers)];
+}
+
 if (chosen.length > 0) {
   if (isStale()) step('build', build());
   await runTests('chosen tests', process.execPath, ROOT, chosen);
@@ -112,9 +123,8 @@ if (chosen.length > 0) {
     await runTests(`Node ${process.versions.node}`, process.execPath, ROOT, find(EVERYTHING, ROOT));
     if (inCi) {
       const compiled = compileForOldestNode();
-      const patterns = PORTABLE.map((pattern) => pattern.replace(/ts$/, 'js'));
-      await runTests('Node 22, compiled', nodeOfMajor(22), compiled, find(patterns, compiled));
-      await runTests('Node 26', nodeOfMajor(26), ROOT, find(PORTABLE, ROOT));
+      await runTests('Node 22, compiled', nodeOfMajor(22), compiled, portable('js', compiled, 0));
+      await runTests('Node 26', nodeOfMajor(26), ROOT, portable('ts', ROOT, 1));
     }
     const absent = labPackages().filter((one) => !isInstalled(one));
     if (absent.length > 0) {

@@ -10,6 +10,7 @@ import { ConfigError } from '../../src/config/problems.ts';
 import { settingsInForce } from '../../src/config/provenance.ts';
 import { configDefaults, resolveOptions } from '../../src/config/schema.ts';
 import { load } from '../../src/config/sources.ts';
+import { isLong } from '../support/bulk.ts';
 import { viaductEnds } from '../support/cli.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 
@@ -43,6 +44,12 @@ const fewSpellings = (s: string): readonly string[] => [
   ...[`http://h.example/p?token=${s}`, `http://${s}@h.example`],
 ];
 
+/** Each text with each secret in the long form, and with one of them in turn otherwise. */
+function* textsWith(texts: (secret: string) => readonly string[]): Generator<readonly [secret: string, text: string]> {
+  for (const [which, secret] of SECRETS.entries())
+    for (const [at, text] of texts(secret).entries()) if (isLong || at % SECRETS.length === which) yield [secret, text];
+}
+
 /** Every line that `check`, `why`, `explain` or a start could print of these settings. */
 function linesOf(sources: Partial<Parameters<typeof load>[0]>): readonly string[] {
   try {
@@ -60,29 +67,21 @@ const keepsTo = (secret: string, lines: readonly string[], where: string): void 
 
 test('no flag and no variable repeats one, in any spelling', () => {
   const taking = ['listen', 'pac', 'proxy', 'noproxy', 'auth'];
-  for (const secret of SECRETS)
-    for (const text of spellings(secret))
-      for (const flag of FLAGS) {
-        if (!taking.includes(flag.name) && !fewSpellings(secret).includes(text)) continue;
-        const where = `--${flag.name} ${text}`;
-        keepsTo(secret, linesOf({ flags: [{ flag, text, label: `--${flag.name}` }] }), where);
-        if (!fewSpellings(secret).includes(text)) continue;
-        const variable = `VIADUCT_${flag.name.toUpperCase().replaceAll('-', '_')}`;
-        keepsTo(secret, linesOf({ environment: { [variable]: text } }), where);
-      }
+  for (const [secret, text] of textsWith(spellings))
+    for (const flag of FLAGS) {
+      if (!taking.includes(flag.name) && !fewSpellings(secret).includes(text)) continue;
+      const where = `--${flag.name} ${text}`;
+      keepsTo(secret, linesOf({ flags: [{ flag, text, label: `--${flag.name}` }] }), where);
+      if (!fewSpellings(secret).includes(text)) continue;
+      const variable = `VIADUCT_${flag.name.toUpperCase().replaceAll('-', '_')}`;
+      keepsTo(secret, linesOf({ environment: { [variable]: text } }), where);
+    }
 });
 
 test('no other variable does', () => {
-  for (const secret of SECRETS)
-    for (const text of spellings(secret))
-      for (const name of [
-        'NO_PROXY',
-        'no_proxy',
-        'BASIC_CREDENTIALS',
-        'NTLM_CREDENTIALS',
-        'ALPACA_PROXY_AUTH_ALLOWLIST',
-      ])
-        keepsTo(secret, linesOf({ environment: { [name]: text } }), `${name}=${text}`);
+  for (const [secret, text] of textsWith(spellings))
+    for (const name of ['NO_PROXY', 'no_proxy', 'BASIC_CREDENTIALS', 'NTLM_CREDENTIALS', 'ALPACA_PROXY_AUTH_ALLOWLIST'])
+      keepsTo(secret, linesOf({ environment: { [name]: text } }), `${name}=${text}`);
 });
 
 /** Settings at every kind of place: where a text belongs, where none does, in a list, and as a key. */
@@ -130,20 +129,19 @@ const settings = (text: string): readonly unknown[] =>
 
 test('no file and no options of a program do, at any place', () => {
   const file = join(folder.path, 'viaduct.yaml');
-  for (const secret of SECRETS)
-    for (const text of fewSpellings(secret))
-      for (const values of settings(text)) {
-        writeFileSync(file, stringify(values));
-        const environment = { VIADUCT_CONFIG: file };
-        const where = JSON.stringify(values);
-        keepsTo(secret, linesOf({ environment }), where);
-        try {
-          resolveOptions(values as Parameters<typeof resolveOptions>[0]);
-        } catch (error) {
-          if (error instanceof ConfigError) keepsTo(secret, error.lines, where);
-          else keepsTo(secret, [String(error)], where);
-        }
+  for (const [secret, text] of textsWith(fewSpellings))
+    for (const values of settings(text)) {
+      writeFileSync(file, stringify(values));
+      const environment = { VIADUCT_CONFIG: file };
+      const where = JSON.stringify(values);
+      keepsTo(secret, linesOf({ environment }), where);
+      try {
+        resolveOptions(values as Parameters<typeof resolveOptions>[0]);
+      } catch (error) {
+        if (error instanceof ConfigError) keepsTo(secret, error.lines, where);
+        else keepsTo(secret, [String(error)], where);
       }
+    }
 });
 
 test('no slip in YAML repeats the line that it is in', () => {
