@@ -29,9 +29,6 @@ const LONG_TEST_MS_MAX = 60 * 60_000;
 /** Beyond the longest test: what holds a file up for longer is no test that runs. */
 const SILENCE_MS_MAX = 3 * 60_000;
 
-/** Most files wait for timers and for children most of the time, so that one for each core would leave the cores idle. */
-const FILES_AT_ONCE = Math.max(3, availableParallelism());
-
 /** So many of the longest files are named, to see what a run waits for. */
 const LONGEST_SHOWN = 12;
 
@@ -61,7 +58,7 @@ async function runTests(title: string, node: string, cwd: string, files: readonl
     [
       '--test',
       `--import=${pathToFileURL(`${ROOT}scripts/bound-test-file.ts`)}`,
-      `--test-concurrency=${FILES_AT_ONCE}`,
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
       `--test-timeout=${testMsMax}`,
       '--disable-warning=ExperimentalWarning',
       '--test-reporter=spec',
