@@ -48,7 +48,7 @@ for (const { of, sources, work } of PROGRAMS) {
       for (let seed = 1; seed <= (isLong ? 10 : 1); seed++) {
         const words: readonly string[] = [...under, program, String(amount), String(seed)];
         const [command = program, ...args] = words;
-        const done = spawnSync(command, args, { encoding: 'utf8', timeout: 100_000 });
+        const done = spawnSync(command, args, { encoding: 'utf8', timeout: 240_000 });
         assert.deepEqual([done.status, done.stdout, done.stderr], [0, 'ok\n', ''], `seed ${seed}`);
       }
     });
