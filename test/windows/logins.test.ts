@@ -56,7 +56,7 @@ async function through(upstream: string, more: object, environment: Record<strin
   return portOf(program);
 }
 
-test('Windows logs in with an account, by NTLM in Negotiate', { skip, timeout: 60_000 }, async () => {
+test('Windows logs in with an account, by NTLM in Negotiate', { skip, timeout: 180_000 }, async () => {
   const { user, password } = ACCOUNTS.alice;
   const { origin, winbind } = await lab();
   await using upstream = await startSpnegoNtlmUpstream(winbind);
@@ -80,7 +80,7 @@ function cacheLogin({ domain, samba }: Winbind): void {
 
 test('without an account it logs in as the user of Windows, with no password typed', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { origin, winbind } = await lab();
   cacheLogin(winbind);
@@ -91,7 +91,7 @@ test('without an account it logs in as the user of Windows, with no password typ
 
 test('a password of the Credential Manager logs in at an upstream proxy with NTLM', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { user, password } = ACCOUNTS.alice;
   const { origin, winbind } = await lab();
@@ -114,7 +114,7 @@ const isKerberos = (credentials: string | undefined): boolean =>
 
 test('Windows logs in by Kerberos over TLS, with tickets of its user or with an account', {
   skip,
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   const { user, password } = ACCOUNTS.alice;
   const { origin } = await lab();
@@ -137,7 +137,7 @@ test('Windows logs in by Kerberos over TLS, with tickets of its user or with an 
 
 test('over TLS it logs in by NTLM as its user, and an account is tied to the certificate of the upstream proxy', {
   skip,
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   const { user, password } = ACCOUNTS.alice;
   const { origin, winbind } = await lab();

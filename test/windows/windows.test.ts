@@ -27,7 +27,7 @@ const originOfLab = (): Promise<LabOrigin> => {
 
 test('it serves, keeps its files where Windows has them, and reads a configuration of a Windows editor', {
   skip,
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   const [wine, origin] = await Promise.all([windows(), originOfLab()]);
   const home = join(wine.folder, 'prefix/drive_c/users');
@@ -43,7 +43,7 @@ test('it serves, keeps its files where Windows has them, and reads a configurati
   assert.match(out, /^name +"office"/m);
 });
 
-test('the proxy of the registry is used, and one of a policy before it', { skip, timeout: 60_000 }, async () => {
+test('the proxy of the registry is used, and one of a policy before it', { skip, timeout: 180_000 }, async () => {
   const [wine, origin] = await Promise.all([windows(), originOfLab()]);
   const settings = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
   const upstream = createServer((_, response) => response.end('by the registry')).listen(0, '127.0.0.1');
@@ -60,7 +60,7 @@ test('the proxy of the registry is used, and one of a policy before it', { skip,
   const direct = await portOf(wine.viaduct(QUIET));
   // The first run of a script may pass its deadline: WebAssembly is compiled meanwhile, slowly under Wine on a busy machine.
   const isDirect = async () => (await ask(direct, `http://${origin.authority}/`)) === 'reached 200';
-  await until(isDirect, 'the policy decides', 20_000);
+  await until(isDirect, 'the policy decides', 60_000);
   await wine.reg('delete', policies, '/f');
   await wine.reg('add', settings, '/v', 'ProxyEnable', '/t', 'REG_DWORD', '/d', '0', '/f');
   upstream.close();
@@ -78,7 +78,7 @@ function winHttpSettings(proxy: string): string {
   return bytes.toString('hex');
 }
 
-test('the proxy of WinHTTP is used where the user has none', { skip, timeout: 60_000 }, async () => {
+test('the proxy of WinHTTP is used where the user has none', { skip, timeout: 180_000 }, async () => {
   const wine = await windows();
   const key = `HKLM\\${SETTINGS}\\Connections`;
   const value = winHttpSettings('winhttp.example:8080');
@@ -88,7 +88,7 @@ test('the proxy of WinHTTP is used where the user has none', { skip, timeout: 60
   assert.match(out, /^ {2}by +the system's settings \(WinHTTP\)\n {2}route +http:\/\/winhttp\.example:8080$/m);
 });
 
-test('a change of the settings is noticed', { skip, timeout: 60_000 }, async () => {
+test('a change of the settings is noticed', { skip, timeout: 180_000 }, async () => {
   const wine = await windows();
   const program = wine.viaduct(QUIET);
   await portOf(program);
@@ -103,11 +103,11 @@ test('a change of the settings is noticed', { skip, timeout: 60_000 }, async () 
     await wine.reg('add', `HKCU\\${SETTINGS}`, '/v', 'ProxyOverride', '/d', `${written}.example`, '/f');
     return isNoticed;
   };
-  await until(write, 'the change is noticed', 25_000);
+  await until(write, 'the change is noticed', 60_000);
   await noticed;
 });
 
-test('setup points Windows at the proxy, and gives back what was there', { skip, timeout: 60_000 }, async () => {
+test('setup points Windows at the proxy, and gives back what was there', { skip, timeout: 180_000 }, async () => {
   const wine = await windows();
   const settings = async () => (await wine.reg('query', `HKCU\\${SETTINGS}`)).out;
   const before = await settings();
@@ -119,7 +119,7 @@ test('setup points Windows at the proxy, and gives back what was there', { skip,
 
 test('the settings of services are shown with what Windows has, and left to an administrator', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const wine = await windows();
   const key = `HKLM\\${SETTINGS}\\Connections`;
@@ -132,7 +132,7 @@ test('the settings of services are shown with what Windows has, and left to an a
 
 test('a password is kept by the Credential Manager, found by the next process, and removed', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const wine = await windows();
   const config = join(wine.folder, 'keyring.json');
@@ -151,7 +151,7 @@ test('a password is kept by the Credential Manager, found by the next process, a
 
 test('a configuration is found by a long path, and read when an editor has let go of it', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const wine = await windows();
   const deep = join(wine.folder, ...Array.from({ length: 6 }, (_, at) => `${at}`.repeat(50)));
@@ -182,7 +182,7 @@ setTimeout(() => close(file), 3000);
 
 test('a program of the same user is served, and one whose user Windows does not know is refused', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const [wine, origin] = await Promise.all([windows(), originOfLab()]);
   const config = join(wine.folder, 'same-user.yaml');
@@ -199,7 +199,7 @@ test('a program of the same user is served, and one whose user Windows does not 
 
 test('setup points Windows at the PAC of the proxy, keeps what it said before as the source, and undoes it', {
   skip,
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   const wine = await windows();
   const settings = 'HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings';
@@ -223,7 +223,7 @@ test('setup points Windows at the PAC of the proxy, keeps what it said before as
 
 test('Ctrl-C in a console lets the request in progress finish, and ends the proxy', {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const wine = await windows();
   let respond = () => {};

@@ -88,7 +88,7 @@ export interface WineResult {
 }
 
 /** A start under Wine takes seconds on a loaded machine. */
-const SAYS_MS_MAX = 30_000;
+const SAYS_MS_MAX = 90_000;
 
 /** Packages that the program has, for Windows. */
 export const PROGRAM_PACKAGES = `${APP}node_modules/`;
