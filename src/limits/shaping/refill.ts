@@ -14,7 +14,7 @@ export interface Refill extends Disposable {
   readonly level: number;
   /** Bytes that background traffic leaves for other traffic. */
   readonly reserve: number;
-  /** No more bytes come: takers use up what is there, and then get nothing. */
+  /** No more bytes come for now: takers use up what is there, and then get nothing. */
   readonly isExhausted: boolean;
   setRate(rate: FillRate, nowMs: number): void;
   /** Adds what has come since the last time, while `waiting` entries waited. */

@@ -12,7 +12,7 @@ export interface Claim extends Disposable {
 /** What a process is sent about its claim. */
 export interface ClaimListener {
   onGranted(bytes: number): void;
-  onExhausted(): void;
+  onExhausted(forMs: number): void;
   /** It has to surrender what it has not used. */
   onRecalled(): void;
 }
@@ -106,7 +106,7 @@ export class Allocator<S extends Supply = Supply> {
     if (!isEnd) return this.serve();
     for (const claimant of waiting) {
       claimant.demand = NO_DEMAND;
-      claimant.listener.onExhausted();
+      claimant.listener.onExhausted(supply.resetsInMs());
     }
   }
 

@@ -52,8 +52,8 @@ export interface BudgetLease extends Disposable {
 /** What the owner sends to the holder of a lease. */
 export interface GrantListener {
   onGranted(bytes: number): void;
-  /** No more bytes come for what was asked for; those that were granted may be used up. */
-  onExhausted(): void;
+  /** No more bytes come for so long, unless some are given back; those that were granted may be used up. */
+  onExhausted(forMs: number): void;
   /** Another process needs bytes: returns how many this one gives up, all that it has not used. */
   onRecalled(): number;
 }

@@ -155,7 +155,7 @@ export class IpcLimitsClient implements LimitsBackend {
         return listener.onGranted(bytes);
       }
       case 'exhausted':
-        return this.#listeners.get(message.budget)?.onExhausted();
+        return this.#listeners.get(message.budget)?.onExhausted(message.forMs);
       case 'recall': {
         const { budget } = message;
         const bytes = this.#listeners.get(budget)?.onRecalled() ?? 0;

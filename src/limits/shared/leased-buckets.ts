@@ -12,7 +12,7 @@ export class LeasedBuckets implements Disposable {
   readonly #backend: LimitsBackend;
   readonly #clock: Clock;
   readonly #onRefilled: (bucket: Bucket) => void;
-  readonly #open = new Set<LeasedRefill>();
+  readonly #open = new Map<Bucket, LeasedRefill>();
   /** Those that have been used lately. */
   readonly #warm = new Set<LeasedRefill>();
   #timer: Disposable | undefined;
@@ -33,18 +33,28 @@ export class LeasedBuckets implements Disposable {
       onRefilled: this.#onRefilled,
       onWarm: (warm) => this.#sweepLater(warm),
       onClosed: (closed) => {
-        this.#open.delete(closed);
+        this.#open.delete(bucket);
         this.#warm.delete(closed);
       },
     });
-    const bucket = new Bucket(refill, byteCounter, this.#clock.now());
+    const bucket: Bucket = new Bucket(refill, byteCounter, this.#clock.now());
     refill.attach(bucket);
-    this.#open.add(refill);
+    this.#open.set(bucket, refill);
     return bucket;
   }
 
+  /** After the limits have changed: quotas that were used up may have bytes again. */
+  renew(): void {
+    for (const refill of this.#open.values()) refill.renew();
+  }
+
+  /** The owner has admitted a request under this quota, and does so only while bytes are left. */
+  renewFor(bucket: Bucket): void {
+    this.#open.get(bucket)?.renew();
+  }
+
   [Symbol.dispose](): void {
-    for (const refill of this.#open) refill[Symbol.dispose]();
+    for (const refill of this.#open.values()) refill[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();
   }
 

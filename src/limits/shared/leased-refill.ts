@@ -45,8 +45,7 @@ export class LeasedRefill implements Refill, GrantListener {
   /** Taken since the last demand by gates that are not background. */
   #normalTaken = 0;
   #seesBackground = false;
-  /** While the takes that wait are answered for the last time. */
-  #isExhausted = false;
+  #exhaustedUntilMs = Number.NEGATIVE_INFINITY;
   /** Entries that have taken or waited since the last sweep, and before it. */
   #entries = new Set<QueueEntry>();
   #entriesBefore = new Set<QueueEntry>();
@@ -73,7 +72,7 @@ export class LeasedRefill implements Refill, GrantListener {
   }
 
   get isExhausted(): boolean {
-    return this.#isExhausted;
+    return this.#exhaustedUntilMs > 0 && this.#exhaustedUntilMs > this.#deps.clock.now();
   }
 
   setRate(rate: FillRate): void {
@@ -108,6 +107,7 @@ export class LeasedRefill implements Refill, GrantListener {
 
   onGranted(bytes: number): void {
     if (this.#bucket === undefined) return this.#lease.refund(bytes);
+    this.renew();
     if (this.#hasRate) {
       const normal = Math.min(this.#normal, bytes);
       this.#normal -= normal;
@@ -122,14 +122,12 @@ export class LeasedRefill implements Refill, GrantListener {
     if (this.#bucket.waiting > 0) this.#requestMore();
   }
 
-  /** For those that wait now. A later take asks again: what a tunnel has returned meanwhile is there for others. */
-  onExhausted(): void {
+  onExhausted(forMs: number): void {
     if (this.#bucket === undefined) return;
     this.#normal = 0;
     this.#background = 0;
-    this.#isExhausted = true;
+    this.#exhaustedUntilMs = this.#deps.clock.now() + forMs;
     this.#deps.onRefilled(this.#bucket);
-    this.#isExhausted = false;
   }
 
   onRecalled(): number {
@@ -137,7 +135,15 @@ export class LeasedRefill implements Refill, GrantListener {
     queueMicrotask(() => {
       if (this.#bucket !== undefined && this.#bucket.waiting > 0) this.#requestMore();
     });
-    return this.#drain();
+    const bytes = this.#drain();
+    // A tunnel had returned them. The owner shares them out again, and the next take here asks for its part.
+    if (bytes > 0) this.renew();
+    return bytes;
+  }
+
+  /** A quota that was used up may have bytes again. */
+  renew(): void {
+    this.#exhaustedUntilMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Forgets entries that no longer take; after a while without any, gives back what is left and is cold. */

@@ -27,7 +27,7 @@ export type ToLimitsClient =
   | { readonly type: 'admitted'; readonly request: number }
   | ({ readonly type: 'refused'; readonly request: number } & SentRefusal)
   | { readonly type: 'grant'; readonly budget: number; readonly bytes: number }
-  | { readonly type: 'exhausted'; readonly budget: number }
+  | { readonly type: 'exhausted'; readonly budget: number; readonly forMs: number }
   | { readonly type: 'recall'; readonly budget: number }
   /** The response to `describe`. */
   | { readonly type: 'described'; readonly query: number; readonly states: readonly SentLimitState[] }

@@ -49,6 +49,7 @@ export class RemoteAdmission implements Admission {
       const bucket = quota.buckets.hold(key, () =>
         this.#leases.open({ kind: 'quota', limit: quota.id, key }, NO_RATE, { bytes: 0 }),
       );
+      this.#leases.renewFor(bucket);
       bucket.users++;
       return { quota, key, bucket };
     });
@@ -70,6 +71,7 @@ export class RemoteAdmission implements Admission {
     this.#quotas = this.#local.quotas.ids().map(({ id, per }) => old.get(id) ?? this.#make(id, per));
     for (const quota of this.#quotas) old.delete(quota.id);
     for (const { buckets } of old.values()) for (const bucket of buckets.values()) bucket[Symbol.dispose]();
+    this.#leases.renew();
     this.#backend.update(options);
   }
 

@@ -41,6 +41,8 @@ export interface FiniteSupply extends AnySupply {
   readonly kind: 'finite';
   /** Whether each of so many claimants would get too little to go on. */
   isTooLittleFor(claimants: number): boolean;
+  /** Milliseconds until the period ends. */
+  resetsInMs(): number;
   /** Asks for more, where others have some: `coming` until `onMore` is called. */
   requestMore(wanted: number, onMore: () => void): 'coming' | 'none';
 }
@@ -116,6 +118,10 @@ export class QuotaSupply implements FiniteSupply {
 
   isTooLittleFor(claimants: number): boolean {
     return this.#counter.left() < GRANT_BYTES_MIN * claimants;
+  }
+
+  resetsInMs(): number {
+    return this.#counter.waitMs();
   }
 
   requestMore(): 'none' {

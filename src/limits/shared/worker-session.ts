@@ -114,7 +114,7 @@ export class IpcWorkerSession implements WorkerSession {
   #open(of: BudgetKey, budget: number): void {
     const claim = this.#deps.join(of, {
       onGranted: (bytes) => this.#post({ type: 'grant', budget, bytes }),
-      onExhausted: () => this.#post({ type: 'exhausted', budget }),
+      onExhausted: (forMs) => this.#post({ type: 'exhausted', budget, forMs }),
       onRecalled: () => this.#post({ type: 'recall', budget }),
     });
     this.#claims.set(budget, claim);
