@@ -208,8 +208,8 @@ test('a thread that does not start is waited for no longer than the deadline beh
     await using engine = createPacEngine({ ...NO_NETWORK, clock, deadlineMs: 1000 });
     const answer = resultOf(ask(engine, 'function FindProxyForURL() { return "DIRECT"; }'));
     clock.advance(10_000);
-    await Promise.resolve();
-    await Promise.resolve();
+    // The evaluation begins, and its timer is the only one. No event is handled meanwhile: the thread cannot become ready.
+    for (let turns = 0; turns < 100 && clock.pending === 0; turns++) await Promise.resolve();
     clock.advance(1_000);
     assert.equal(await answer, '!the script did not answer within 1000 ms: it waited for a thread');
   })());

@@ -18,8 +18,8 @@ const RELOAD_MS = 30_000;
 /** Evaluations end after this long, waits for DNS and for their turn included. */
 export const DEADLINE_MS = 1000;
 /**
- * The first thread takes a tenth of a second to start, and seconds while a laptop that was switched on starts everything else.
- * That is no time of the script: counted as such, the first requests would fail.
+ * A thread takes a tenth of a second to start, and seconds while a laptop that was switched on starts everything else. That is
+ * no time of the script: counted as such, the first requests would fail.
  */
 const START_MS_MAX = 10_000;
 /** Runs of one evaluation: one more for each name that it may resolve, one for this machine's addresses, one result. */
@@ -67,7 +67,7 @@ class Engine implements PacEngine {
   #script: ScriptState = { id: 0, text: '', failed: undefined, isQuick: false };
   /** Until when hosts are not tried again; those of the current script. */
   readonly #slowHosts = new Map<string, number>();
-  /** Evaluations that wait for the first thread to start. */
+  /** Evaluations that wait for a thread to start, while there is none that could take them. */
   #beforeStart = 0;
   #isDisposed = false;
   readonly #events = {
@@ -88,21 +88,22 @@ class Engine implements PacEngine {
   }
 
   evaluate(script: PacScript, query: PacQuery): Promise<PacEvaluation> {
-    const isStarting = !this.#scheduler.isReady && !this.#isDisposed && !query.signal.aborted;
-    return isStarting && this.#beforeStart < QUEUE_MAX
-      ? this.#evaluateLater(script, query)
-      : this.#begin(script, query);
+    return this.#scheduler.isReady ? this.#begin(script, query) : this.#beginOnceStarted(script, query);
   }
 
-  async #evaluateLater(script: PacScript, query: PacQuery): Promise<PacEvaluation> {
-    const { promise: early, resolve } = Promise.withResolvers<void>();
-    this.#beforeStart++;
-    query.signal.addEventListener('abort', resolve);
-    const timer = this.#world.clock.after(START_MS_MAX, resolve);
-    await Promise.race([this.#scheduler.start(), early]);
-    timer[Symbol.dispose]();
-    query.signal.removeEventListener('abort', resolve);
-    this.#beforeStart--;
+  /** What is refused is refused at once, and what is not waits for a thread. */
+  async #beginOnceStarted(script: PacScript, query: PacQuery): Promise<PacEvaluation> {
+    const { clock } = this.#world;
+    if (this.#refusal(this.#scriptState(script.text), query, clock.now()) === undefined) {
+      const { promise: early, resolve } = Promise.withResolvers<void>();
+      this.#beforeStart++;
+      query.signal.addEventListener('abort', resolve);
+      const timer = clock.after(START_MS_MAX, resolve);
+      await Promise.race([this.#scheduler.start(), early]);
+      timer[Symbol.dispose]();
+      query.signal.removeEventListener('abort', resolve);
+      this.#beforeStart--;
+    }
     return await this.#begin(script, query);
   }
 

@@ -47,14 +47,14 @@ export class Scheduler implements AsyncDisposable {
     return this.#queue.length + this.#preempted.length;
   }
 
-  /** Whether a thread has started. */
+  /** Whether a thread has started, and is not stuck. */
   get isReady(): boolean {
-    return this.#threads.some(({ isReady }) => isReady);
+    return this.#threads.some(({ isReady, isStuck }) => isReady && !isStuck);
   }
 
-  /** Starts a thread and resolves when it is ready. Never rejects. */
+  /** Starts a thread and resolves when it is ready, or cannot be had. Never rejects. */
   async start(): Promise<void> {
-    await (this.#threads[0] ?? this.#startThread())?.ready;
+    await (this.#threads.find(({ isStuck }) => !isStuck) ?? this.#startThread())?.ready;
   }
 
   /** Runs the job behind all that wait. */
@@ -124,14 +124,24 @@ export class Scheduler implements AsyncDisposable {
   #startThread(): WorkerThread<Job> | undefined {
     const isFull = this.#threads.length >= THREADS_MAX || this.#threads.some(({ isStuck }) => !isStuck);
     if (this.#isDisposed || isFull) return undefined;
-    const { clock, zone } = this.#options;
-    const thread = new WorkerThread<Job>(clock, zone, {
-      ended: (job, phase, outcome, ranMs) => this.#onEnded(job, phase, outcome, ranMs),
-      crashed: (from, unfinished, why) => this.#onCrash(from, unfinished, why),
-    });
+    const thread = this.#newThread();
+    if (thread === undefined) return undefined;
     if (this.generation > 0) thread.forget(this.generation);
     this.#threads.push(thread);
     return thread;
+  }
+
+  /** `undefined`: the system gives this process no more threads. The next evaluation tries again. */
+  #newThread(): WorkerThread<Job> | undefined {
+    const { clock, zone } = this.#options;
+    try {
+      return new WorkerThread<Job>(clock, zone, {
+        ended: (job, phase, outcome, ranMs) => this.#onEnded(job, phase, outcome, ranMs),
+        crashed: (from, unfinished, why) => this.#onCrash(from, unfinished, why),
+      });
+    } catch {
+      return undefined;
+    }
   }
 
   /** Looks for a run that delays others. One timer, and only while others wait. */
