@@ -9,6 +9,7 @@
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { installCommand, isInstalled, labPackages } from '../test/support/requires.ts';
 import { build, isStale } from './build.ts';
@@ -100,6 +101,9 @@ async function runTests(title: string, node: string, cwd: string, files: readonl
 
 const find = (patterns: readonly string[], cwd: string): string[] => globSync(patterns, { cwd }).sort();
 
+/** By its name: another file must not move it to another Node. */
+const numberOf = (name: string): number => [...name].reduce((sum, letter) => sum + (letter.codePointAt(0) ?? 0), 0);
+
 /** The test files that the other Node with this number runs. */
 function portable(extension: 'js' | 'ts', cwd: string, ofOthers: 0 | 1): readonly string[] {
   const found = (patterns: readonly string[]) =>
@@ -107,7 +111,8 @@ function portable(extension: 'js' | 'ts', cwd: string, ofOthers: 0 | 1): readonl
       patterns.map((pattern) => pattern.replace(/ts$/, extension)),
       cwd,
     );
-  return [...found(ON_EACH_NODE), ...found(ON_ONE_OTHER_NODE).filter((_, at) => long || at % 2 === ofOthers)];
+  const isOurs = (file: string) => long || numberOf(basename(file, `.${extension}`)) % 2 === ofOthers;
+  return [...found(ON_EACH_NODE), ...found(ON_ONE_OTHER_NODE).filter(isOurs)];
 }
 
 if (chosen.length > 0) {
