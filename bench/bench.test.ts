@@ -76,6 +76,10 @@ test('a whole run writes the page, a partial one does not', () => {
   assert.equal(parseOptions(['--quick']).out, undefined);
   assert.equal(parseOptions(['--only', 'bulk']).out, undefined);
   assert.equal(parseOptions(['--quick', '--out', 'page.md']).out, 'page.md');
+  assert.equal(parseOptions(['--quick', '--out', '/page.md']).out, '/page.md');
+  assert.throws(() => parseOptions(['--quick', '--out', 'nowhere/page.md']), {
+    message: /^--out nowhere\/page\.md: there is no folder .*nowhere$/,
+  });
 });
 
 test('an unknown name is refused with the list of known ones', () => {

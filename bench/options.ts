@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROOT } from '../scripts/tools.ts';
 import { MEASUREMENTS } from './measure/all.ts';
 import type { Measurement, Size } from './measurement.ts';
 import type { Peer } from './peer.ts';
@@ -55,8 +58,15 @@ export function parseOptions(args: readonly string[]): Options {
       MEASUREMENTS,
     ),
     peers: choose('--peers', values.peers ?? (size === 'full' ? undefined : QUICK_PEERS.join()), PEERS),
-    out: values.out ?? (isWhole ? PAGE : undefined),
+    out: checkedOut(values.out) ?? (isWhole ? PAGE : undefined),
   };
+}
+
+/** Before a run of half an hour, and not behind it. */
+function checkedOut(out: string | undefined): string | undefined {
+  const folder = out === undefined ? ROOT : dirname(resolve(ROOT, out));
+  if (!existsSync(folder)) throw new Error(`--out ${out}: there is no folder ${folder}`);
+  return out;
 }
 
 function sizeOf(word: string): Size {

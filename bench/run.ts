@@ -1,5 +1,6 @@
 /** `npm run bench`: Viaduct and its peers side by side on this machine. See USAGE in options.ts. */
 import { existsSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { build, isStale } from '../scripts/build.ts';
 import { ROOT } from '../scripts/tools.ts';
 import { installCommand, isInstalled } from '../test/support/requires.ts';
@@ -34,7 +35,7 @@ export async function bench(options: Options): Promise<Results> {
   const names = peers.map(({ name }) => name);
   const table = tableOf(options.measurements, names, results, REFERENCE);
   process.stdout.write(`${asText(table)}in brackets: ratio to ${REFERENCE}; ↑: more is better\n`);
-  if (options.out !== undefined) writeFileSync(`${ROOT}${options.out}`, pageOf(table, options, peers));
+  if (options.out !== undefined) writeFileSync(resolve(ROOT, options.out), pageOf(table, options, peers));
   return results;
 }
 
